@@ -1,0 +1,1 @@
+"""Conventional recommenders: one file a model, one training loop (`baselines.training`)."""

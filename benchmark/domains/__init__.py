@@ -1,0 +1,48 @@
+"""Domains: raw files in, samples and items out. One file a format, one entry here."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from benchmark.params import DomainParams
+from benchmark.schema import Item, Labelled
+from benchmark.sources import SourceFile
+
+FORMATS = {
+    "ml-100k": "benchmark.domains.movielens",
+    "bookcrossing": "benchmark.domains.bookcrossing",
+    "released-json": "benchmark.domains.released_json",
+    "released-csv": "benchmark.domains.released_csv",
+}
+"""Name of a format in `params.yaml` -> the module that reads it."""
+
+
+@dataclass(frozen=True)
+class DomainData:
+    """A domain as its reader returns it."""
+
+    items: Mapping[str, Item]
+    splits: Mapping[str, tuple[Labelled, ...]]
+    """`train`, `valid`, `test`."""
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the reader found that a user should know: rows read, broken lines, time range of each split, ..."""
+
+
+class Format(Protocol):
+    """What a module of `FORMATS` has."""
+
+    Params: type[DomainParams]
+    """Its section under `domains` in `params.yaml`."""
+    FILES: tuple[SourceFile, ...]
+    """Its official raw files."""
+
+    def read(self, raw: Path, params: DomainParams) -> DomainData:
+        """Raw files -> samples and items. Sample ids are unique over all domains and splits."""
+        ...
+
+
+def format_module(name: str) -> Format:
+    """The module that reads format `name`."""
+    return cast(Format, importlib.import_module(FORMATS[name]))

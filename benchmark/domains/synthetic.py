@@ -1,0 +1,130 @@
+"""The embedded world: users, items and ratings with a known truth, written in the raw formats of the real data.
+
+Users differ in leniency, items in quality, and a little in taste for a genre. A rating is their sum and noise. Quality
+is what `benchmark.domains.texts` writes about; nothing about users or ratings goes into a text. Every part has a seed of its own
+name, so the texts are the same whatever users and ratings are drawn.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from benchmark.domains.words import AUTHORS, FIRST, SECOND
+from benchmark.errors import ConfigError
+from benchmark.params import WorldParams
+from benchmark.schema import Labelled
+from benchmark.seeding import derive_seed
+
+N_GENRES = 4
+SCALES = {"ml-100k": (1, 5, 3), "bookcrossing": (1, 10, 5)}
+"""Format -> lowest rating, highest rating, highest rating that is no like."""
+
+
+@dataclass(frozen=True)
+class WorldItem:
+    """An item and the truth about it."""
+
+    title: str
+    author: str
+    quality: float
+    """Standard normal."""
+    genre: int
+
+
+def world_items(world: WorldParams, noun: str) -> list[WorldItem]:
+    """The items that are called `noun`; they depend on the noun, the seed and their number alone."""
+    rng = np.random.default_rng(derive_seed("world", "items", noun, world.seed))
+    pairs = rng.permutation(len(FIRST) * len(SECOND))[: world.n_items]
+    if len(pairs) < world.n_items:
+        raise ConfigError(f"world.n_items: {world.n_items} is more than the {len(pairs)} titles there are")
+    return [
+        WorldItem(
+            title=f"{FIRST[pair // len(SECOND)]} {SECOND[pair % len(SECOND)]}",
+            author=AUTHORS[int(rng.integers(len(AUTHORS)))],
+            quality=float(rng.standard_normal()),
+            genre=int(rng.integers(N_GENRES)),
+        )
+        for pair in pairs.tolist()
+    ]
+
+
+def liking(world: WorldParams, noun: str, n_users: int) -> NDArray[np.float64]:
+    """Truth without noise: how much user u likes item i, in units of the rating noise. Shape (n_users, n_items)."""
+    items = world_items(world, noun)
+    rng = np.random.default_rng(derive_seed("world", "users", noun, world.seed))
+    leniency = rng.standard_normal((n_users, 1)) * world.leniency_sd
+    taste = rng.standard_normal((n_users, N_GENRES)) * world.taste_sd
+    quality = np.array([item.quality for item in items]) * world.quality_sd
+    return leniency + taste[:, [item.genre for item in items]] + quality
+
+
+def write_raw(world: WorldParams, data_format: str, noun: str, folder: Path) -> None:
+    """Write the ratings and items that are called `noun` as raw files of `data_format` into `folder`.
+
+    Raises:
+        ConfigError: the world cannot be written in that format.
+    """
+    if data_format not in SCALES:
+        raise ConfigError(f"the embedded world is written as {' or '.join(SCALES)}, not as {data_format}")
+    items, ratings = world_items(world, noun), list(_ratings(world, data_format, noun))
+    if data_format == "ml-100k":
+        genres = "|".join(["0"] * 19)
+        _write(folder / "u.data", [f"{user}\t{item + 1}\t{value}\t{time}" for user, item, value, time in ratings])
+        _write(folder / "u.item", [f"{n}|{item.title}|01-Jan-1990|||{genres}" for n, item in enumerate(items, 1)])
+    else:
+        head = '"User-ID";"ISBN";"Book-Rating"'
+        _write(folder / "BX-Book-Ratings.csv", [head] + [f'"{u}";"{_isbn(i)}";"{value}"' for u, i, value, _ in ratings])
+        fields = ["ISBN", "Book-Title", "Book-Author", "Year-Of-Publication", "Publisher"]
+        fields += ["Image-URL-S", "Image-URL-M", "Image-URL-L"]
+        rows = [[_isbn(n), item.title, item.author, "1990", "Embedded", "", "", ""] for n, item in enumerate(items)]
+        _write(folder / "BX-Books.csv", [";".join(f'"{field}"' for field in row) for row in [fields, *rows]])
+
+
+def bayes_auc(world: WorldParams, noun: str, data_format: str, test: Sequence[Labelled]) -> float:
+    """AUC of the true liking on `test`: no method that knows less than the generator is expected above it."""
+    truth = liking(world, noun, world.populations[data_format].n_users)
+    scores = [truth[_user(row.sample.user_id), _item(row.sample.target_item_id, data_format)] for row in test]
+    return float(roc_auc_score([row.liked for row in test], scores))
+
+
+def _ratings(world: WorldParams, data_format: str, noun: str) -> Iterator[tuple[int, int, int, int]]:
+    """(user from 1, item from 0, rating, time) in random order of rows, as in the original files."""
+    lowest, highest, highest_dislike = SCALES[data_format]
+    population = world.populations[data_format]
+    truth = liking(world, noun, population.n_users)
+    rng = np.random.default_rng(derive_seed("world", "ratings", noun, world.seed))
+    step = (highest - lowest) / 4
+    rows: list[tuple[int, int, int, int]] = []
+    fewest, most = population.ratings_per_user
+    for user in range(population.n_users):
+        size = min(world.n_items, int(rng.integers(fewest, most + 1)))
+        start = 880_000_000 + int(rng.integers(10_000_000))
+        for item in rng.permutation(world.n_items)[:size].tolist():
+            utility = truth[user, item] + rng.standard_normal() * world.noise_sd
+            rating = min(highest, max(lowest, highest_dislike + math.ceil(utility * step)))
+            start += int(rng.integers(1, 300))
+            rows.append((user + 1, item, rating, start))
+    return (rows[row] for row in rng.permutation(len(rows)).tolist())
+
+
+def _isbn(item: int) -> str:
+    return f"{item:09d}X"
+
+
+def _user(user_id: str) -> int:
+    return int(user_id.rsplit("-", 1)[-1]) - 1
+
+
+def _item(item_id: str, data_format: str) -> int:
+    number = item_id.rsplit("-", 1)[-1]
+    return int(number) - 1 if data_format == "ml-100k" else int(number.removesuffix("X"))
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="latin-1")

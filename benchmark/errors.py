@@ -1,0 +1,38 @@
+"""Errors with one clear line each, and the one place that turns them into exit codes."""
+
+import sys
+from collections.abc import Callable
+
+
+class BenchmarkError(Exception):
+    """Base of every error that is the user's to mend; ends a command with exit code 2 and one line."""
+
+
+class ConfigError(BenchmarkError):
+    """`params.yaml` is wrong; the message names the dotted key."""
+
+
+class DataError(BenchmarkError):
+    """A data file is missing, altered or malformed; the message names the file and the row."""
+
+
+class SchemaError(BenchmarkError):
+    """Predictions or artifacts break the contract."""
+
+
+class MetricError(BenchmarkError):
+    """A metric is not defined for what it was given."""
+
+
+class MissingArtifactError(BenchmarkError):
+    """A file that an earlier stage writes is not there."""
+
+
+def exit_code_of(main: Callable[[], None]) -> int:
+    """Run `main`; 0 if it returns, 2 with one line on stderr if it raises a `BenchmarkError`."""
+    try:
+        main()
+    except BenchmarkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,215 @@
+"""Where each artifact lies, and reading and writing it whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.errors import MissingArtifactError, SchemaError
+from benchmark.schema import Cell, Interaction, Item, Labelled, Prediction, Sample
+
+SPLITS = ("train", "valid", "test")
+METRICS_CSV = Path("results/metrics.csv")
+METRICS_JSON = Path("results/metrics.json")
+COST_CSV = Path("results/cost.csv")
+INSTRUCT_ADAPTER = Path("models/instruct")
+BASE_MODEL = Path("models/base")
+
+CELL_FOLDERS = {
+    "control": "{train_domain}-{test_domain}/{method}",
+    "baseline": "{train_domain}-{test_domain}/{method}",
+    "icl": "{method}/{train_domain}-{test_domain}",
+    "tuned": "{method}/{train_domain}-{test_domain}",
+}
+"""Folder of a cell inside its family. The first part is the matrix item of the stage that writes it, so that each
+stage owns one folder."""
+
+
+def raw_folder(domain: str) -> Path:
+    """Where stage `raw` puts the files of a domain."""
+    return Path("data/raw") / domain
+
+
+def prepared_folder(domain: str) -> Path:
+    """Where stage `prepare` puts a domain: `samples/` for methods, `test_labels.parquet` for `evaluate` alone."""
+    return Path("data/prepared") / domain
+
+
+def labels_file(domain: str) -> Path:
+    """The test labels of a domain, which `evaluate` alone reads."""
+    return Path("data/labels") / f"{domain}.parquet"
+
+
+def draw_file(domain: str, n_shots: int, seed: int) -> Path:
+    """The id list of one few-shot draw."""
+    return Path("data/fewshot") / domain / f"k{n_shots}" / f"seed{seed}.json"
+
+
+def cell_folder(root: str, cell: Cell) -> Path:
+    """Folder of a cell below `root`, which is `predictions`, `runs` or `probes`."""
+    keys = {"method": cell.method, "train_domain": cell.train_domain, "test_domain": cell.test_domain}
+    inner = CELL_FOLDERS[cell.family].format(**keys)
+    return Path(root) / cell.family / inner / f"k{cell.n_shots}" / f"seed{cell.seed}"
+
+
+def adapter_folder(variant: str, n_shots: int, seed: int) -> Path:
+    """The rec-tuning adapter of one cell."""
+    return Path("models/tuned") / variant / f"k{n_shots}" / f"seed{seed}"
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A temporary sibling of `folder` that takes its place at the end, so that `folder` is complete or absent."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write indented JSON with a final newline, whole or not at all."""
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False, sort_keys=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON that a stage wrote.
+
+    Raises:
+        MissingArtifactError: the file is not there.
+    """
+    require(path)
+    return json.loads(path.read_text())
+
+
+def require(path: Path) -> Path:
+    """`path`, if it exists.
+
+    Raises:
+        MissingArtifactError: it does not; the message says what to run.
+    """
+    if not path.exists():
+        raise MissingArtifactError(f"{path}: not there; `dvc repro` makes it")
+    return path
+
+
+def _write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def write_items(path: Path, items: Mapping[str, Item]) -> None:
+    """Write the items of a domain, sorted by item_id."""
+    rows = [items[item_id] for item_id in sorted(items)]
+    _write_table(path, {name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in Item.__slots__})
+
+
+def read_items(path: Path) -> dict[str, Item]:
+    """Read what `write_items` wrote, by item_id."""
+    return {row["item_id"]: Item(**row) for row in pq.read_table(require(path)).to_pylist()}
+
+
+def write_samples(path: Path, samples: Sequence[Sample]) -> None:
+    """Write unlabelled samples, in the order given."""
+    _write_table(path, _sample_columns(samples))
+
+
+def write_labelled(path: Path, labelled: Sequence[Labelled]) -> None:
+    """Write labelled samples, in the order given."""
+    columns = _sample_columns([row.sample for row in labelled])
+    _write_table(path, columns | {"liked": pa.array([row.liked for row in labelled], pa.bool_())})
+
+
+def _sample_columns(samples: Sequence[Sample]) -> dict[str, pa.Array]:
+    strings = pa.list_(pa.string())
+    return {
+        "sample_id": pa.array([sample.sample_id for sample in samples], pa.string()),
+        "user_id": pa.array([sample.user_id for sample in samples], pa.string()),
+        "history_item_ids": pa.array([[event.item_id for event in sample.history] for sample in samples], strings),
+        "history_liked": pa.array([[e.liked for e in sample.history] for sample in samples], pa.list_(pa.bool_())),
+        "target_item_id": pa.array([sample.target_item_id for sample in samples], pa.string()),
+    }
+
+
+def _sample_of(row: Mapping[str, Any]) -> Sample:
+    history = zip(row["history_item_ids"], row["history_liked"], strict=True)
+    events = tuple(Interaction(item_id, liked) for item_id, liked in history)
+    return Sample(row["sample_id"], row["user_id"], events, row["target_item_id"])
+
+
+def read_samples(path: Path) -> tuple[Sample, ...]:
+    """Read unlabelled samples, in file order."""
+    return tuple(_sample_of(row) for row in pq.read_table(require(path)).to_pylist())
+
+
+def read_labelled(path: Path) -> tuple[Labelled, ...]:
+    """Read labelled samples, in file order."""
+    return tuple(Labelled(_sample_of(row), row["liked"]) for row in pq.read_table(require(path)).to_pylist())
+
+
+def write_labels(path: Path, labels: Mapping[str, bool]) -> None:
+    """Write labels apart from their samples, sorted by sample_id."""
+    ids = sorted(labels)
+    liked = pa.array([labels[sample_id] for sample_id in ids], pa.bool_())
+    _write_table(path, {"sample_id": pa.array(ids, pa.string()), "liked": liked})
+
+
+def read_labels(path: Path) -> dict[str, bool]:
+    """Read labels by sample_id."""
+    return {row["sample_id"]: row["liked"] for row in pq.read_table(require(path)).to_pylist()}
+
+
+def write_predictions(root: str, cell: Cell, predictions: Sequence[Prediction]) -> None:
+    """Write the scores of a cell sorted by sample_id, and the details beside them, whole or not at all."""
+    rows = sorted(predictions, key=lambda prediction: prediction.sample_id)
+    ids = pa.array([row.sample_id for row in rows], pa.string())
+    with replacing_folder(cell_folder(root, cell)) as folder:
+        scores = pa.array([row.score for row in rows], pa.float64())
+        _write_table(folder / "scores.parquet", {"sample_id": ids, "score": scores})
+        names = sorted({name for row in rows for name in row.details})
+        if names:
+            details = {name: pa.array([row.details.get(name) for row in rows], pa.float64()) for name in names}
+            _write_table(folder / "details.parquet", {"sample_id": ids} | details)
+
+
+def read_scores(root: str, cell: Cell) -> dict[str, float] | None:
+    """Scores of a cell by sample_id, or None if the cell was not run.
+
+    Raises:
+        SchemaError: the file is there but is no table of scores.
+    """
+    path = cell_folder(root, cell) / "scores.parquet"
+    if not path.exists():
+        return None
+    try:
+        rows = pq.read_table(path).to_pydict()
+        return dict(zip(rows["sample_id"], rows["score"], strict=True))
+    except (pa.ArrowException, KeyError) as error:
+        raise SchemaError(f"{path}: not a table of sample_id and score ({error})") from error

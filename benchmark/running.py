@@ -1,0 +1,51 @@
+"""Runs the cells of a stage: task -> predictions, checked and written, with provenance and progress."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmark.files import write_predictions
+from benchmark.provenance import recorded
+from benchmark.schema import Cell, FewShotTask, Method, Prediction, check_predictions
+
+_LOG = logging.getLogger(__name__)
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    task_of: Callable[[Cell], FewShotTask],
+    method_of: Callable[[Cell], Method],
+    settings_of: Callable[[Cell], Mapping[str, Any]],
+) -> None:
+    """Predict `cells` one after the other; each is written as soon as it is done.
+
+    Args:
+        cells: what to run, in order.
+        task_of: the task of a cell.
+        method_of: the method of a cell.
+        settings_of: the values that decide the result of a cell, for its provenance.
+
+    Raises:
+        SchemaError: a method broke the contract; its cell is not written.
+    """
+    start = time.perf_counter()
+    for n_done, cell in enumerate(cells, start=1):
+        task = task_of(cell)
+        with recorded(cell, settings_of(cell)) as record:
+            predictions = method_of(cell)(task)
+            check_predictions(predictions, task)
+            write_predictions("predictions", cell, predictions)
+            record.update(n_train=len(task.train), n_valid=len(task.valid), n_test=len(task.test))
+            record.update(_details_of_the_run(predictions))
+        left = (time.perf_counter() - start) / n_done * (len(cells) - n_done)
+        progress = f"{n_done} of {len(cells)} cells, {left:.0f} s left"
+        _LOG.info("%s: %d samples scored (%s)", cell, len(predictions), progress)
+
+
+def _details_of_the_run(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Details that all samples share tell of the run, not of a sample: updates done, best checkpoint, ..."""
+    first = dict(predictions[0].details) if predictions else {}
+    return {
+        name: value for name, value in first.items() if all(p.details.get(name) == value for p in predictions)
+    }

@@ -1,0 +1,122 @@
+"""The one contract: every method is a function from a few-shot task to one score per test sample.
+
+Read this file first. A control, a conventional baseline, an in-context LLM and a tuned LLM all take a `FewShotTask`
+and return `Prediction`s. Test labels do not exist in these types, so no method can look at them.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from benchmark.errors import SchemaError
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a prompt may say about an item."""
+
+    item_id: str
+    noun: str
+    """What such an item is called in a prompt: `movie`, `book`."""
+    text: str
+    """The item as the target of a question, without the quotes around it."""
+    mention: str
+    """The item as an element of a list in a prompt, with its quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One past event of a user."""
+
+    item_id: str
+    liked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question: will this user like this target item? Carries no answer."""
+
+    sample_id: str
+    user_id: str
+    history: tuple[Interaction, ...]
+    """Oldest first, where the source has an order."""
+    target_item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A sample with its answer. Holds a Sample, is not one: a subclass would be accepted as test input."""
+
+    sample: Sample
+    liked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FewShotTask:
+    """All that a method may see of one cell."""
+
+    train: tuple[Labelled, ...]
+    """The few-shot draw; empty for methods that do not learn."""
+    valid: tuple[Labelled, ...]
+    """For the choice of a checkpoint, never for fitting."""
+    test: tuple[Sample, ...]
+    items: Mapping[str, Item]
+    """Every item of train, valid and test, by item_id."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The score of one test sample."""
+
+    sample_id: str
+    score: float
+    """Any finite real; higher = more likely liked."""
+    details: Mapping[str, float] = field(default_factory=dict[str, float])
+    """For diagnosis only; metrics never read it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """The key of one result. It names folders, log lines and rows."""
+
+    family: str
+    """`control`, `baseline`, `icl` or `tuned`."""
+    method: str
+    train_domain: str
+    """A domain, or `both`."""
+    test_domain: str
+    n_shots: int
+    """Training samples per domain (or demonstrations); 0 for methods that see none."""
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.train_domain}-{self.test_domain} k{self.n_shots} seed{self.seed}"
+
+
+class Method(Protocol):
+    """Anything that can fill a row of the tables."""
+
+    def __call__(self, task: FewShotTask) -> Sequence[Prediction]:
+        """Score every sample of `task.test`, in any order."""
+        ...
+
+
+def check_predictions(predictions: Sequence[Prediction], task: FewShotTask) -> None:
+    """Refuse predictions that are not exactly one finite score for each test sample.
+
+    Raises:
+        SchemaError: a test sample has no score or several, a score belongs to no test sample, or is not finite.
+    """
+    expected = {sample.sample_id for sample in task.test}
+    counts = Counter(prediction.sample_id for prediction in predictions)
+    for problem, ids in (
+        ("have no score", sorted(expected - counts.keys())),
+        ("are scored but are not test samples", sorted(counts.keys() - expected)),
+        ("are scored more than once", sorted(sample_id for sample_id, n in counts.items() if n > 1)),
+        ("have a score that is not finite", sorted(p.sample_id for p in predictions if not math.isfinite(p.score))),
+    ):
+        if ids:
+            raise SchemaError(f"{len(ids)} samples {problem} (of {len(expected)} test samples), e.g. {ids[0]!r}")

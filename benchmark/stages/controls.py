@@ -1,0 +1,52 @@
+"""Stage `controls`: draws + prepared samples -> predictions of every control of one domain.
+
+Usage: python -m benchmark.stages.controls --domain movie
+"""
+
+import argparse
+import functools
+import logging
+import sys
+from collections.abc import Sequence
+
+from benchmark.config import load_config
+from benchmark.errors import exit_code_of
+from benchmark.grid import control_cells
+from benchmark.methods import build_control
+from benchmark.running import run_cells
+from benchmark.schema import FewShotTask
+from benchmark.tasks import count_training_rows, few_shot_task, full_task
+
+
+def run(domain: str) -> None:
+    """Run every control on `domain`, at every K and on the full training set."""
+    params = load_config()
+    n_train = count_training_rows(domain)
+
+    @functools.cache  # the controls share the tasks
+    def task_of(n_shots: int, seed: int) -> FewShotTask:
+        if n_shots == n_train:
+            return full_task(domain, seed)
+        return few_shot_task(domain, domain, n_shots, seed, side="conventional")
+
+    run_cells(
+        list(control_cells(params, domain, n_train)),
+        task_of=lambda cell: task_of(cell.n_shots, cell.seed),
+        method_of=lambda cell: build_control(cell.method),
+        settings_of=lambda _: {"draw": params.fidelity.draw},
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--domain", required=True)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    return exit_code_of(lambda: run(args.domain))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Stage `prepare`: data/raw/<domain>/ -> data/prepared/<domain>/ and, apart from them, the test labels.
+
+Usage: python -m benchmark.stages.prepare --domain movie
+"""
+
+import argparse
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import files
+from benchmark.config import load_config
+from benchmark.domains import DomainData, format_module
+from benchmark.domains.summary import describe
+from benchmark.errors import ConfigError, DataError, exit_code_of
+from benchmark.params import Params
+
+_LOG = logging.getLogger(__name__)
+
+
+def prepare(domain: str, params: Params) -> None:
+    """Write items, samples and statistics of a domain, and its test labels to a file of their own.
+
+    Raises:
+        ConfigError: no such domain.
+        DataError: the raw files are malformed, or a split is empty.
+    """
+    if domain not in params.domains:
+        raise ConfigError(
+            f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}"
+        )
+    section = params.domains[domain]
+    raw = files.require(files.raw_folder(domain))
+    data = format_module(section.format).read(raw, section)
+    _check(data, raw)
+    with files.replacing_folder(files.prepared_folder(domain)) as folder:
+        files.write_items(folder / "items.parquet", data.items)
+        files.write_labelled(folder / "train.parquet", data.splits["train"])
+        files.write_labelled(folder / "valid.parquet", data.splits["valid"])
+        files.write_samples(folder / "test.parquet", [row.sample for row in data.splits["test"]])
+        files.write_json(folder / "stats.json", describe(data))
+    files.write_labels(
+        files.labels_file(domain), {row.sample.sample_id: row.liked for row in data.splits["test"]}
+    )
+    sizes = ", ".join(f"{split} {len(data.splits[split])}" for split in files.SPLITS)
+    _LOG.info("%s: %s rows, %d items", domain, sizes, len(data.items))
+
+
+def _check(data: DomainData, raw: Path) -> None:
+    counts = Counter(row.sample.sample_id for rows in data.splits.values() for row in rows)
+    sample_id, count = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
+    if count > 1:
+        raise DataError(f"{raw}: sample {sample_id!r} stands {count} times in the splits, expected once")
+    for split in files.SPLITS:
+        if not data.splits[split]:
+            raise DataError(f"{raw}: split {split!r} has no row; there are {len(counts)} in all")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage for one domain."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark.stages.prepare", description=__doc__)
+    parser.add_argument("--domain", required=True, help="a key of `domains` in params.yaml")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    return exit_code_of(lambda: prepare(arguments.domain, load_config()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

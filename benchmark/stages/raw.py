@@ -1,0 +1,58 @@
+"""Stage `raw`: official address, mirror or embedded world -> data/raw/<domain>/.
+
+Usage: python -m benchmark.stages.raw --domain movie
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from benchmark.config import load_config
+from benchmark.domains import format_module
+from benchmark.errors import ConfigError, exit_code_of
+from benchmark.files import raw_folder, replacing_folder
+from benchmark.params import Params
+from benchmark.sources import chosen_mirror, describe_embedded, fetch, read_manifest
+
+_LOG = logging.getLogger(__name__)
+
+
+def raw(domain: str, params: Params) -> None:
+    """Write the raw files of a domain and their manifest.
+
+    Raises:
+        ConfigError: no such domain.
+        DataError: a file can't be had or is not the released one.
+    """
+    if domain not in params.domains:
+        raise ConfigError(
+            f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}"
+        )
+    section = params.domains[domain]
+    folder = raw_folder(domain)
+    if section.source == "embedded":
+        from benchmark.domains import synthetic
+
+        with replacing_folder(folder) as temporary:
+            synthetic.write_raw(params.world, section.format, section.noun, temporary)
+            describe_embedded(temporary)
+    else:
+        fetch(format_module(section.format).FILES, folder, chosen_mirror(params.data.mirror))
+    for name, entry in read_manifest(folder).items():
+        _LOG.info("%s: %s from %s, sha256 %s", domain, name, entry["origin"], entry["sha256"][:12])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage for one domain."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark.stages.raw", description=__doc__)
+    parser.add_argument("--domain", required=True, help="a key of `domains` in params.yaml")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # One line a file is enough; the client logs every redirect.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    return exit_code_of(lambda: raw(arguments.domain, load_config()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The toy domain: 12 users, 20 items, and labels that follow from the target alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark import files
+from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
+
+N_USERS = 12
+GOOD = tuple(f"good-{i}" for i in range(10))
+BAD = tuple(f"bad-{i}" for i in range(10))
+HISTORIES = ((True, False), (False, True), (True, False, True), (False, True, False))
+"""Liked flags, oldest first. The shares of liked items stay near one half, so that no user is lenient."""
+
+
+@pytest.fixture
+def toy_items() -> dict[str, Item]:
+    return {name: Item(name, "movie", name.title(), f'"{name.title()}"') for name in (*GOOD, *BAD)}
+
+
+@pytest.fixture
+def toy_task(toy_items: dict[str, Item]) -> FewShotTask:
+    """16 separable training rows of 8 users; 8 validation rows and 8 test samples of 2 users each.
+
+    Good items are liked and bad ones are not, by everybody. Every target of validation and test is a training
+    target, so a method that learns one number an item ranks them all.
+    """
+    train = tuple(_row("train", n, user=n // 2) for n in range(16))
+    valid = tuple(_row("valid", n, user=8 + n // 4) for n in range(8))
+    test = tuple(_row("test", n, user=10 + n // 4).sample for n in range(8))
+    return FewShotTask(train, valid, test, toy_items, seed=7)
+
+
+@pytest.fixture
+def flipped() -> Callable[[FewShotTask], FewShotTask]:
+    """The same task with every training and validation label the other way round."""
+
+    def flip(rows: tuple[Labelled, ...]) -> tuple[Labelled, ...]:
+        return tuple(replace(row, liked=not row.liked) for row in rows)
+
+    return lambda task: replace(task, train=flip(task.train), valid=flip(task.valid))
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder as working directory, as stages expect the repository root to be."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def write_domain(toy_task: FewShotTask) -> Callable[[str], None]:
+    """Writes the toy domain as stages `prepare` and `draw` do, with draws of 4 and 8 rows for seeds 0 and 1.
+
+    The conventional side sees the rows of the LLM side the other way round.
+    """
+
+    def write(domain: str) -> None:
+        prepared, draws = files.prepared_folder(domain), files.draw_file(domain, 1, 0).parents[1]
+        for folder in (prepared, draws):
+            files.write_items(folder / "items.parquet", toy_task.items)
+            files.write_labelled(folder / "valid.parquet", toy_task.valid)
+        files.write_labelled(prepared / "train.parquet", toy_task.train)
+        files.write_labelled(draws / "pool.parquet", toy_task.train)
+        files.write_samples(prepared / "test.parquet", toy_task.test)
+        for n_shots in (4, 8):
+            for seed in (0, 1):
+                ids = [row.sample.sample_id for row in toy_task.train[seed : seed + n_shots]]
+                content = {"domain": domain, "ids": {"llm": ids, "conventional": ids[::-1]}}
+                files.write_json(files.draw_file(domain, n_shots, seed), content)
+
+    return write
+
+
+def _row(split: str, n: int, user: int) -> Labelled:
+    """Row `n` of a split: even rows ask for a good item, odd ones for a bad one; the history holds others."""
+    assert user < N_USERS
+    liked = n % 2 == 0
+    target = (GOOD if liked else BAD)[n // 2]
+    flags = HISTORIES[n // 2 % len(HISTORIES)]
+    others = [(*GOOD, *BAD)[(3 * n + 7 * step + 1) % 20] for step in range(len(flags))]
+    history = tuple(
+        Interaction(GOOD[9] if item_id == target else item_id, flag)
+        for item_id, flag in zip(others, flags, strict=True)
+    )
+    return Labelled(Sample(f"toy-{split}-{n}", f"user-{user}", history, target), liked)

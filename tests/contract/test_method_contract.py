@@ -1,0 +1,206 @@
+"""What every method keeps to, whatever it is. A new method is one more entry of `CASES`."""
+
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import benchmark
+from benchmark.config import read_yaml
+from benchmark.controls import CONTROLS
+from benchmark.methods import build_baseline, build_control
+from benchmark.params import BaselineParams, TrainingParams
+from benchmark.schema import FewShotTask, Interaction, Item, Method, Sample, check_predictions
+
+ROOT = Path(__file__).parents[2]
+
+# Steps ten times as large as the released ones: the toy task is to be learned, not to be left near chance.
+TRAINING = TrainingParams(
+    learning_rate=0.01,
+    weight_decay=0.001,
+    batch_size=256,
+    n_updates=40,
+    eval_every=10,
+    history_length=10,
+    n_threads=1,
+)
+BASELINES: Mapping[str, Mapping[str, int]] = {"gru4rec": {"hidden_size": 16, "n_layers": 2}}
+
+
+@dataclass(frozen=True)
+class ContractCase:
+    """A method and what it promises."""
+
+    name: str
+    build: Callable[[], Method]
+    learns: bool
+    """From training labels: it has to fit separable rows and follow flipped labels; others ignore them."""
+    is_random: bool
+    """Hashes sample_id, the stated exception to the rule that names don't matter."""
+    tolerance: float
+    """Absolute, for company and order; 0 is bit for bit. Matrix products round differently with the batch."""
+    takes_updates: bool = False
+    """Learns by gradient steps, and has to report how many."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+LABEL_READERS = {"item_mean", "item_mean_liked_share"}
+"""Controls that read training labels; `item_popularity` reads the training rows without them."""
+
+CASES = [
+    *(
+        ContractCase(
+            name, lambda name=name: build_control(name), name in LABEL_READERS, control.is_random, 0.0
+        )
+        for name, control in CONTROLS.items()
+    ),
+    *(
+        ContractCase(
+            name,
+            lambda name=name: build_baseline(name, BaselineParams(training=TRAINING, models=models_of(name))),
+            learns=True,
+            is_random=False,
+            tolerance=1e-6,
+            takes_updates=True,
+        )
+        for name in BASELINES
+    ),
+]
+
+
+def models_of(name: str) -> dict[str, dict[str, int]]:
+    return {name: dict(BASELINES[name])}
+
+
+def scores_of(case: ContractCase, task: FewShotTask) -> dict[str, float]:
+    predictions = case.build()(task)
+    check_predictions(predictions, task)
+    return {prediction.sample_id: prediction.score for prediction in predictions}
+
+
+def targets_auc(task: FewShotTask, scores: Mapping[str, float]) -> float:
+    """AUC against what the toy world holds: good items are liked."""
+    liked = [sample.target_item_id.startswith("good") for sample in task.test]
+    return float(roc_auc_score(liked, [scores[sample.sample_id] for sample in task.test]))
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+learning_case = pytest.mark.parametrize("case", [case for case in CASES if case.learns], ids=str)
+other_case = pytest.mark.parametrize("case", [case for case in CASES if not case.learns], ids=str)
+
+
+def test_every_registered_method_has_a_case() -> None:
+    names = [case.name for case in CASES]
+    registered = [*CONTROLS, *read_yaml(ROOT / "params.yaml")["baselines"]["models"]]
+    assert sorted(names) == sorted(registered)
+    assert len(names) == len(set(names)) == 6 + len(BASELINES)
+    assert {case.name for case in CASES if case.is_random} == {"random"}
+    assert sum(case.learns for case in CASES) == 2 + len(BASELINES)
+
+
+@every_case
+def test_each_test_sample_gets_one_finite_score(case: ContractCase, toy_task: FewShotTask) -> None:
+    assert scores_of(case, toy_task).keys() == {sample.sample_id for sample in toy_task.test}
+
+
+@every_case
+def test_the_same_seed_gives_the_same_scores_bit_for_bit(case: ContractCase, toy_task: FewShotTask) -> None:
+    assert scores_of(case, toy_task) == scores_of(case, toy_task)
+
+
+@every_case
+def test_the_order_of_the_test_samples_changes_no_score(case: ContractCase, toy_task: FewShotTask) -> None:
+    backwards = scores_of(case, replace(toy_task, test=toy_task.test[::-1]))
+    assert backwards == pytest.approx(scores_of(case, toy_task), abs=case.tolerance, rel=0)
+
+
+@every_case
+def test_a_sample_alone_gets_the_score_it_gets_in_company(case: ContractCase, toy_task: FewShotTask) -> None:
+    # Company brings an item that nobody else knows, and that comes first by name.
+    newcomer = Sample("newcomer", "user-0", (Interaction("a-new-item", True),), "a-new-item")
+    new_item = Item("a-new-item", "movie", "A New Item", '"A New Item"')
+    items = {**toy_task.items, "a-new-item": new_item}
+    together = scores_of(case, replace(toy_task, test=(newcomer, *toy_task.test), items=items))
+    for sample in toy_task.test[1:6:2]:
+        alone = scores_of(case, replace(toy_task, test=(sample,)))
+        expected = {sample.sample_id: together[sample.sample_id]}
+        assert alone == pytest.approx(expected, abs=case.tolerance, rel=0)
+
+
+@every_case
+def test_the_name_of_a_sample_changes_no_score(case: ContractCase, toy_task: FewShotTask) -> None:
+    renamed = tuple(replace(sample, sample_id=f"z{n}") for n, sample in enumerate(toy_task.test))
+    before = list(scores_of(case, toy_task).values())
+    after = list(scores_of(case, replace(toy_task, test=renamed)).values())
+    if case.is_random:
+        assert after != before
+    else:
+        assert after == before
+
+
+@learning_case
+def test_a_learning_method_fits_separable_training_rows(case: ContractCase, toy_task: FewShotTask) -> None:
+    seen = replace(toy_task, test=tuple(row.sample for row in toy_task.train))
+    assert len(seen.test) == 16
+    assert targets_auc(seen, scores_of(case, seen)) > 0.95
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.takes_updates], ids=str)
+def test_a_trained_method_reports_its_updates(case: ContractCase, toy_task: FewShotTask) -> None:
+    for prediction in case.build()(toy_task):
+        assert prediction.details["n_updates"] == TRAINING.n_updates
+        assert 0 < prediction.details["best_update"] <= TRAINING.n_updates
+
+
+@learning_case
+def test_flipped_training_labels_turn_the_ranking(
+    case: ContractCase, toy_task: FewShotTask, flipped: Callable[[FewShotTask], FewShotTask]
+) -> None:
+    assert targets_auc(toy_task, scores_of(case, toy_task)) > 0.9
+    assert targets_auc(toy_task, scores_of(case, flipped(toy_task))) < 0.1
+
+
+@other_case
+def test_a_method_that_does_not_learn_ignores_training_labels(
+    case: ContractCase, toy_task: FewShotTask, flipped: Callable[[FewShotTask], FewShotTask]
+) -> None:
+    assert scores_of(case, flipped(toy_task)) == scores_of(case, toy_task)
+
+
+@every_case
+def test_unusual_samples_get_a_score(case: ContractCase, toy_task: FewShotTask) -> None:
+    long_title = "A very long title " * 200
+    unseen = Item("unseen", "movie", long_title, f'"{long_title}"')
+    history = toy_task.test[0].history
+    unusual = (
+        Sample("empty-history", "user-0", (), "good-0"),
+        Sample("unseen-target", "user-0", history, "unseen"),
+        Sample("unseen-in-history", "user-0", (Interaction("unseen", True),), "good-0"),
+        Sample("unseen-user-with-a-long-history", "nobody", history * 20, "good-0"),
+    )
+    task = replace(toy_task, test=unusual, items={**toy_task.items, "unseen": unseen})
+    assert len(scores_of(case, task)) == 4
+
+
+def test_importing_the_harness_imports_no_deep_learning() -> None:
+    modules = [module.name for module in pkgutil.walk_packages(benchmark.__path__, "benchmark.")]
+    stages = {"benchmark.stages.controls", "benchmark.stages.baselines", "benchmark.stages.evaluate"}
+    assert stages < set(modules)
+    imports = "; ".join(f"import {module}" for module in modules)
+    found = "print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {imports}; {found}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
