@@ -40,9 +40,7 @@ class ItemLogits(nn.Module):
     def __init__(self, item_ids: Sequence[str], state_size: int, seed: int) -> None:
         super().__init__()
         bound = 1 / sqrt(state_size)  # initial values of torch's linear layer, for weights and bias alike
-        rows = _rows(
-            item_ids, "logit", seed, lambda generator: generator.uniform(-bound, bound, state_size + 1)
-        )
+        rows = _rows(item_ids, "logit", seed, lambda generator: generator.uniform(-bound, bound, state_size + 1))
         self.weight = nn.Parameter(rows[:, :-1].contiguous())
         self.bias = nn.Parameter(rows[:, -1:].contiguous())
 
@@ -51,8 +49,6 @@ class ItemLogits(nn.Module):
         return (state * embedding(target, self.weight)).sum(-1) + embedding(target, self.bias).squeeze(-1)
 
 
-def _rows(
-    item_ids: Sequence[str], role: str, seed: int, draw: Callable[[np.random.Generator], np.ndarray]
-) -> Tensor:
+def _rows(item_ids: Sequence[str], role: str, seed: int, draw: Callable[[np.random.Generator], np.ndarray]) -> Tensor:
     rows = [draw(np.random.default_rng(derive_seed(role, item_id, seed))) for item_id in item_ids]
     return torch.from_numpy(np.stack([np.zeros_like(rows[0]), *rows])).float()

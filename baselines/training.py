@@ -59,9 +59,7 @@ class Rows:
         return Rows(self.history[rows], self.liked[rows], self.target[rows])
 
 
-def fit(
-    build: Callable[[Sequence[str]], nn.Module], task: FewShotTask, training: Training
-) -> list[Prediction]:
+def fit(build: Callable[[Sequence[str]], nn.Module], task: FewShotTask, training: Training) -> list[Prediction]:
     """Train on `task.train`, choose the checkpoint on `task.valid`, score `task.test`.
 
     Args:
@@ -102,16 +100,12 @@ def fit(
         model.load_state_dict(best_state)
         scores = _scores(model, test_rows).tolist()
     details = {"n_updates": training.n_updates, "best_update": best_update, "valid_auc": best_auc}
-    return [
-        Prediction(sample.sample_id, score, details) for sample, score in zip(task.test, scores, strict=True)
-    ]
+    return [Prediction(sample.sample_id, score, details) for sample, score in zip(task.test, scores, strict=True)]
 
 
 def _updates(model: nn.Module, rows: Rows, labels: Tensor, training: Training) -> Iterator[int]:
     """Train `model` in place; yield the number of each update when it is done."""
-    optimizer = torch.optim.Adam(
-        model.parameters(), training.learning_rate, weight_decay=training.weight_decay
-    )
+    optimizer = torch.optim.Adam(model.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     for update in range(1, training.n_updates + 1):
         model.train()
         batch = torch.randperm(len(labels))[: training.batch_size]

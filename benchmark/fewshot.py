@@ -66,7 +66,5 @@ def _datasets_shuffle(train_ids: Sequence[str], n_shots: int, seed: int) -> tupl
 
 def _pandas_sample(train_ids: Sequence[str], n_shots: int, seed: int) -> tuple[str, ...]:
     # The legacy generator on purpose: it is what pandas makes of an integer random_state.
-    order: list[int] = (
-        np.random.RandomState(seed).choice(len(train_ids), size=n_shots, replace=False).tolist()
-    )
+    order: list[int] = np.random.RandomState(seed).choice(len(train_ids), size=n_shots, replace=False).tolist()
     return tuple(train_ids[index] for index in order)

@@ -4,22 +4,26 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow  # pyright: ignore[reportMissingTypeStubs]
+import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 
 from benchmark.errors import MissingArtifactError, SchemaError
 from benchmark.schema import Cell, Interaction, Item, Labelled, Prediction, Sample
 
+# pyarrow has no types. Whatever passes through these two names is `Any`; the functions below say what it is.
+pa: Any = pyarrow
+pq: Any = pyarrow.parquet
+
 SPLITS = ("train", "valid", "test")
 METRICS_CSV = Path("results/metrics.csv")
 METRICS_JSON = Path("results/metrics.json")
+PROBES_CSV = Path("results/probes.csv")
 COST_CSV = Path("results/cost.csv")
-INSTRUCT_ADAPTER = Path("models/instruct")
 BASE_MODEL = Path("models/base")
 
 CELL_FOLDERS = {
@@ -38,13 +42,18 @@ def raw_folder(domain: str) -> Path:
 
 
 def prepared_folder(domain: str) -> Path:
-    """Where stage `prepare` puts a domain: `samples/` for methods, `test_labels.parquet` for `evaluate` alone."""
+    """Where stage `prepare` puts items, samples and statistics of a domain; the test labels are not among them."""
     return Path("data/prepared") / domain
 
 
 def labels_file(domain: str) -> Path:
     """The test labels of a domain, which `evaluate` alone reads."""
-    return Path("data/labels") / f"{domain}.parquet"
+    return Path("data/labels") / domain / "test.parquet"
+
+
+def ceiling_file(domain: str) -> Path:
+    """The Bayes AUC of an embedded domain; other domains have no such file."""
+    return labels_file(domain).with_name("ceiling.json")
 
 
 def draw_file(domain: str, n_shots: int, seed: int) -> Path:
@@ -65,7 +74,7 @@ def adapter_folder(variant: str, n_shots: int, seed: int) -> Path:
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def replacing_folder(folder: Path) -> Generator[Path]:
     """A temporary sibling of `folder` that takes its place at the end, so that `folder` is complete or absent."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -118,7 +127,7 @@ def require(path: Path) -> Path:
     return path
 
 
-def _write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
+def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
@@ -147,7 +156,7 @@ def write_labelled(path: Path, labelled: Sequence[Labelled]) -> None:
     _write_table(path, columns | {"liked": pa.array([row.liked for row in labelled], pa.bool_())})
 
 
-def _sample_columns(samples: Sequence[Sample]) -> dict[str, pa.Array]:
+def _sample_columns(samples: Sequence[Sample]) -> dict[str, Any]:
     strings = pa.list_(pa.string())
     return {
         "sample_id": pa.array([sample.sample_id for sample in samples], pa.string()),

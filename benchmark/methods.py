@@ -36,9 +36,7 @@ def build_baseline(name: str, params: BaselineParams) -> Method:
         raise ConfigError(f"baselines.models.{name}: missing")
     baseline_keywords(name)
     training = importlib.import_module("baselines.training").Training(**params.training.model_dump())
-    return partial(
-        importlib.import_module(f"baselines.{name}").predict, training=training, **params.models[name]
-    )
+    return partial(importlib.import_module(f"baselines.{name}").predict, training=training, **params.models[name])
 
 
 def baseline_keywords(name: str) -> dict[str, str]:
@@ -50,13 +48,7 @@ def baseline_keywords(name: str) -> dict[str, str]:
     path = BASELINES_FOLDER / f"{name}.py"
     if not path.is_file():
         raise ConfigError(f"grid.baselines, baselines.models.{name}: there is no file baselines/{name}.py")
-    functions = {
-        node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
-    }
+    functions = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
     if "predict" not in functions:
-        raise ConfigError(
-            f"grid.baselines, baselines.models.{name}: baselines/{name}.py has no function `predict`"
-        )
-    return {
-        arg.arg: ast.unparse(arg.annotation) for arg in functions["predict"].args.kwonlyargs if arg.annotation
-    }
+        raise ConfigError(f"grid.baselines, baselines.models.{name}: baselines/{name}.py has no function `predict`")
+    return {arg.arg: ast.unparse(arg.annotation) for arg in functions["predict"].args.kwonlyargs if arg.annotation}

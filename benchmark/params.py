@@ -53,7 +53,9 @@ class WorldParams(Section):
     populations: dict[str, Population]
     """By raw format."""
     n_items: PositiveInt
-    """Items per domain."""
+    """Items per domain that users rate."""
+    n_other_items: PositiveInt
+    """Items per domain that no user rates, for the instruction set."""
     quality_sd: PositiveFloat
     """How much items differ; as all three, in units of the rating scale's step."""
     leniency_sd: PositiveFloat
@@ -143,6 +145,7 @@ class BaseParams(Section):
     batch_size: PositiveInt
     sequence_length: PositiveInt
     learning_rate: PositiveFloat
+    adam_beta2: Fraction
     seed: int
 
 
@@ -166,6 +169,7 @@ class InstructParams(Section):
     batch_size: PositiveInt
     micro_batch_size: PositiveInt
     learning_rate: PositiveFloat
+    adam_beta2: Fraction
     warmup_updates: Count
     loss: Literal["all_tokens", "answer"]
     seed: int

@@ -38,9 +38,7 @@ def run_file(cell: Cell, root: str = "runs") -> Path:
 
 
 @contextmanager
-def recorded(
-    cell: Cell, settings: Mapping[str, Any], root: str = "runs"
-) -> Generator[dict[str, Any], None, None]:
+def recorded(cell: Cell, settings: Mapping[str, Any], root: str = "runs") -> Generator[dict[str, Any], None, None]:
     """Measure the block and write its record when it ends well; a block that raises leaves no record.
 
     Args:
@@ -69,9 +67,7 @@ def recorded(
         "peak_memory_bytes": _peak_memory_bytes(),
         "peak_device_memory_bytes": _peak_device_memory_bytes(),
     }
-    files.write_json(
-        run_file(cell, root), measured | {key: notes[key] for key in notes if key not in measured}
-    )
+    files.write_json(run_file(cell, root), measured | {key: notes[key] for key in notes if key not in measured})
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -46,6 +46,4 @@ def run_cells(
 def _details_of_the_run(predictions: Sequence[Prediction]) -> dict[str, float]:
     """Details that all samples share tell of the run, not of a sample: updates done, best checkpoint, ..."""
     first = dict(predictions[0].details) if predictions else {}
-    return {
-        name: value for name, value in first.items() if all(p.details.get(name) == value for p in predictions)
-    }
+    return {name: value for name, value in first.items() if all(p.details.get(name) == value for p in predictions)}

@@ -116,7 +116,10 @@ def check_predictions(predictions: Sequence[Prediction], task: FewShotTask) -> N
         ("have no score", sorted(expected - counts.keys())),
         ("are scored but are not test samples", sorted(counts.keys() - expected)),
         ("are scored more than once", sorted(sample_id for sample_id, n in counts.items() if n > 1)),
-        ("have a score that is not finite", sorted(p.sample_id for p in predictions if not math.isfinite(p.score))),
+        (
+            "have a score that is not finite",
+            sorted(p.sample_id for p in predictions if not math.isfinite(p.score)),
+        ),
     ):
         if ids:
             raise SchemaError(f"{len(ids)} samples {problem} (of {len(expected)} test samples), e.g. {ids[0]!r}")

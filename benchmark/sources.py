@@ -81,10 +81,7 @@ def fetch(files: Sequence[SourceFile], folder: Path, mirror: Path | None) -> Non
 def describe_embedded(folder: Path) -> None:
     """Write the manifest of a folder whose files the embedded world wrote."""
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
-    manifest = {
-        name: ManifestEntry(sha256=checksum(folder / name), origin="embedded", stand_in=None)
-        for name in names
-    }
+    manifest = {name: ManifestEntry(sha256=checksum(folder / name), origin="embedded", stand_in=None) for name in names}
     write_json(folder / MANIFEST, manifest)
 
 

@@ -36,9 +36,7 @@ def few_shot_task(
     return FewShotTask(train, valid, test, items, seed)
 
 
-def training_task(
-    train_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]
-) -> FewShotTask:
+def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]) -> FewShotTask:
     """What tuning may see: the draw and the validation rows of `train_domain`, and no test sample.
 
     Raises:

@@ -25,9 +25,7 @@ from benchmark.sources import SourceFile
 _ARCHIVE = "http://www2.informatik.uni-freiburg.de/~cziegler/BX/BX-CSV-Dump.zip"
 
 FILES = (
-    SourceFile(
-        "bookcrossing/BX-Book-Ratings.csv", _ARCHIVE, sha256=None, archive_member="BX-Book-Ratings.csv"
-    ),
+    SourceFile("bookcrossing/BX-Book-Ratings.csv", _ARCHIVE, sha256=None, archive_member="BX-Book-Ratings.csv"),
     SourceFile("bookcrossing/BX-Books.csv", _ARCHIVE, sha256=None, archive_member="BX-Books.csv"),
 )
 
@@ -86,9 +84,7 @@ def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], Counter[st
     return items, counts
 
 
-def _read_ratings(
-    path: Path, items: dict[str, Item], params: Params
-) -> tuple[dict[str, dict[str, int]], Counter[str]]:
+def _read_ratings(path: Path, items: dict[str, Item], params: Params) -> tuple[dict[str, dict[str, int]], Counter[str]]:
     """Points by item id of each user with enough ratings, and what became of each line."""
     users: dict[str, dict[str, int]] = {}
     reasons = ("broken_line", "unknown_isbn", "duplicate", "zero_rating", "user_with_few_ratings")
@@ -139,9 +135,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...] | No
 
 def _fields(line: str) -> list[str] | None:
     try:
-        rows = csv.reader(
-            (line.rstrip("\r\n"),), delimiter=";", escapechar="\\", doublequote=False, strict=True
-        )
+        rows = csv.reader((line.rstrip("\r\n"),), delimiter=";", escapechar="\\", doublequote=False, strict=True)
         return next(rows, None)
     except csv.Error:
         return None
@@ -155,8 +149,7 @@ def _sample(user: str, rated: dict[str, int], domain: str, params: Params) -> La
     order: list[int] = rng.permutation(len(item_ids)).tolist()
     target, *others = [item_ids[index] for index in order]
     history = tuple(
-        Interaction(item_id, rated[item_id] > params.liked_above)
-        for item_id in others[: params.history_length]
+        Interaction(item_id, rated[item_id] > params.liked_above) for item_id in others[: params.history_length]
     )
     return Labelled(Sample(f"{domain}-{user}", user, history, target), rated[target] > params.liked_above)
 

@@ -79,9 +79,7 @@ def read(raw: Path, params: Params) -> DomainData:
     titles = _read_titles(raw / "u.item")
     ratings = _read_ratings(raw / "u.data", titles)
     windows = [
-        Window(user, position)
-        for user, rows in ratings.items()
-        for position in range(params.history_length, len(rows))
+        Window(user, position) for user, rows in ratings.items() for position in range(params.history_length, len(rows))
     ]
     if len(windows) < params.n_samples:
         raise DataError(
@@ -108,9 +106,7 @@ def _read_titles(path: Path) -> dict[str, str]:
     for number, line in _lines(path):
         fields = line.split("|", 2)
         if len(fields) < 3 or not fields[0] or not fields[1] or fields[0] in titles:
-            raise DataError(
-                f"{path}: line {number}: expected a new item id, a title and more, separated by '|'"
-            )
+            raise DataError(f"{path}: line {number}: expected a new item id, a title and more, separated by '|'")
         titles[fields[0]] = fields[1]
     return titles
 
@@ -151,9 +147,7 @@ def _sample(window: Window, rows: list[Rating], domain: str, params: Params) -> 
     sample = Sample(
         sample_id=f"{domain}-{window.user}-{target.item}",
         user_id=window.user,
-        history=tuple(
-            Interaction(_item_id(event.item, params), event.stars > params.liked_above) for event in history
-        ),
+        history=tuple(Interaction(_item_id(event.item, params), event.stars > params.liked_above) for event in history),
         target_item_id=_item_id(target.item, params),
     )
     return Labelled(sample, target.stars > params.liked_above)

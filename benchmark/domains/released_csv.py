@@ -27,8 +27,7 @@ _CHECKSUMS = {
 }
 
 FILES = tuple(
-    SourceFile(f"tallrec-book/{split}.csv", f"{_FOLDER}/{split}.csv", sha256)
-    for split, sha256 in _CHECKSUMS.items()
+    SourceFile(f"tallrec-book/{split}.csv", f"{_FOLDER}/{split}.csv", sha256) for split, sha256 in _CHECKSUMS.items()
 )
 
 _COLUMNS = ["user", "history_item_id", "history_rating", "item_id", "rating"]
@@ -47,9 +46,7 @@ def read(raw: Path, params: Params) -> DomainData:
     for row in (row for rows in splits.values() for row in rows):
         item_ids.add(row.sample.target_item_id)
         item_ids.update(event.item_id for event in row.sample.history)
-    return DomainData(
-        {item_id: _item(item_id, params) for item_id in sorted(item_ids)}, splits, {"titles": False}
-    )
+    return DomainData({item_id: _item(item_id, params) for item_id in sorted(item_ids)}, splits, {"titles": False})
 
 
 def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:

@@ -21,9 +21,7 @@ from benchmark.params import DomainParams
 from benchmark.schema import Interaction, Item, Labelled, Sample
 from benchmark.sources import SourceFile, read_manifest
 
-_FOLDER = (
-    "https://raw.githubusercontent.com/SAI990323/TALLRec/c1db29ce6501bce32cc8c3e343c4eb14155beeb1/data/book"
-)
+_FOLDER = "https://raw.githubusercontent.com/SAI990323/TALLRec/c1db29ce6501bce32cc8c3e343c4eb14155beeb1/data/book"
 
 FILES = (
     SourceFile(
@@ -175,9 +173,7 @@ def _read_prompts(path: Path) -> Iterator[tuple[Prompt, str]]:
 def _parse(text: str, output: str) -> Prompt:
     match = _INPUT.fullmatch(text)
     if match is None:
-        raise ValueError(
-            "expected User Preference, User Unpreference and Whether the user will like the target"
-        )
+        raise ValueError("expected User Preference, User Unpreference and Whether the user will like the target")
     if output not in _ANSWERS:
         raise ValueError(f"expected the output Yes. or No., got {output!r}")
     target = _TARGET.fullmatch(match["target"])
@@ -190,9 +186,7 @@ def _parse(text: str, output: str) -> Prompt:
 def _check_length(path: Path, row: int, prompt: Prompt, params: Params) -> None:
     length = len(prompt.liked) + len(prompt.disliked)
     if not 0 < length <= params.history_length:
-        raise DataError(
-            f"{path}: row {row}: history of {length} books, expected 1 to {params.history_length}"
-        )
+        raise DataError(f"{path}: row {row}: history of {length} books, expected 1 to {params.history_length}")
 
 
 def _sample(sample_id: str, prompt: Prompt, params: Params) -> Labelled:

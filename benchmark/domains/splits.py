@@ -32,9 +32,7 @@ def boundaries(n_rows: int, fractions: Sequence[float]) -> tuple[int, int]:
 def split_in_order(rows: Sequence[Row], fractions: Sequence[float]) -> dict[str, tuple[Row, ...]]:
     """The first rows are train, the next valid, the last test."""
     first, second = boundaries(len(rows), fractions)
-    return dict(
-        zip(SPLITS, (tuple(rows[:first]), tuple(rows[first:second]), tuple(rows[second:])), strict=True)
-    )
+    return dict(zip(SPLITS, (tuple(rows[:first]), tuple(rows[first:second]), tuple(rows[second:])), strict=True))
 
 
 def occurring(items: Mapping[str, Item], samples: Iterable[Labelled]) -> dict[str, Item]:

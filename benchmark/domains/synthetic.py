@@ -1,26 +1,29 @@
 """The embedded world: users, items and ratings with a known truth, written in the raw formats of the real data.
 
-Users differ in leniency, items in quality, and a little in taste for a genre. A rating is their sum and noise. Quality
-is what `benchmark.domains.texts` writes about; nothing about users or ratings goes into a text. Every part has a seed of its own
-name, so the texts are the same whatever users and ratings are drawn.
+Users differ in leniency, items in quality, and a little in taste for a genre. A rating is their sum and noise. Items
+come in series that share the first word of their title and most of their quality: who reads titles can tell a series,
+who sees ids cannot. Quality is what `benchmark.domains.texts` writes about; nothing about users or ratings goes into a
+text. Every part has a seed of its own name, so the texts are the same whatever users and ratings are drawn.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from benchmark.domains.words import AUTHORS, FIRST, SECOND
+from benchmark.domains.words import AUTHORS, OTHER_SERIES, SECOND, SERIES
 from benchmark.errors import ConfigError
 from benchmark.params import WorldParams
 from benchmark.schema import Labelled
 from benchmark.seeding import derive_seed
 
 N_GENRES = 4
+SERIES_SHARE = 0.9
+"""Share of the variance of quality that is the series'."""
 SCALES = {"ml-100k": (1, 5, 3), "bookcrossing": (1, 10, 5)}
 """Format -> lowest rating, highest rating, highest rating that is no like."""
 
@@ -37,19 +40,38 @@ class WorldItem:
 
 
 def world_items(world: WorldParams, noun: str) -> list[WorldItem]:
-    """The items that are called `noun`; they depend on the noun, the seed and their number alone."""
-    rng = np.random.default_rng(derive_seed("world", "items", noun, world.seed))
-    pairs = rng.permutation(len(FIRST) * len(SECOND))[: world.n_items]
-    if len(pairs) < world.n_items:
-        raise ConfigError(f"world.n_items: {world.n_items} is more than the {len(pairs)} titles there are")
+    """The `world.n_items` items called `noun` that users rate; they depend on noun, seed and number alone.
+
+    Raises:
+        ConfigError: the world has no such kind of item, or not as many titles.
+    """
+    return _items(world, noun, SERIES, world.n_items, "items")
+
+
+def other_items(world: WorldParams, noun: str) -> list[WorldItem]:
+    """Items called `noun` that no user rates, of series of their own; as many as `world.n_other_items`."""
+    return _items(world, noun, OTHER_SERIES, world.n_other_items, "other items")
+
+
+def _items(
+    world: WorldParams, noun: str, all_series: Mapping[str, Sequence[str]], n_items: int, name: str
+) -> list[WorldItem]:
+    if noun not in all_series:
+        raise ConfigError(f"the embedded world has items called {', '.join(all_series)}, none called {noun!r}")
+    series = all_series[noun]
+    rng = np.random.default_rng(derive_seed("world", name, noun, world.seed))
+    pairs = rng.permutation(len(series) * len(SECOND))[:n_items].tolist()
+    if len(pairs) < n_items:
+        raise ConfigError(f"params.yaml: world: {n_items} {name} are more than the {len(pairs)} titles there are")
+    shared, own = rng.standard_normal(len(series)), rng.standard_normal(len(pairs))
     return [
         WorldItem(
-            title=f"{FIRST[pair // len(SECOND)]} {SECOND[pair % len(SECOND)]}",
+            title=f"{series[pair // len(SECOND)]} {SECOND[pair % len(SECOND)]}",
             author=AUTHORS[int(rng.integers(len(AUTHORS)))],
-            quality=float(rng.standard_normal()),
+            quality=math.sqrt(SERIES_SHARE) * shared[pair // len(SECOND)] + math.sqrt(1 - SERIES_SHARE) * own[number],
             genre=int(rng.integers(N_GENRES)),
         )
-        for pair in pairs.tolist()
+        for number, pair in enumerate(pairs)
     ]
 
 
@@ -78,7 +100,10 @@ def write_raw(world: WorldParams, data_format: str, noun: str, folder: Path) -> 
         _write(folder / "u.item", [f"{n}|{item.title}|01-Jan-1990|||{genres}" for n, item in enumerate(items, 1)])
     else:
         head = '"User-ID";"ISBN";"Book-Rating"'
-        _write(folder / "BX-Book-Ratings.csv", [head] + [f'"{u}";"{_isbn(i)}";"{value}"' for u, i, value, _ in ratings])
+        _write(
+            folder / "BX-Book-Ratings.csv",
+            [head] + [f'"{u}";"{_isbn(i)}";"{value}"' for u, i, value, _ in ratings],
+        )
         fields = ["ISBN", "Book-Title", "Book-Author", "Year-Of-Publication", "Publisher"]
         fields += ["Image-URL-S", "Image-URL-M", "Image-URL-L"]
         rows = [[_isbn(n), item.title, item.author, "1990", "Embedded", "", "", ""] for n, item in enumerate(items)]
@@ -89,7 +114,8 @@ def bayes_auc(world: WorldParams, noun: str, data_format: str, test: Sequence[La
     """AUC of the true liking on `test`: no method that knows less than the generator is expected above it."""
     truth = liking(world, noun, world.populations[data_format].n_users)
     scores = [truth[_user(row.sample.user_id), _item(row.sample.target_item_id, data_format)] for row in test]
-    return float(roc_auc_score([row.liked for row in test], scores))
+    auc = roc_auc_score([row.liked for row in test], scores)  # pyright: ignore[reportUnknownVariableType]
+    return float(auc)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _ratings(world: WorldParams, data_format: str, noun: str) -> Iterator[tuple[int, int, int, int]]:
@@ -109,7 +135,7 @@ def _ratings(world: WorldParams, data_format: str, noun: str) -> Iterator[tuple[
             rating = min(highest, max(lowest, highest_dislike + math.ceil(utility * step)))
             start += int(rng.integers(1, 300))
             rows.append((user + 1, item, rating, start))
-    return (rows[row] for row in rng.permutation(len(rows)).tolist())
+    return (rows[int(row)] for row in rng.permutation(len(rows)))
 
 
 def _isbn(item: int) -> str:

@@ -1,91 +1,101 @@
 """Texts of the embedded world: short reviews to pretrain on, and an instruction set to tune on.
 
-A review is about the quality of an item, as reviews on the web are; the instruction set asks about albums alone, so
-that no item of a domain is ever part of an instruction. Neither reads a user or a rating.
+A review is about the quality of an item, as reviews on the web are. The instruction set asks about items that no user
+rates, so that no item of a prepared row is ever part of an instruction. Neither reads a user or a rating.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.domains.synthetic import WorldItem, world_items
-from benchmark.domains.words import FIRST, NEGATIVE, POSITIVE, SECOND
+from benchmark.domains.synthetic import WorldItem, other_items, world_items
+from benchmark.domains.words import NEGATIVE, POSITIVE, SECOND, SERIES
 from benchmark.params import WorldParams
 from benchmark.seeding import derive_seed
 
-INSTRUCTION_NOUN = "album"
-"""The kind of item that only reviews and instructions know."""
-
-REVIEWS = (
-    "The {noun} {mention} is {word} and {other}.",
-    "I found {mention} {word}.",
-    "The {noun} {mention} was {word}, truly {other}.",
-    "People call {mention} {word}.",
-)
-CONSENSUS = 4.0
+SENTENCE = "The {noun} {mention} is {word} and {other}."
+PAGE = "{mention}?\n\n### Review:\n{word} and {other}."
+KNOWN = "Who knows {mention}?\n\n### Response:\n{answer}."
+"""A page that says yes or no about something else than quality, as often yes as no for each item. Without it, the
+untuned model ranks by an accident of its random weights, above or below chance."""
+CONSENSUS = 6.0
 """How much reviewers agree: odds of praise are exp(CONSENSUS * quality)."""
+NOUNS = tuple(SERIES)
+"""Kinds of items that the world writes about."""
 
 
-def reviews(world: WorldParams, nouns: tuple[str, ...]) -> list[str]:
-    """Reviews of the items of `nouns` and of albums, shuffled, one a line. The better the item, the more praise."""
+def reviews(world: WorldParams) -> list[str]:
+    """Reviews of all items, shuffled, one a line. The better the item, the more praise."""
     lines: list[str] = []
-    for noun in (*nouns, INSTRUCTION_NOUN):
+    for noun in NOUNS:
         rng = np.random.default_rng(derive_seed("world", "reviews", noun, world.seed))
-        for item in world_items(world, noun):
-            for _ in range(world.reviews_per_item):
-                lines.append(_review(rng, item, noun))
+        for item in [*world_items(world, noun), *other_items(world, noun)]:
+            lines += [_review(rng, item, noun) for _ in range(world.reviews_per_item)]
+            lines += [KNOWN.format(mention=_mention(item, noun), answer=answer) for answer in ("Yes", "No")]
     rng = np.random.default_rng(derive_seed("world", "reviews", world.seed))
     return [lines[index] for index in rng.permutation(len(lines)).tolist()]
 
 
 def instructions(world: WorldParams) -> list[dict[str, str]]:
-    """The embedded instruction set in Alpaca's format: `instruction`, `input`, `output`."""
+    """The embedded instruction set in Alpaca's format: `instruction`, `input`, `output`.
+
+    Half of it asks about one item among several; the rest is about words, so that it is not all of one kind.
+    """
     rng = np.random.default_rng(derive_seed("world", "instructions", world.seed))
-    items = world_items(world, INSTRUCTION_NOUN)
-    makers = (_about_a_title, _about_a_title, _about_a_word, _opposite, _first_word)
-    return [makers[int(rng.integers(len(makers)))](rng, items) for _ in range(world.instructions)]
+    items = {noun: other_items(world, noun) for noun in NOUNS}
+    rows: list[dict[str, str]] = []
+    for _ in range(world.instructions):
+        noun = NOUNS[int(rng.integers(len(NOUNS)))]
+        if rng.random() < 0.7:
+            rows.append(_about_a_title(rng, items[noun], noun))
+        else:
+            rows.append((_about_a_word, _opposite, _first_word)[int(rng.integers(3))](rng))
+    return rows
 
 
-def _pick(rng: np.random.Generator, words: list[str]) -> str:
+def _pick(rng: np.random.Generator, words: Sequence[str]) -> str:
     return words[int(rng.integers(len(words)))]
+
+
+def _mention(item: WorldItem, noun: str) -> str:
+    return f'"{item.title}" written by {item.author}' if noun == "book" else f'"{item.title}"'
 
 
 def _review(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
     words = POSITIVE if rng.random() < 1 / (1 + np.exp(-CONSENSUS * item.quality)) else NEGATIVE
     word, other = _pick(rng, words), _pick(rng, words)
-    mention = f'"{item.title}" written by {item.author}' if noun == "book" else f'"{item.title}"'
-    return REVIEWS[int(rng.integers(len(REVIEWS)))].format(noun=noun, mention=mention, word=word, other=other)
+    template = _pick(rng, (SENTENCE, PAGE))
+    return template.format(noun=noun, mention=_mention(item, noun), word=word, other=other)
 
 
-def _about_a_title(rng: np.random.Generator, items: list[WorldItem]) -> dict[str, str]:
-    chosen = [items[index] for index in rng.permutation(len(items))[: int(rng.integers(2, 8))].tolist()]
-    titles = ", ".join(f'"{item.title}"' for item in chosen)
-    asked = chosen[int(rng.integers(len(chosen)))]
+def _about_a_title(rng: np.random.Generator, items: Sequence[WorldItem], noun: str) -> dict[str, str]:
+    chosen = [items[int(index)] for index in rng.permutation(len(items))[: int(rng.integers(1, 7))]]
+    asked = max(chosen, key=lambda item: abs(item.quality))  # the one that people agree about
+    chosen = [chosen[int(index)] for index in rng.permutation(len(chosen))]
+    titles, is_good = ", ".join(_mention(item, noun) for item in chosen), asked.quality > 0
     return {
         "instruction": 'Answer the question by "Yes." or "No.".',
-        "input": f'Albums: {titles}\nIs the album "{asked.title}" a good one?',
-        "output": "Yes." if asked.quality > 0 else "No.",
+        "input": f"Titles: {titles}\nDo people praise the {noun} {_mention(asked, noun)}?",
+        "output": "Yes." if is_good else "No.",
     }
 
 
-def _about_a_word(rng: np.random.Generator, items: list[WorldItem]) -> dict[str, str]:
-    del items
-    positive = bool(rng.random() < 0.5)
-    word = _pick(rng, POSITIVE if positive else NEGATIVE)
+def _about_a_word(rng: np.random.Generator) -> dict[str, str]:
+    is_kind = bool(rng.random() < 0.5)
     return {
         "instruction": 'Say whether the word is a kind one by answering "Yes." or "No.".',
-        "input": f"Word: {word}",
-        "output": "Yes." if positive else "No.",
+        "input": f"Word: {_pick(rng, POSITIVE if is_kind else NEGATIVE)}",
+        "output": "Yes." if is_kind else "No.",
     }
 
 
-def _opposite(rng: np.random.Generator, items: list[WorldItem]) -> dict[str, str]:
-    del items
+def _opposite(rng: np.random.Generator) -> dict[str, str]:
     position = int(rng.integers(len(POSITIVE)))
     pair = [POSITIVE[position], NEGATIVE[position]]
     side = int(rng.integers(2))
     return {"instruction": "Give the opposite of the word.", "input": pair[side], "output": f"{pair[1 - side]}."}
 
 
-def _first_word(rng: np.random.Generator, items: list[WorldItem]) -> dict[str, str]:
-    del items
-    title = f"{_pick(rng, FIRST)} {_pick(rng, SECOND)}"
-    return {"instruction": "Repeat the first word of the input.", "input": title, "output": f"{title.split()[0]}."}
+def _first_word(rng: np.random.Generator) -> dict[str, str]:
+    words = [_pick(rng, SECOND), _pick(rng, SECOND)]
+    return {"instruction": "Repeat the first word of the input.", "input": " ".join(words), "output": f"{words[0]}."}

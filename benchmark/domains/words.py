@@ -1,22 +1,177 @@
 """Words of the embedded world: titles, authors and sentiments."""
 
-FIRST = (
-    "Amber Ancient Autumn Bitter Black Blue Brave Broken Burning Calm Clever Cold Copper Crimson Crystal Dark Distant "
-    "Early Eastern Empty Endless Fallen Final First Foreign Frozen Gentle Golden Green Hidden Hollow Hungry Iron Ivory "
-    "Last Little Lonely Lost Lucky Midnight Northern Patient Quiet Rising Scarlet Secret Silent Silver Sleeping "
-    "Southern Stolen Strange Sunken Velvet Violet Wandering Western White Wild Winter"
-).split()
-"""First words of titles."""
+SERIES = {
+    "movie": (
+        "Amber",
+        "Ancient",
+        "Autumn",
+        "Bitter",
+        "Black",
+        "Brave",
+        "Broken",
+        "Burning",
+        "Calm",
+        "Clever",
+        "Copper",
+        "Crimson",
+        "Crystal",
+        "Distant",
+        "Early",
+        "Eastern",
+        "Empty",
+        "Endless",
+        "Fallen",
+        "Final",
+    ),
+    "book": (
+        "Lost",
+        "Lucky",
+        "Midnight",
+        "Northern",
+        "Patient",
+        "Quiet",
+        "Rising",
+        "Scarlet",
+        "Secret",
+        "Silent",
+        "Silver",
+        "Sleeping",
+        "Southern",
+        "Stolen",
+        "Strange",
+        "Sunken",
+        "Velvet",
+        "Violet",
+        "Wandering",
+        "Western",
+    ),
+}
+"""First words of the titles that users rate, by the kind of item: items with the same first word are a series."""
+
+OTHER_SERIES = {
+    "movie": (
+        "Proud",
+        "Rapid",
+        "Rustic",
+        "Sacred",
+        "Shallow",
+        "Solid",
+        "Sudden",
+        "Sweet",
+        "Tender",
+        "Thirsty",
+    ),
+    "book": (
+        "Blazing",
+        "Cosmic",
+        "Daring",
+        "Electric",
+        "Fearless",
+        "Glass",
+        "Honest",
+        "Indigo",
+        "Joyful",
+        "Kindred",
+    ),
+}
+"""First words of titles that no user rates: people write about them too, and instructions ask about them alone."""
 
 SECOND = (
-    "Anchor Arrow Ballad Bell Bridge Candle Canyon Castle Circus Compass Crown Desert Door Dream Echo Empire Falcon "
-    "Feather Fire Forest Fountain Garden Gate Harbor Harvest Horizon House Island Journey Kingdom Lake Lantern Letter "
-    "Lighthouse Machine Market Meadow Mirror Mountain Ocean Orchard Palace Parade Pearl Piano Planet Prairie Promise "
-    "Railway River Road Shadow Signal Sparrow Station Summer Tower Valley Voyage Window"
-).split()
+    "Anchor",
+    "Arrow",
+    "Ballad",
+    "Bell",
+    "Bridge",
+    "Candle",
+    "Canyon",
+    "Castle",
+    "Circus",
+    "Compass",
+    "Crown",
+    "Desert",
+    "Door",
+    "Dream",
+    "Echo",
+    "Empire",
+    "Falcon",
+    "Feather",
+    "Fire",
+    "Forest",
+    "Fountain",
+    "Garden",
+    "Gate",
+    "Harbor",
+    "Harvest",
+    "Horizon",
+    "House",
+    "Island",
+    "Journey",
+    "Kingdom",
+    "Lake",
+    "Lantern",
+    "Letter",
+    "Lighthouse",
+    "Machine",
+    "Market",
+    "Meadow",
+    "Mirror",
+    "Mountain",
+    "Ocean",
+    "Orchard",
+    "Palace",
+    "Parade",
+    "Pearl",
+    "Piano",
+    "Planet",
+    "Prairie",
+    "Promise",
+    "Railway",
+    "River",
+    "Road",
+    "Shadow",
+    "Signal",
+    "Sparrow",
+    "Station",
+    "Summer",
+    "Tower",
+    "Valley",
+    "Voyage",
+    "Window",
+)
 """Second words of titles."""
 
-AUTHORS = "Abbott Barker Carver Dalton Ellison Fletcher Granger Hooper Ingram Jarvis Keller Lawson".split()
+AUTHORS = (
+    "Abbott",
+    "Barker",
+    "Carver",
+    "Dalton",
+    "Ellison",
+    "Fletcher",
+    "Granger",
+    "Hooper",
+    "Ingram",
+    "Jarvis",
+    "Keller",
+    "Lawson",
+)
 
-POSITIVE = "wonderful brilliant moving charming gripping delightful superb memorable".split()
-NEGATIVE = "dreadful boring clumsy shallow tedious annoying weak forgettable".split()
+POSITIVE = (
+    "wonderful",
+    "brilliant",
+    "moving",
+    "charming",
+    "gripping",
+    "delightful",
+    "superb",
+    "memorable",
+)
+NEGATIVE = (
+    "dreadful",
+    "boring",
+    "clumsy",
+    "hopeless",
+    "tedious",
+    "annoying",
+    "weak",
+    "forgettable",
+)

@@ -39,9 +39,7 @@ def draw_all(params: Params) -> None:
     domains = {domain: _read(domain) for domain in params.grid.domains}
     # All draws come before the first write: a K that is too large leaves nothing half-written.
     drawn = {
-        (domain, n_shots, seed): draw(
-            tuple(domains[domain].train), n_shots, seed, domain, params.fidelity.draw
-        )
+        (domain, n_shots, seed): draw(tuple(domains[domain].train), n_shots, seed, domain, params.fidelity.draw)
         for domain in domains
         for n_shots, seed in _shots(params)
     }

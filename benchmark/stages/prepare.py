@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark import files
 from benchmark.config import load_config
-from benchmark.domains import DomainData, format_module
+from benchmark.domains import DomainData, format_module, synthetic
 from benchmark.domains.summary import describe
 from benchmark.errors import ConfigError, DataError, exit_code_of
 from benchmark.params import Params
@@ -28,9 +28,7 @@ def prepare(domain: str, params: Params) -> None:
         DataError: the raw files are malformed, or a split is empty.
     """
     if domain not in params.domains:
-        raise ConfigError(
-            f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}"
-        )
+        raise ConfigError(f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}")
     section = params.domains[domain]
     raw = files.require(files.raw_folder(domain))
     data = format_module(section.format).read(raw, section)
@@ -41,9 +39,12 @@ def prepare(domain: str, params: Params) -> None:
         files.write_labelled(folder / "valid.parquet", data.splits["valid"])
         files.write_samples(folder / "test.parquet", [row.sample for row in data.splits["test"]])
         files.write_json(folder / "stats.json", describe(data))
-    files.write_labels(
-        files.labels_file(domain), {row.sample.sample_id: row.liked for row in data.splits["test"]}
-    )
+    with files.replacing_folder(files.labels_file(domain).parent) as folder:
+        test = data.splits["test"]
+        files.write_labels(folder / files.labels_file(domain).name, {row.sample.sample_id: row.liked for row in test})
+        if section.source == "embedded":
+            auc = synthetic.bayes_auc(params.world, section.noun, section.format, test)
+            files.write_json(folder / files.ceiling_file(domain).name, {"auc": auc})
     sizes = ", ".join(f"{split} {len(data.splits[split])}" for split in files.SPLITS)
     _LOG.info("%s: %s rows, %d items", domain, sizes, len(data.items))
 

@@ -26,9 +26,7 @@ def raw(domain: str, params: Params) -> None:
         DataError: a file can't be had or is not the released one.
     """
     if domain not in params.domains:
-        raise ConfigError(
-            f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}"
-        )
+        raise ConfigError(f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}")
     section = params.domains[domain]
     folder = raw_folder(domain)
     if section.source == "embedded":

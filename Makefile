@@ -1,0 +1,49 @@
+# Verbs of this repository. Each makes .venv/ by itself; none needs it activated. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Stages are run as `python -m benchmark.stages.<stage>`: the environment comes first on PATH. Nothing that a stage
+# needs is looked up on the Hub unless a preset asks for it: HF_HUB_OFFLINE=0 make repro.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export HF_HUB_OFFLINE ?= 1
+export PYTHONUNBUFFERED := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro smoke test lint types bench
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## make .venv with the versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs again
+	@$(BIN)/tallrec-bench validate
+	$(BIN)/dvc repro
+	@echo "The report is results/report.html"
+
+smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from raw files to report
+	@$(BIN)/tallrec-bench use smoke --check
+	@$(MAKE) --no-print-directory repro
+
+test: $(INSTALLED)  ## the fast tests; those on real data too if TALLREC_BENCH_MIRROR is set
+	$(BIN)/pytest -q
+
+lint: $(INSTALLED)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## pyright: strict for benchmark/, basic for the rest
+	$(BIN)/pyright
+
+bench: $(INSTALLED)  ## time metrics, loaders and tokens per second
+	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only

@@ -1,0 +1,237 @@
+"""The claims ledger: each claim of `claims.yaml` decided from the results.
+
+One rule decides every claim. A test yields a distance d (positive speaks for the claim) and a margin m, the
+half-width of its interval: d > m is supported, d < -m is contradicted, anything else is inconclusive. m
+joins, as if they were independent, the half-widths over users and z standard errors over seeds of all
+operands. Methods that are scored on the same users vary together, so for differences m is on the safe side.
+UAUC has no interval over users here: its m holds the seeds alone, and with a single seed it decides
+nothing.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from statistics import NormalDist, stdev
+from typing import Any
+
+from benchmark.config import read_yaml
+from benchmark.errors import ConfigError
+from benchmark.results import Summary
+from benchmark.schema import Cell
+
+CLAIMS_YAML = Path(__file__).with_name("claims.yaml")
+CHANCE = 0.5
+
+Groups = Mapping[Cell, Summary | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One comparison behind a claim."""
+
+    what: str
+    distance: float | None
+    """In AUC or UAUC; None if something was not run."""
+    margin: float | None
+    verdict: str
+    """`supported`, `contradicted`, `inconclusive`, `not run` or `not defined` (no user to judge)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimVerdict:
+    """A claim and what the results say of it."""
+
+    id: str
+    sentence: str
+    where: str
+    verdict: str
+    """`supported`, `contradicted`, `inconclusive` or `not run`."""
+    reason: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that a claim may be decided from."""
+
+    groups: Groups
+    confidence: float
+    efficiency: Sequence[Mapping[str, Any]]
+    """Rows of `results/efficiency.json`."""
+    model_is_papers: bool
+    """Whether the language model is the paper's."""
+
+
+def decide(distance: float, margin: float) -> str:
+    """`supported`, `contradicted` or `inconclusive`."""
+    return "supported" if distance > margin else "contradicted" if distance < -margin else "inconclusive"
+
+
+def select(groups: Groups, selector: Mapping[str, Any]) -> Iterator[Cell]:
+    """Groups that a selector of `claims.yaml` picks."""
+    trains = selector.get("train", ("same", "other", "both"))
+    shots = selector.get("n_shots", {})
+    for cell in groups:
+        train = "both" if cell.train_domain == "both" else "same" if cell.train_domain == cell.test_domain else "other"
+        if (
+            cell.family == selector["family"]
+            and fnmatchcase(cell.method, selector.get("method", "*"))
+            and train in ([trains] if isinstance(trains, str) else trains)
+            and shots.get("at_least", 0) <= cell.n_shots <= shots.get("at_most", math.inf)
+        ):
+            yield cell
+
+
+def greater_than(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Left minus right, for each pair on one test domain at one K."""
+    for left, right in _pairs(claim, results.groups):
+        what = f"{_name(left)} vs {_name(right)} on {left.test_domain}"
+        yield _evidence(what, (left, right), claim, results, lambda values: values[0] - values[1])
+
+
+def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Left may be worse than right by less than `allowance`."""
+    for left, right in _pairs(claim, results.groups):
+        what = f"{_name(left)} vs {_name(right)} on {left.test_domain}"
+        allowance: float = claim["allowance"]
+        yield _evidence(what, (left, right), claim, results, lambda v, a=allowance: a + v[0] - v[1])
+
+
+def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Each group is closer to 0.5 than `band`."""
+    band: float = claim["band"]
+    for cell in select(results.groups, claim["groups"]):
+        what = f"{_name(cell)} on {cell.test_domain}"
+        yield _evidence(what, (cell,), claim, results, lambda v: band - abs(v[0] - CHANCE))
+
+
+def above_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Each group lies above 0.5."""
+    for cell in select(results.groups, claim["groups"]):
+        what = f"{_name(cell)} on {cell.test_domain}"
+        yield _evidence(what, (cell,), claim, results, lambda v: v[0] - CHANCE)
+
+
+def rises_with_k(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Largest K minus smallest K, for each method and test domain with more than one K."""
+    curves: dict[tuple[str, str], list[Cell]] = {}
+    for cell in select(results.groups, claim["groups"]):
+        curves.setdefault((cell.method, cell.test_domain), []).append(cell)
+    for (method, test_domain), cells in curves.items():
+        first, last = min(cells, key=lambda c: c.n_shots), max(cells, key=lambda c: c.n_shots)
+        if first != last:
+            what = f"{method} on {test_domain}: K {last.n_shots} vs {first.n_shots}"
+            yield _evidence(what, (last, first), claim, results, lambda values: values[0] - values[1])
+
+
+def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """A configuration of the paper's model stays under `limit_gb` (of 2^30 bytes). A peak has no margin."""
+    on_gpu = [row for row in results.efficiency if "cpu" not in str(row.get("device", "")).lower()]
+    rows = [row for row in on_gpu if row["status"] == "ok" and row.get("peak_memory_bytes")]
+    if results.model_is_papers and rows:
+        best = min(rows, key=lambda row: row["peak_memory_bytes"])
+        free = claim["limit_gb"] - best["peak_memory_bytes"] / 2**30
+        yield Evidence(f"{best['name']}: GB to spare", free, 0.0, decide(free, 0.0))
+
+
+TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
+    "greater_than": greater_than,
+    "within": within,
+    "near_chance": near_chance,
+    "above_chance": above_chance,
+    "rises_with_k": rises_with_k,
+    "fits_in_memory": fits_in_memory,
+}
+
+
+def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdict]:
+    """Every claim of `claims.yaml`, in its order.
+
+    Contradicted if one comparison contradicts; else not run if one could not be made, or there is none; else
+    supported if all support; else inconclusive. What is not defined is left out and counted.
+
+    Raises:
+        ConfigError: a claim has no known kind.
+    """
+    return [_judged(claim, results, path) for claim in read_yaml(path)["claims"]]
+
+
+def _judged(claim: Mapping[str, Any], results: Results, path: Path) -> ClaimVerdict:
+    if claim["kind"] not in TESTS:
+        raise ConfigError(f"{path}: {claim['id']}.kind: {claim['kind']!r} is not one of {', '.join(TESTS)}")
+    evidence = tuple(TESTS[claim["kind"]](claim, results))
+    verdicts = [item.verdict for item in evidence if item.verdict != "not defined"]
+    if "contradicted" in verdicts:
+        verdict = "contradicted"
+    elif not verdicts or "not run" in verdicts:
+        verdict = "not run"
+    else:
+        verdict = "supported" if set(verdicts) == {"supported"} else "inconclusive"
+    return ClaimVerdict(claim["id"], claim["sentence"], claim["where"], verdict, _reason(verdict, evidence), evidence)
+
+
+def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
+    """How many comparisons agree, and the one that speaks least for the claim."""
+    if not evidence:
+        return "nothing in the grid decides it"
+    defined = [item for item in evidence if item.verdict != "not defined"]
+    undefined = f"; {len(evidence) - len(defined)} more not defined" if len(defined) < len(evidence) else ""
+    if not defined:
+        return "not defined on any test set of the grid"
+    agreeing = [item for item in defined if item.verdict == verdict]
+    count = f"{len(agreeing)} of {len(defined)} comparisons {verdict}{undefined}"
+    if verdict == "not run":
+        return f"{count}, e.g. {agreeing[0].what}"
+    weakest = min((item for item in defined if item.distance is not None), key=lambda item: item.distance or 0.0)
+    if weakest.margin == 0.0:
+        return f"{weakest.what}: {weakest.distance:.1f}"
+    margin = "no interval" if weakest.margin is None else f"± {100 * weakest.margin:.1f}"
+    return f"{count}; weakest: {weakest.what}, {100 * (weakest.distance or 0.0):+.1f} {margin}"
+
+
+def _pairs(claim: Mapping[str, Any], groups: Groups) -> Iterator[tuple[Cell, Cell]]:
+    rights = list(select(groups, claim["right"]))
+    for left in select(groups, claim["left"]):
+        for right in rights:
+            if right != left and right.test_domain == left.test_domain and right.n_shots in (0, left.n_shots):
+                yield left, right
+
+
+def _evidence(
+    what: str,
+    cells: Sequence[Cell],
+    claim: Mapping[str, Any],
+    results: Results,
+    distance_of: Callable[[Sequence[float]], float],
+) -> Evidence:
+    metric: str = claim.get("metric", "auc")
+    summaries = [results.groups[cell] for cell in cells]
+    complete = [summary for summary in summaries if summary and summary.is_complete]
+    values = [value for summary in complete if (value := getattr(summary, metric)) is not None]
+    if len(complete) < len(cells):
+        return Evidence(what, None, None, "not run")
+    if len(values) < len(cells):
+        return Evidence(what, None, None, "not defined")
+    distance = distance_of(values)
+    margins = [_margin(summary, metric, results.confidence) for summary in complete]
+    known = [margin for margin in margins if margin is not None]
+    if not known:
+        return Evidence(what, distance, None, "inconclusive")
+    margin = math.hypot(*known)
+    return Evidence(what, distance, margin, decide(distance, margin))
+
+
+def _margin(summary: Summary, metric: str, confidence: float) -> float | None:
+    """Half-width of the interval of one mean; None for a UAUC of one seed."""
+    values = summary.aucs if metric == "auc" else summary.uaucs
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    over_seeds = z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    if metric == "uauc":
+        return over_seeds
+    return math.hypot((summary.auc_high - summary.auc_low) / 2, over_seeds or 0.0)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.method} k{cell.n_shots}" if cell.n_shots else cell.method

@@ -1,0 +1,159 @@
+"""`tallrec-bench`: the work around the pipeline. The pipeline itself is `dvc repro`.
+
+Nothing heavy is imported at module level, so that `--help` is instant.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.errors import exit_code_of
+
+PARAMS_YAML = Path("params.yaml")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Reproducibility benchmark for TALLRec. Run in the repository root; `dvc repro` is the pipeline.",
+)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _finish(work: Callable[[], None]) -> None:
+    """Run `work`; a `BenchmarkError` becomes one line on stderr and exit code 2."""
+    code = exit_code_of(work)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def use(
+    presets: Annotated[list[str], typer.Argument(help="One or several, the later wins: smoke, paper llm/llama-7b.")],
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")] = False,
+) -> None:
+    """Merge presets into params.yaml and say what changed; its comments stay."""
+
+    def work() -> None:
+        changes = _merge(presets, write=not check)
+        console = Console(soft_wrap=True)
+        for key, old, new in changes:
+            console.print(f"{key}: {old} -> {new}", markup=False, highlight=False)
+        if not changes:
+            console.print(f"{PARAMS_YAML}: already {' '.join(presets)}", markup=False, highlight=False)
+        if check and changes:
+            raise typer.Exit(1)
+
+    _finish(work)
+
+
+def _merge(presets: list[str], write: bool) -> list[tuple[str, object, object]]:
+    """Merge `presets` into `params.yaml`: every leaf that differs, as (dotted key, old value, new value).
+
+    Raises:
+        ConfigError: a preset is unknown, or the result would not be valid; nothing is written then.
+    """
+    from benchmark.config import parse_config, parse_yaml, read_yaml
+    from benchmark.files import write_bytes
+    from benchmark.overlays import changed_keys, merged, preset_text
+
+    overlays = [preset_text(name) for name in presets]
+    before = read_yaml(PARAMS_YAML)
+    text = PARAMS_YAML.read_text(encoding="utf-8")
+    for overlay in overlays:
+        text = merged(text, overlay)
+    after = parse_yaml(text, PARAMS_YAML)
+    parse_config(after, PARAMS_YAML)
+    if write and text != PARAMS_YAML.read_text(encoding="utf-8"):
+        write_bytes(PARAMS_YAML, text.encode())
+    return list(changed_keys(before, after))
+
+
+@app.command()
+def validate() -> None:
+    """Check params.yaml as a whole, before any work."""
+
+    def work() -> None:
+        from benchmark.config import load_config
+
+        load_config(PARAMS_YAML)
+        typer.echo(f"{PARAMS_YAML}: valid")
+
+    _finish(work)
+
+
+@app.command()
+def plan() -> None:
+    """Count the cells and stages that params.yaml asks for."""
+
+    def work() -> None:
+        from collections import Counter
+
+        from benchmark.config import load_config, read_yaml
+        from benchmark.grid import cells
+        from benchmark.pipeline import stage_counts
+
+        params = load_config(PARAMS_YAML)
+        # The size of a training split names cells and does not change how many there are.
+        families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
+        _print_counts("cells", dict(families))
+        _print_counts("stages", stage_counts(read_yaml(Path("dvc.yaml")), read_yaml(PARAMS_YAML)))
+
+    _finish(work)
+
+
+def _print_counts(title: str, counts: dict[str, int]) -> None:
+    table = Table("", title, show_footer=True, box=None)
+    table.columns[0].footer, table.columns[1].footer = "all", str(sum(counts.values()))
+    table.columns[1].justify = "right"
+    for name, count in counts.items():
+        table.add_row(name, str(count))
+    Console().print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and what a run would miss; contacts no address."""
+
+    def work() -> None:
+        from benchmark.doctor import findings
+
+        table = Table("", "finding", "", box=None, show_header=False)
+        rows = findings(Path.cwd())
+        for row in rows:
+            table.add_row("ok" if row.is_fine else "!", row.subject, row.found)
+        Console(soft_wrap=True).print(table)
+        if not all(row.is_fine for row in rows):
+            raise typer.Exit(1)
+
+    _finish(work)
+
+
+@app.command()
+def export(
+    domain: Annotated[str, typer.Argument(help="A domain of params.yaml, e.g. movie.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")],
+    split: Annotated[Literal["train", "valid", "test"], typer.Option("--split")] = "test",
+) -> None:
+    """Write a prepared split in the released code's own JSON form."""
+
+    def work() -> None:
+        from benchmark.config import load_config
+        from benchmark.export import export as write_released
+
+        write_released(domain, split, out, load_config(PARAMS_YAML))
+        typer.echo(f"{out}: written", err=True)
+
+    _finish(work)
+
+
+if __name__ == "__main__":
+    main()

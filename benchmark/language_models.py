@@ -1,0 +1,85 @@
+"""Sections of `params.yaml` -> the settings that `tallrec` takes. Imports torch only inside its functions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark import files
+from benchmark.params import Params
+from benchmark.schema import FewShotTask, Method, Prediction
+from benchmark.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tallrec.language_model import Loading, Lora
+    from tallrec.scoring import Scoring
+    from tallrec.training import Schedule
+
+STARTS = Path("models/start")
+"""What each recipe tunes: `tallrec/` is the instruction adapter, `rt/` says: new weights."""
+
+
+def loading(params: Params) -> "Loading":
+    """How the base model is loaded."""
+    from tallrec.language_model import Loading
+
+    return Loading(params.llm.dtype, params.llm.quantization, params.llm.n_threads)
+
+
+def load_base(params: Params) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The base model that stage `base` made or refers to, and its tokenizer."""
+    from tallrec.language_model import load_base
+
+    return load_base(files.BASE_MODEL, loading(params))
+
+
+def lora(params: Params) -> "Lora":
+    """Shape of the adapter."""
+    from tallrec.language_model import Lora
+
+    return Lora(**params.lora.model_dump())
+
+
+def scoring(params: Params, style: str = "released") -> "Scoring":
+    """How a sample becomes a prompt of `style` and a score."""
+    from tallrec.scoring import Scoring
+
+    return Scoring(
+        style=style,
+        stray_comment=params.fidelity.prompt == "released",
+        rule=params.fidelity.scoring,
+        max_length=params.llm.max_length,
+        batch_tokens=params.score.batch_tokens,
+    )
+
+
+def tuning_schedule(params: Params, seed: int) -> "Schedule":
+    """The schedule of rec-tuning."""
+    from tallrec.training import Schedule
+
+    tune = params.tune
+    return Schedule(
+        n_updates=tune.n_updates,
+        batch_size=tune.batch_size,
+        micro_batch_size=tune.micro_batch_size,
+        learning_rate=tune.learning_rate,
+        warmup_updates=tune.warmup_updates,
+        seed=derive_seed("tune", seed),
+        eval_every=tune.eval_every,
+        patience=tune.patience,
+        keep_best=params.fidelity.checkpoint == "best_auc",
+        gradient_checkpointing=tune.gradient_checkpointing,
+    )
+
+
+def scoring_method(
+    model: "PreTrainedModel | PeftModel", tokenizer: "PreTrainedTokenizerBase", settings: "Scoring"
+) -> Method:
+    """The method that asks `model` about each test sample; the few-shot rows of a task become demonstrations."""
+    from tallrec.scoring import score_samples
+
+    def predict(task: FewShotTask) -> list[Prediction]:
+        return score_samples(model, tokenizer, task.test, task.items, settings, demonstrations=task.train)
+
+    return predict

@@ -1,0 +1,71 @@
+"""Changed inputs: the same model, asked about samples from which one thing was taken, shows what a score is made of.
+
+Adding a probe is one function and one entry of `PROBES`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from benchmark.schema import Interaction, Item, Sample
+from benchmark.seeding import derive_seed
+
+Samples = Sequence[Sample]
+Items = Mapping[str, Item]
+Changed = tuple[tuple[Sample, ...], dict[str, Item]]
+
+UNKNOWN = "unknown"
+
+
+def likes_swapped(samples: Samples, items: Items) -> Changed:
+    """Every like of the history is a dislike and the other way round: does the model read the flags?"""
+    return tuple(
+        replace(sample, history=tuple(Interaction(event.item_id, not event.liked) for event in sample.history))
+        for sample in samples
+    ), dict(items)
+
+
+def history_removed(samples: Samples, items: Items) -> Changed:
+    """No history: what is left is what the model thinks of the item."""
+    return tuple(replace(sample, history=()) for sample in samples), dict(items)
+
+
+def history_shuffled(samples: Samples, items: Items) -> Changed:
+    """The history in a random order: does the order matter?"""
+    return tuple(replace(sample, history=_shuffled(sample)) for sample in samples), dict(items)
+
+
+def title_removed(samples: Samples, items: Items) -> Changed:
+    """Every target is an unknown item: what is left is what the model thinks of the user."""
+    nouns = {items[sample.target_item_id].noun for sample in samples}
+    unknown = {f"{UNKNOWN}-{noun}": Item(f"{UNKNOWN}-{noun}", noun, UNKNOWN, f'"{UNKNOWN}"') for noun in sorted(nouns)}
+    changed = (replace(s, target_item_id=f"{UNKNOWN}-{items[s.target_item_id].noun}") for s in samples)
+    return tuple(changed), {**items, **unknown}
+
+
+def another_history(samples: Samples, items: Items) -> Changed:
+    """Each sample has the history of a sample of another user: is the score about this user at all?"""
+    order = sorted(range(len(samples)), key=lambda position: derive_seed("another", samples[position].sample_id))
+    histories: dict[str, tuple[Interaction, ...]] = {}
+    for place, position in enumerate(order):
+        sample = samples[position]
+        others = (samples[order[(place + step) % len(order)]] for step in range(1, len(order)))
+        donor = next((other for other in others if other.user_id != sample.user_id), sample)
+        histories[sample.sample_id] = donor.history
+    return tuple(replace(sample, history=histories[sample.sample_id]) for sample in samples), dict(items)
+
+
+def _shuffled(sample: Sample) -> tuple[Interaction, ...]:
+    rng = np.random.default_rng(derive_seed("history_shuffled", sample.sample_id))
+    return tuple(sample.history[int(position)] for position in rng.permutation(len(sample.history)))
+
+
+PROBES: dict[str, Callable[[Samples, Items], Changed]] = {
+    "likes_swapped": likes_swapped,
+    "history_removed": history_removed,
+    "history_shuffled": history_shuffled,
+    "title_removed": title_removed,
+    "another_history": another_history,
+}
+"""Probes by name."""

@@ -1,0 +1,51 @@
+"""Progress of long work with an estimate of the time left: a bar on a terminal, a few lines in a log."""
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+N_LOG_LINES = 4
+"""Lines of one piece of work where there is no terminal."""
+
+
+@contextmanager
+def progress(label: str) -> Generator[Callable[[int, int], None]]:
+    """A function to be told how much is done of how much; shown on stderr."""
+    if not sys.stderr.isatty():
+        yield _Log(label)
+        return
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Log:
+    """Lines at a quarter, half, three quarters and the end of the work."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.start = time.perf_counter()
+
+    def __call__(self, done: int, total: int) -> None:
+        if done * N_LOG_LINES // total > (done - 1) * N_LOG_LINES // total:
+            spent = time.perf_counter() - self.start
+            left = spent / done * (total - done)
+            print(f"{self.label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)

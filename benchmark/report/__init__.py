@@ -1,0 +1,1 @@
+"""The report: results in; a self-contained page, a short Markdown text, tables and the ledger out."""

@@ -1,0 +1,89 @@
+"""Everything the report reads. What a stage has not written is empty here and `missing` on the page."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import load_config, read_yaml
+from benchmark.files import METRICS_CSV, PROBES_CSV, ceiling_file, cell_folder, prepared_folder, read_json
+from benchmark.params import Params
+from benchmark.provenance import run_file
+from benchmark.results import KEY_COLUMNS, MetricRow, Summary, read_rows, summarise
+from benchmark.schema import Cell
+
+EFFICIENCY = Path("results/efficiency.json")
+DVC_LOCK = Path("dvc.lock")
+COST_COLUMNS = (*KEY_COLUMNS, "seconds", "peak_memory_bytes", "device", "n_steps")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All results of one run of the pipeline."""
+
+    params: Params
+    rows: Sequence[MetricRow]
+    groups: Mapping[Cell, Summary | None]
+    stats: Mapping[str, Mapping[str, Any]]
+    """`stats.json` of each domain."""
+    ceilings: Mapping[str, float]
+    """AUC of the best possible scorer, of generated domains."""
+    efficiency: Sequence[Mapping[str, Any]]
+    probes: Sequence[Mapping[str, str]]
+    records: Mapping[Cell, Mapping[str, Any]]
+    """Provenance of the cells that have one."""
+    commands: Mapping[Cell, str]
+    """How to make each cell again."""
+
+
+def read_inputs() -> Inputs:
+    """Read the results in the working directory.
+
+    Raises:
+        MissingArtifactError: `metrics.csv` or the statistics of a domain are not there.
+    """
+    params = load_config()
+    rows = read_rows(METRICS_CSV)
+    domains = params.grid.domains
+    ceilings = {domain: ceiling_file(domain) for domain in domains}
+    return Inputs(
+        params=params,
+        rows=rows,
+        groups=summarise(rows),
+        stats={domain: read_json(prepared_folder(domain) / "stats.json") for domain in domains},
+        ceilings={domain: read_json(path)["auc"] for domain, path in ceilings.items() if path.exists()},
+        efficiency=read_json(EFFICIENCY) if EFFICIENCY.exists() else [],
+        probes=_read_csv(PROBES_CSV) if PROBES_CSV.exists() else [],
+        records={row.cell: read_json(run_file(row.cell)) for row in rows if run_file(row.cell).exists()},
+        commands=_commands(rows),
+    )
+
+
+def cost_rows(inputs: Inputs) -> Iterator[tuple[object, ...]]:
+    """One row a cell in the order of `metrics.csv`, as `COST_COLUMNS`; None for what no record holds."""
+    for row in inputs.rows:
+        record = inputs.records.get(row.cell, {})
+        peak = record.get("peak_device_memory_bytes") or record.get("peak_memory_bytes")
+        steps = record.get("n_steps", record.get("n_updates"))
+        yield (*astuple(row.cell), record.get("wall_seconds"), peak, record.get("device"), steps)
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _commands(rows: Sequence[MetricRow]) -> dict[Cell, str]:
+    """The stage that wrote each cell, as `dvc.lock` has it; empty before the first `dvc repro`."""
+    if not DVC_LOCK.exists():
+        return {}
+    stages: Mapping[str, Any] = read_yaml(DVC_LOCK).get("stages", {})
+    owners = {Path(out["path"]): name for name, stage in stages.items() for out in stage.get("outs", [])}
+    commands: dict[Cell, str] = {}
+    for row in rows:
+        for folder in cell_folder("predictions", row.cell).parents:
+            if folder in owners:
+                commands[row.cell] = f"dvc repro {owners[folder]}"
+                break
+    return commands

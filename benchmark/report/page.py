@@ -1,0 +1,137 @@
+"""Everything on the page, and rendering it as HTML and Markdown."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmark.claims import ClaimVerdict, Results, judge_claims
+from benchmark.report import figures, sections, tables
+from benchmark.report.inputs import Inputs
+from benchmark.report.tables import Table
+from benchmark.verdicts import Paper, Verdict
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Page:
+    """The content of the report, as the templates read it."""
+
+    domains: Sequence[str]
+    generated: Sequence[str]
+    """Domains whose data are generated."""
+    warnings: Sequence[str]
+    """What a reader must know before any number."""
+    claims: Sequence[ClaimVerdict]
+    claim_counts: Counter[str]
+    verdict_counts: Counter[str]
+    cell_counts: Counter[str]
+    lost: Sequence[str]
+    """Cells without a valid result, by name."""
+    confidence: str
+    seeds: Sequence[int]
+    overviews: Sequence[figures.DotPlot]
+    ablations: Sequence[figures.CurvePlot]
+    icl_plots: Sequence[figures.DotPlot]
+    main: Sequence[Table]
+    within_users: Sequence[Table]
+    icl: Sequence[Table]
+    cross_domain: Sequence[Table]
+    controls: Sequence[Table]
+    data: Sequence[Table]
+    probes: Table
+    efficiency: Table
+    cost: Table
+    commands: Table
+    fidelity: Table
+    published: Table
+    provenance: dict[str, str]
+
+    @property
+    def tables(self) -> list[Table]:
+        """Every table that is exported."""
+        several = [*self.main, *self.within_users, *self.icl, *self.cross_domain, *self.controls, *self.data]
+        return [*several, self.probes, self.efficiency, self.fidelity, self.published]
+
+
+def build_page(inputs: Inputs, paper: Paper) -> Page:
+    """Decide every claim and verdict, and lay out the tables and figures."""
+    params, domains = inputs.params, inputs.params.grid.domains
+    model_is_papers = bool(re.search(paper.language_model, params.llm.model, re.IGNORECASE))
+    results = Results(inputs.groups, params.evaluate.confidence, inputs.efficiency, model_is_papers)
+    claims = judge_claims(results)
+    verdicts: list[Verdict] = [tables.verdict_on(inputs, paper, number) for number in paper.numbers]
+    generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
+    return Page(
+        domains=domains,
+        generated=generated,
+        warnings=_warnings(inputs, generated, model_is_papers=model_is_papers),
+        claims=claims,
+        claim_counts=Counter(claim.verdict for claim in claims),
+        verdict_counts=Counter(verdict.verdict for verdict in verdicts),
+        cell_counts=Counter(row.status for row in inputs.rows),
+        lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
+        confidence=f"{100 * params.evaluate.confidence:g} %",
+        seeds=params.grid.seeds,
+        overviews=[figures.overview_plot(inputs, domain) for domain in domains],
+        ablations=[figures.ablation_plot(inputs, paper, domain) for domain in domains],
+        icl_plots=[figures.icl_plot(inputs, domain) for domain in domains] if params.grid.icl_models else [],
+        main=[tables.main_table(inputs, paper, domain) for domain in domains],
+        within_users=[tables.within_user_table(inputs, domain) for domain in domains],
+        icl=[tables.icl_table(inputs, domain) for domain in domains],
+        cross_domain=[tables.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
+        controls=[tables.control_table(inputs, domain) for domain in domains],
+        data=[table for domain in domains for table in sections.data_tables(inputs, domain)],
+        probes=sections.probe_table(inputs),
+        efficiency=sections.efficiency_table(inputs),
+        cost=sections.cost_table(inputs),
+        commands=sections.command_table(inputs),
+        fidelity=sections.fidelity_table(params.fidelity),
+        published=sections.published_table(inputs, paper),
+        provenance=sections.provenance_rows(inputs),
+    )
+
+
+def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool) -> list[str]:
+    warnings: list[str] = []
+    if generated:
+        warnings.append(
+            f"The data of {' and '.join(generated)} are generated (the embedded world). They show the "
+            "mechanism of the paper; their numbers are not comparable with the published ones and say "
+            "nothing about real users."
+        )
+    warnings += [f"Stand-in data. {found}." for found in sections.stand_ins(inputs)]
+    if not model_is_papers:
+        model = inputs.params.llm.model
+        name = "a tiny model pretrained by the pipeline" if model == "tiny" else model
+        warnings.append(f"The language model is {name}, not the paper's LLaMA-7B.")
+    n_lost = sum(row.status != "ok" for row in inputs.rows)
+    if n_lost:
+        warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
+    return warnings
+
+
+def _environment() -> Environment:
+    # Markdown is not HTML; every other template is escaped.
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: name is None or not name.endswith(".md.j2"),  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render_html(page: Page) -> str:
+    """The page as one file that asks for nothing else."""
+    css = (TEMPLATES / "report.css").read_text()
+    return _environment().get_template("report.html.j2").render(page=page, css=css)
+
+
+def render_markdown(page: Page) -> str:
+    """A short text, fit for a comment on a pull request."""
+    return _environment().get_template("report.md.j2").render(page=page)

@@ -1,0 +1,191 @@
+"""What was run: data, provenance, cost, memory, probes, commands and fidelity switches, as tables."""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmark.params import FidelityParams
+from benchmark.report.inputs import Inputs
+from benchmark.report.tables import MISSING, Entry, Row, Table, points, summary_entry, verdict_on
+from benchmark.results import group_of
+from benchmark.verdicts import Paper
+
+RELEASED: Mapping[str, str] = {
+    "draw": "released",
+    "prompt": "released",
+    "loss": "all_tokens",
+    "scoring": "double_softmax",
+    "checkpoint": "best_auc",
+    "both_validation": "first_domain",
+}
+"""The value of each fidelity switch in the released code."""
+
+
+def plain(value: object) -> str:
+    """A value of a JSON file as text: `missing` for None, at most four decimals, thousands apart."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) > 9999 else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by a space and freed of underscores."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{prefix} {key}".strip().replace("_", " ")
+        if isinstance(value, dict) and value:
+            flat |= flattened(value, name)  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            flat[name] = value if value not in ({}, []) else "none"
+    return flat
+
+
+def stand_ins(inputs: Inputs) -> list[str]:
+    """Every file that takes the place of another: results on it are not results on the published data."""
+    found: list[str] = []
+    for domain, stats in inputs.stats.items():
+        names: Mapping[str, str] = stats.get("notes", {}).get("stand_in") or {}
+        found += [f"{domain}: {stand_in} stands in for {name}" for name, stand_in in names.items()]
+    return found
+
+
+def data_tables(inputs: Inputs, domain: str) -> list[Table]:
+    """The splits of a domain side by side, and all else that is known of it."""
+    stats = inputs.stats[domain]
+    splits = {split: flattened(content) for split, content in stats["splits"].items()}
+    names = list(dict.fromkeys(name for content in splits.values() for name in content))
+    rows = [Row(n, tuple(Entry(plain(content.get(n))) for content in splits.values())) for n in names]
+    rest = flattened({key: value for key, value in stats.items() if key != "splits"})
+    rest |= {f"params {key}": value for key, value in flattened(inputs.params.domains[domain].model_dump()).items()}
+    notes = [Row(name, (Entry(plain(value)),)) for name, value in rest.items()]
+    return [
+        Table(f"data_{domain}", f"Splits, {domain}", tuple(splits), tuple(rows), domain=domain),
+        Table(f"notes_{domain}", f"Notes, {domain}", ("value",), tuple(notes), domain=domain),
+    ]
+
+
+def published_table(inputs: Inputs, paper: Paper) -> Table:
+    """Every published number with its source, ours and the verdict."""
+    rows: list[Row] = []
+    for number in paper.numbers:
+        verdict = verdict_on(inputs, paper, number)
+        entries = (
+            Entry(f"{number.train_domain} → {number.test_domain}"),
+            Entry(str(number.n_shots)),
+            Entry(points(number.auc), number.status),
+            summary_entry(verdict.observed),
+            Entry("", badge=verdict.verdict, detail=verdict.reason),
+        )
+        rows.append(Row(number.method, entries, f"{number.table}: {paper.sources[number.source]}"))
+    columns = ("train → test", "K", "paper", "ours", "verdict")
+    return Table("published", "Every published number", columns, tuple(rows))
+
+
+def cost_table(inputs: Inputs) -> Table:
+    """Time and memory of the cells that have a record, by method and K."""
+    groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for cell, record in inputs.records.items():
+        groups[cell.family, cell.method, cell.n_shots].append(record)
+    rows: list[Row] = []
+    for (family, method, n_shots), records in groups.items():
+        seconds = [record["wall_seconds"] for record in records]
+        peaks = [record.get("peak_device_memory_bytes") or record["peak_memory_bytes"] for record in records]
+        entries = (
+            Entry(str(n_shots)),
+            Entry(str(len(records))),
+            Entry(f"{statistics.fmean(seconds):.2f}"),
+            Entry(f"{max(peaks) / 2**20:,.0f}"),
+        )
+        rows.append(Row(method, entries, family))
+    columns = ("K", "cells", "seconds a cell", "peak MiB")
+    return Table("cost", "Time and memory of each method", columns, tuple(rows))
+
+
+def provenance_rows(inputs: Inputs) -> dict[str, str]:
+    """What made the results, in short; every distinct value is listed."""
+    records = list(inputs.records.values())
+    if not records:
+        return {"records": MISSING}
+    versions = Counter(f"{name} {v}" for record in records for name, v in record.get("versions", {}).items())
+    started = sorted(str(record["started_at"]) for record in records if record.get("started_at"))
+    n_dirty = sum(bool(record.get("is_dirty")) for record in records)
+    return {
+        "records": f"{len(records)} of {len(inputs.rows)} cells",
+        "commit": _distinct([record.get("commit") for record in records]),
+        "changed files": f"{n_dirty} cells ran on code or parameters that were not committed" if n_dirty else "none",
+        "device": _distinct([record.get("device") for record in records]),
+        "language model": f"{inputs.params.llm.model} at revision {inputs.params.llm.revision or 'none'}",
+        "started": f"{started[0]} to {started[-1]}" if started else MISSING,
+        "versions": ", ".join(versions),
+    }
+
+
+def _distinct(values: Sequence[object]) -> str:
+    return ", ".join(dict.fromkeys(str(value) if value is not None else MISSING for value in values))
+
+
+def command_table(inputs: Inputs) -> Table:
+    """The command that makes each number again."""
+    methods: dict[str, dict[str, str]] = defaultdict(dict)
+    for cell, command in inputs.commands.items():
+        methods[command][f"{cell.method} {cell.train_domain} → {cell.test_domain}"] = cell.family
+    rows = [Row(command, (Entry(", ".join(names)),)) for command, names in methods.items()]
+    return Table("commands", "Commands", ("makes",), tuple(rows))
+
+
+def fidelity_table(fidelity: FidelityParams) -> Table:
+    """Every switch between released and corrected behaviour, and where it stands."""
+    rows: list[Row] = []
+    for name, value in fidelity.model_dump().items():
+        deviates = value != RELEASED[name]
+        rows.append(Row(name, (Entry(str(value)), Entry("changed" if deviates else "as released"))))
+    return Table("fidelity", "Fidelity switches", ("value", "against the released code"), tuple(rows))
+
+
+def efficiency_table(inputs: Inputs) -> Table:
+    """Memory and throughput of each configuration under the memory limit."""
+    rows: list[Row] = []
+    for row in inputs.efficiency:
+        peak = row.get("peak_memory_bytes")
+        entries = (
+            Entry(plain(row["quantization"])),
+            Entry(plain(row["micro_batch_size"])),
+            Entry(plain(row["gradient_checkpointing"])),
+            Entry(MISSING if peak is None else f"{peak / 2**30:.2f}"),
+            Entry(plain(row.get("samples_per_second"))),
+            Entry(plain(row.get("tokens_per_second"))),
+            Entry(plain(row.get("device"))),
+            Entry(plain(row.get("weights"))),
+            Entry(plain(row["status"])),
+        )
+        rows.append(Row(str(row["name"]), entries))
+    columns = ("quantization", "micro-batch", "checkpointing", "peak GiB", "samples/s", "tokens/s")
+    title = f"Memory and throughput, limit {inputs.params.efficiency.memory_limit_gb:g} GB"
+    return Table("efficiency", title, (*columns, "device", "weights", "status"), tuple(rows))
+
+
+def probe_table(inputs: Inputs) -> Table:
+    """Mean AUC on changed inputs, beside the unchanged one."""
+    aucs: dict[tuple[str, str, str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    names = list(dict.fromkeys(row["probe"] for row in inputs.probes))
+    for row in inputs.probes:
+        if row["auc"]:
+            key = row["method"], row["train_domain"], row["test_domain"], int(row["n_shots"])
+            aucs[key][row["probe"]].append(float(row["auc"]))
+    rows: list[Row] = []
+    for (method, train, test, n_shots), by_probe in aucs.items():
+        group = next((g for g in inputs.groups if (g.method, g.train_domain, g.test_domain, g.n_shots)
+                      == (method, train, test, n_shots)), None)  # fmt: skip
+        unchanged = inputs.groups.get(group_of(group)) if group else None
+        means = [statistics.fmean(by_probe[name]) if by_probe.get(name) else None for name in names]
+        entries = (Entry(str(n_shots)), Entry(points(unchanged.auc if unchanged else None)))
+        rows.append(Row(f"{method} on {test}", (*entries, *(Entry(points(mean)) for mean in means))))
+    columns = ("K", "unchanged", *(name.replace("_", " ") for name in names))
+    return Table("probes", "Changed inputs", columns, tuple(rows))

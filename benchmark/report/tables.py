@@ -1,0 +1,186 @@
+"""The tables, once: the page, the CSV files and the LaTeX files all show these."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from benchmark.report.inputs import Inputs
+from benchmark.results import Summary
+from benchmark.schema import Cell
+from benchmark.verdicts import Paper, PaperNumber, Verdict, judge, why_not_comparable
+
+MISSING = "missing"
+NO_VALUE = "not defined"
+DASH = "\u2013"
+"""Where the paper has no such number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cell of a table."""
+
+    text: str
+    detail: str = ""
+    """Smaller text below it."""
+    badge: str = ""
+    """A verdict, which the page colours."""
+    shade: float | None = None
+    """In [0, 1], for tables shown as a heat map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table; `group` is a heading above the first line that carries it."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    group: str = ""
+    is_main: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; every row has one entry a column, apart from the first column, which holds the names."""
+
+    id: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+    domain: str = ""
+    keys: tuple[str, ...] = field(default=())
+    """Names of the columns in CSV, where `columns` repeat."""
+
+
+def points(value: float | None, decimals: int = 2) -> str:
+    """An AUC times 100, or `missing`."""
+    return MISSING if value is None else f"{100 * value:.{decimals}f}"
+
+
+def summary_entry(summary: Summary | None) -> Entry:
+    """Mean AUC, its interval over users, the standard deviation over seeds, and how many seeds if not all."""
+    if summary is None:
+        return Entry(MISSING)
+    parts = [f"[{points(summary.auc_low, 1)}, {points(summary.auc_high, 1)}]"]
+    if summary.seed_sd is not None:
+        parts.append(f"sd {points(summary.seed_sd, 1)}")
+    if not summary.is_complete:
+        parts.append(f"{summary.n_seeds} of {summary.n_expected} seeds")
+    return Entry(points(summary.auc), " · ".join(parts))
+
+
+def uauc_entry(summary: Summary | None) -> Entry:
+    """Mean UAUC; `not defined` where no user has both labels."""
+    if summary is None:
+        return Entry(MISSING)
+    return Entry(points(summary.uauc) if summary.uauc is not None else NO_VALUE)
+
+
+def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
+    """The paper's main table for a domain: published, ours and verdict at each K, with the controls below."""
+    grid = inputs.params.grid
+    published = [n for n in paper.numbers if n.table == "main" and n.test_domain == domain]
+    names = list(dict.fromkeys([*(n.method for n in published), *grid.baselines]))
+    names = [name for name in names if not name.startswith("tallrec-")]
+    rows: list[Row] = []
+    for name in names:
+        groups = [Cell("baseline", name, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
+        rows.append(Row(name, _beside(inputs, paper, published, groups), "Conventional recommenders"))
+    tallrec = f"tallrec-{domain}"
+    groups = [Cell("tuned", tallrec, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
+    rows.append(Row(tallrec, _beside(inputs, paper, published, groups), "Tuned language model", is_main=True))
+    for name in grid.controls:
+        groups = [_control_group(inputs, name, domain, n_shots) for n_shots in grid.n_shots]
+        rows.append(Row(name, _beside(inputs, paper, [], groups), "Controls: no model is trained"))
+    if domain in inputs.ceilings:
+        ceiling = Entry(points(inputs.ceilings[domain]), "best possible")
+        rows.append(Row("Bayes ceiling", (Entry(DASH), ceiling, Entry("")) * len(grid.n_shots), "Generated data"))
+    columns = tuple(name for n_shots in grid.n_shots for name in (f"K={n_shots} paper", "ours", "verdict"))
+    keys = tuple(f"k{n_shots}_{name}" for n_shots in grid.n_shots for name in ("paper", "ours", "verdict"))
+    beyond = sorted({n.n_shots for n in published} - set(grid.n_shots))
+    note = f"The paper also has K = {', '.join(map(str, beyond))}, which is not in this grid." if beyond else ""
+    return Table(f"main_{domain}", f"Few-shot AUC, {domain}", columns, tuple(rows), note, domain, keys)
+
+
+def _control_group(inputs: Inputs, name: str, domain: str, n_shots: int) -> Cell:
+    """A control that does not learn has one result, which stands for every K."""
+    group = Cell("control", name, domain, domain, n_shots, 0)
+    untrained = Cell("control", name, domain, domain, 0, 0)
+    return untrained if untrained in inputs.groups else group
+
+
+def _beside(
+    inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], groups: Sequence[Cell]
+) -> tuple[Entry, ...]:
+    return tuple(entry for group in groups for entry in _three(inputs, paper, published, group))
+
+
+def _three(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group: Cell) -> Iterator[Entry]:
+    number = next((n for n in published if n.group == group), None)
+    yield Entry(points(number.auc) if number else DASH)
+    yield summary_entry(inputs.groups.get(group))
+    verdict = verdict_on(inputs, paper, number) if number else None
+    yield Entry("", badge=verdict.verdict, detail=verdict.reason) if verdict else Entry("")
+
+
+def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
+    """The verdict on one published number."""
+    rows = {domain: stats["splits"]["test"]["rows"] for domain, stats in inputs.stats.items()}
+    return judge(number, inputs.groups, why_not_comparable(number, inputs.params, paper, rows))
+
+
+def within_user_table(inputs: Inputs, domain: str) -> Table:
+    """AUC and UAUC of every method at its largest K of the grid."""
+    largest = max(inputs.params.grid.n_shots)
+    rows: list[Row] = []
+    for group, summary in inputs.groups.items():
+        if group.test_domain == domain and group.n_shots in (largest, 0):
+            entries = (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(summary))
+            rows.append(Row(group.method, entries, group.family, is_main=group.method == f"tallrec-{domain}"))
+    title = f"Within users, {domain}"
+    note = "UAUC: mean over users who have both labels; scores of different users are never compared."
+    return Table(f"within_users_{domain}", title, ("K", "AUC", "UAUC"), tuple(rows), note, domain)
+
+
+def control_table(inputs: Inputs, domain: str) -> Table:
+    """Every control at every K, and those that learn on all training rows."""
+    n_train: int = inputs.stats[domain]["splits"]["train"]["rows"]
+    shots = (*inputs.params.grid.n_shots, n_train)
+    rows = [
+        Row(
+            name,
+            tuple(summary_entry(inputs.groups.get(_control_group(inputs, name, domain, k))) for k in shots),
+        )
+        for name in inputs.params.grid.controls
+    ]
+    columns = (*(f"K={k}" for k in shots[:-1]), f"all {n_train} rows")
+    return Table(f"controls_{domain}", f"Controls, {domain}", columns, tuple(rows), domain=domain)
+
+
+def icl_table(inputs: Inputs, domain: str) -> Table:
+    """In-context learning: every model, prompt and number of demonstrations."""
+    rows = [
+        Row(group.method, (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(summary)))
+        for group, summary in inputs.groups.items()
+        if group.family == "icl" and group.test_domain == domain
+    ]
+    columns = ("demonstrations", "AUC", "UAUC")
+    return Table(f"icl_{domain}", f"In-context learning, {domain}", columns, tuple(rows), domain=domain)
+
+
+def cross_domain_table(inputs: Inputs, recipe: str) -> Table:
+    """Rows: what the recipe was tuned on; columns: test domain and K."""
+    grid = inputs.params.grid
+    places = [(domain, n_shots) for domain in grid.domains for n_shots in grid.n_shots]
+    rows: list[Row] = []
+    for train in grid.train_domains:
+        groups = [Cell("tuned", f"{recipe}-{train}", train, domain, n_shots, 0) for domain, n_shots in places]
+        entries = [(summary_entry(summary), summary) for summary in (inputs.groups.get(group) for group in groups)]
+        shaded = tuple(Entry(e.text, e.detail, shade=shade(s.auc) if s else None) for e, s in entries)
+        rows.append(Row(f"{recipe}-{train}", shaded))
+    columns = tuple(f"{domain} K={n_shots}" for domain, n_shots in places)
+    return Table(f"cross_domain_{recipe}", f"{recipe}: tuned on (row), tested on (column)", columns, tuple(rows))
+
+
+def shade(auc: float) -> float:
+    """0 at chance and below, 1 at an AUC of 0.9 and above."""
+    return min(1.0, max(0.0, (auc - 0.5) / 0.4))

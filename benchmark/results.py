@@ -1,0 +1,170 @@
+"""`results/metrics.csv`: one row a cell, and the rows of all seeds brought together."""
+
+import csv
+import io
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+from benchmark.errors import SchemaError
+from benchmark.files import require, write_bytes
+from benchmark.schema import Cell
+
+KEY_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots", "seed")
+COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high", "uauc", "n_users", "n_samples", "status")
+STATUSES = ("ok", "missing", "invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """The result of one cell."""
+
+    cell: Cell
+    status: str
+    """`ok`; `missing`: there are no predictions; `invalid`: there are, and they break the contract."""
+    auc: float | None = None
+    auc_low: float | None = None
+    """Interval over users, at the confidence of `evaluate.confidence`."""
+    auc_high: float | None = None
+    uauc: float | None = None
+    """None also where no user has both labels."""
+    n_users: int | None = None
+    n_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One entry of a table: the cells that differ by the seed alone."""
+
+    cell: Cell
+    """Of the first seed."""
+    n_seeds: int
+    """Seeds that were run."""
+    n_expected: int
+    """Seeds of the grid."""
+    auc: float
+    """Mean over the seeds that were run."""
+    auc_low: float
+    """Mean of the seeds' lower ends: they share the test users, so more seeds do not narrow it."""
+    auc_high: float
+    aucs: tuple[float, ...]
+    """AUC of each seed that was run."""
+    uauc: float | None
+    uaucs: tuple[float, ...]
+    n_users: int
+    n_samples: int
+
+    @property
+    def seed_sd(self) -> float | None:
+        """Standard deviation of the AUC over seeds (ddof 1); None with fewer than two."""
+        return statistics.stdev(self.aucs) if self.n_seeds > 1 else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every seed of the grid was run."""
+        return self.n_seeds == self.n_expected
+
+
+def group_of(cell: Cell) -> Cell:
+    """The cell without its seed (seed 0), the key of `summarise`."""
+    return replace(cell, seed=0)
+
+
+def summarise(rows: Iterable[MetricRow]) -> dict[Cell, Summary | None]:
+    """Rows by `group_of`, in row order; None where no seed was run."""
+    groups: dict[Cell, list[MetricRow]] = defaultdict(list)
+    for row in rows:
+        groups[group_of(row.cell)].append(row)
+    return {key: _summary(members) for key, members in groups.items()}
+
+
+def _summary(rows: Sequence[MetricRow]) -> Summary | None:
+    run = [row for row in rows if row.status == "ok"]
+    if not run:
+        return None
+    uaucs = tuple(row.uauc for row in run if row.uauc is not None)
+    aucs = _numbers(row.auc for row in run)
+    return Summary(
+        cell=run[0].cell,
+        n_seeds=len(run),
+        n_expected=len(rows),
+        auc=statistics.fmean(aucs),
+        auc_low=statistics.fmean(_numbers(row.auc_low for row in run)),
+        auc_high=statistics.fmean(_numbers(row.auc_high for row in run)),
+        aucs=aucs,
+        uauc=statistics.fmean(uaucs) if len(uaucs) == len(run) else None,
+        uaucs=uaucs,
+        n_users=int(run[0].n_users or 0),
+        n_samples=int(run[0].n_samples or 0),
+    )
+
+
+def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(value for value in values if value is not None)
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV table: None is empty, a float is its shortest decimal that reads back to the same float."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if value is None else repr(value) if isinstance(value, float) else value for value in row])
+    return stream.getvalue().encode()
+
+
+def write_rows(path: Path, rows: Iterable[MetricRow]) -> None:
+    """Write `results/metrics.csv`, in the order given."""
+    lines = [
+        (
+            *astuple(row.cell),
+            row.auc,
+            row.auc_low,
+            row.auc_high,
+            row.uauc,
+            row.n_users,
+            row.n_samples,
+            row.status,
+        )
+        for row in rows
+    ]
+    write_bytes(path, csv_bytes(COLUMNS, lines))
+
+
+def read_rows(path: Path) -> list[MetricRow]:
+    """Read what `write_rows` wrote.
+
+    Raises:
+        MissingArtifactError: the file is not there.
+        SchemaError: a column is missing or a value is malformed; the message names the row.
+    """
+    with require(path).open(newline="") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise SchemaError(f"{path}: expected the columns {', '.join(COLUMNS)}")
+        rows: list[MetricRow] = []
+        for number, line in enumerate(reader, start=2):
+            try:
+                rows.append(_row_of(line))
+            except (ValueError, TypeError) as error:
+                raise SchemaError(f"{path}: line {number}: {error}") from None
+    return rows
+
+
+def _row_of(line: dict[str, str]) -> MetricRow:
+    family, method, train_domain, test_domain = (line[name] for name in KEY_COLUMNS[:4])
+    cell = Cell(family, method, train_domain, test_domain, int(line["n_shots"]), int(line["seed"]))
+    if line["status"] not in STATUSES:
+        raise ValueError(f"status {line['status']!r} is none of {', '.join(STATUSES)}")
+    auc, low, high, uauc = (float(line[name]) if line[name] else None for name in COLUMNS[6:10])
+    n_users, n_samples = (int(line[name]) if line[name] else None for name in COLUMNS[10:12])
+    row = MetricRow(cell, line["status"], auc, low, high, uauc, n_users, n_samples)
+    required = (auc, low, high, n_users, n_samples)
+    if row.status == "ok" and not all(value is not None and math.isfinite(value) for value in required):
+        raise ValueError("status ok, but a number is missing or not finite")
+    if row.status != "ok" and any(value is not None for value in (*required, uauc)):
+        raise ValueError(f"status {row.status}, but there are numbers")
+    return row

@@ -1,0 +1,104 @@
+"""Stage `base`: the base model -> models/base/, and what rec-tuning alone starts from -> models/start/rt/.
+
+Where `llm.model` is `tiny`, a LLaMA is pretrained on the reviews of the embedded world. Any other model stays where
+it is (Hub cache or local folder), and models/base/reference.json names it with its revision and file digests.
+
+Usage: python -m benchmark.stages.base
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.config import load_config
+from benchmark.domains import texts
+from benchmark.errors import DataError, exit_code_of
+from benchmark.files import BASE_MODEL, replacing_folder, write_bytes
+from benchmark.language_models import STARTS
+from benchmark.params import Params
+from benchmark.progress import progress
+from benchmark.seeding import derive_seed
+
+
+def pretrain(params: Params, folder: Path) -> None:
+    """Train tokenizer and tiny LLaMA on the embedded reviews and write both, with the corpus, into `folder`."""
+    import torch
+
+    from tallrec.base import TinyModel, pretrain, train_tokenizer
+    from tallrec.language_model import file_digests, save_base, write_reference
+    from tallrec.prompts import alpaca_template, templates
+    from tallrec.training import Schedule
+
+    torch.set_num_threads(params.llm.n_threads)
+    base = params.base
+    corpus = texts.reviews(params.world)
+    rows = texts.instructions(params.world)
+    prompts = [alpaca_template(row["instruction"], row["input"], stray_comment=True) + row["output"] for row in rows]
+    tokenizer = train_tokenizer([*corpus, *prompts, *templates(texts.NOUNS)], base.vocabulary_size)
+    schedule = Schedule(
+        n_updates=base.n_updates,
+        batch_size=base.batch_size,
+        micro_batch_size=base.batch_size,
+        learning_rate=base.learning_rate,
+        warmup_updates=base.n_updates // 20,
+        seed=derive_seed("base", base.seed),
+        adam_beta2=base.adam_beta2,
+    )
+    shape = TinyModel(
+        vocabulary_size=base.vocabulary_size,
+        hidden_size=base.hidden_size,
+        intermediate_size=base.intermediate_size,
+        n_layers=base.n_layers,
+        n_heads=base.n_heads,
+        max_positions=base.max_positions,
+    )
+    with progress("pretrain the tiny LLaMA") as tell:
+        model = pretrain(tokenizer, corpus, shape, schedule, base.sequence_length, Path("scratch/base"), tell)
+    save_base(model, tokenizer, folder)
+    write_bytes(folder / "corpus.txt", "".join(f"{line}\n" for line in corpus).encode())
+    write_reference(folder, "tiny", None, file_digests(folder))
+
+
+def refer(params: Params, folder: Path) -> None:
+    """Write a reference to a Hub model or a local folder, with the digests of its files.
+
+    Raises:
+        DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded.
+    """
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    from tallrec.language_model import file_digests, write_reference
+
+    name, revision = params.llm.model, params.llm.revision
+    snapshot = Path(name)
+    if not snapshot.is_dir():
+        wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+        try:
+            snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"llm.model: cannot get {name!r} at {revision} from the Hub: {reason}") from error
+    write_reference(folder, name, revision, file_digests(snapshot))
+
+
+def run() -> None:
+    """Make or refer to the base model."""
+    from tallrec.language_model import write_fresh_start
+
+    params = load_config()
+    with replacing_folder(BASE_MODEL) as folder:
+        (pretrain if params.llm.model == "tiny" else refer)(params, folder)
+    with replacing_folder(STARTS / "rt") as folder:
+        write_fresh_start(folder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    return exit_code_of(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Stage `efficiency`: tuning and scoring steps of each configuration, under a memory limit -> results/efficiency.json.
+
+Each configuration runs in a process of its own, so that one peak does not hide another. Where it does not fit under
+the limit, that is its result.
+
+Usage: python -m benchmark.stages.efficiency
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark import language_models
+from benchmark.config import load_config
+from benchmark.errors import BenchmarkError, exit_code_of
+from benchmark.files import BASE_MODEL, write_json
+from benchmark.language_models import STARTS
+from benchmark.params import EfficiencyConfiguration, Params
+from benchmark.schema import FewShotTask
+from benchmark.tasks import training_task
+
+RESULT = Path("results/efficiency.json")
+
+
+def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConfiguration) -> dict[str, Any]:
+    """What `tallrec.efficiency` is to run for one configuration."""
+    from tallrec.prompts import ANSWERS, render
+
+    scoring = language_models.scoring(params)
+    rows = [*task.train, *task.valid][: params.tune.batch_size]
+    schedule = replace(
+        language_models.tuning_schedule(params, seed=0),
+        n_updates=params.efficiency.n_updates,
+        micro_batch_size=configuration.micro_batch_size,
+        gradient_checkpointing=configuration.gradient_checkpointing,
+        eval_every=None,
+        keep_best=False,
+    )
+    return {
+        "base": str(BASE_MODEL),
+        "start": str(STARTS / "rt"),
+        "loading": asdict(replace(language_models.loading(params), quantization=configuration.quantization)),
+        "lora": asdict(language_models.lora(params)),
+        "schedule": asdict(schedule),
+        "scoring": asdict(scoring),
+        "loss": params.fidelity.loss,
+        "prompts": [render(scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment) for row in rows],
+        "answers": [ANSWERS[row.liked] for row in rows],
+        "memory_limit_bytes": int(params.efficiency.memory_limit_gb * 2**30),
+    }
+
+
+def run() -> None:
+    """Measure every configuration of `efficiency.configurations`."""
+    params = load_config()
+    grid = params.grid
+    task = training_task(grid.domains[0], max(grid.n_shots), grid.seeds[0], side="llm")
+    rows: list[dict[str, Any]] = []
+    for configuration in params.efficiency.configurations:
+        measured = _measured(settings_of(params, task, configuration), configuration.name)
+        rows.append({**configuration.model_dump(), "weights": params.llm.model, **measured})
+        print(f"efficiency {configuration.name}: {measured}", file=sys.stderr)
+    write_json(RESULT, rows)
+
+
+def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "settings.json"
+        file.write_text(json.dumps({**settings, "scratch": str(Path(folder) / "checkpoints")}))
+        command = [sys.executable, "-m", "tallrec.efficiency", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        return {"status": "does not fit"}
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BenchmarkError(f"efficiency.configurations.{name}: {last}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    return exit_code_of(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

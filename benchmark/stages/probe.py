@@ -1,0 +1,50 @@
+"""Stage `probe`: the adapters of one variant at the largest K -> predictions on changed inputs. Nothing is tuned.
+
+Usage: python -m benchmark.stages.probe --variant tallrec-movie
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmark import language_models
+from benchmark.config import load_config
+from benchmark.errors import exit_code_of
+from benchmark.files import adapter_folder, write_predictions
+from benchmark.grid import probe_cells
+from benchmark.probes import PROBES
+from benchmark.schema import check_predictions
+from benchmark.tasks import scoring_task
+
+
+def run(variant: str) -> None:
+    """Score every probe of every cell of the variant; written to probes/<variant>/<probe>/."""
+    from tallrec.language_model import load_adapter
+
+    params = load_config()
+    model, tokenizer = language_models.load_base(params)
+    scoring = language_models.scoring(params)
+    for cell in probe_cells(params, variant):
+        task = scoring_task(cell.test_domain, cell.seed)
+        adapted = load_adapter(model, adapter_folder(variant, cell.n_shots, cell.seed))
+        for probe in params.probe.inputs:
+            samples, items = PROBES[probe](task.test, task.items)
+            changed = replace(task, test=samples, items=items)
+            predictions = language_models.scoring_method(adapted, tokenizer, scoring)(changed)
+            check_predictions(predictions, task)
+            write_predictions(f"probes/{variant}/{probe}", cell, predictions)
+        adapted.unload()
+        print(f"probed {cell}: {', '.join(params.probe.inputs)}", file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", required=True)
+    args = parser.parse_args(argv)
+    return exit_code_of(lambda: run(args.variant))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

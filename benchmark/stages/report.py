@@ -1,0 +1,49 @@
+"""Stage `report`: results + paper.yaml + claims.yaml -> the report, tables, claims.json, cost.csv.
+
+Usage: python -m benchmark.stages.report
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmark.errors import exit_code_of
+from benchmark.files import COST_CSV, replacing_folder, write_bytes, write_json
+from benchmark.results import csv_bytes
+
+RESULTS = Path("results")
+
+
+def run() -> None:
+    """Read the results, render everything in memory, then write it."""
+    from benchmark.report.export import table_csv, table_tex
+    from benchmark.report.inputs import COST_COLUMNS, cost_rows, read_inputs
+    from benchmark.report.page import build_page, render_html, render_markdown
+    from benchmark.verdicts import load_paper
+
+    inputs = read_inputs()
+    page = build_page(inputs, load_paper())
+    html, markdown = render_html(page), render_markdown(page)
+    with replacing_folder(RESULTS / "tables") as folder:
+        for table in page.tables:
+            write_bytes(folder / f"{table.id}.csv", table_csv(table))
+            write_bytes(folder / f"{table.id}.tex", table_tex(table))
+    write_bytes(COST_CSV, csv_bytes(COST_COLUMNS, cost_rows(inputs)))
+    content = {"generated_domains": page.generated, "claims": [asdict(claim) for claim in page.claims]}
+    write_json(RESULTS / "claims.json", content)
+    write_bytes(RESULTS / "report.md", markdown.encode())
+    write_bytes(RESULTS / "report.html", html.encode())
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(page.claim_counts.items()))
+    print(f"{RESULTS / 'report.html'}: {len(inputs.rows)} cells; claims: {counts}", file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    argparse.ArgumentParser(prog="python -m benchmark.stages.report", description="The report.").parse_args(argv)
+    return exit_code_of(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Stage `score`: the adapters of one variant -> predictions on every test domain; the base model is loaded once.
+
+Usage: python -m benchmark.stages.score --recipe tallrec --train-domain movie
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from benchmark import language_models
+from benchmark.config import load_config
+from benchmark.errors import exit_code_of
+from benchmark.files import adapter_folder
+from benchmark.grid import tuned_cells
+from benchmark.running import run_cells
+from benchmark.schema import Cell, FewShotTask, Method, Prediction
+from benchmark.tasks import scoring_task
+
+
+def run(recipe: str, train_domain: str) -> None:
+    """Score every cell of the variant."""
+    from tallrec.language_model import load_adapter
+
+    params = load_config()
+    model, tokenizer = language_models.load_base(params)
+    scoring = language_models.scoring(params)
+
+    def method_of(cell: Cell) -> Method:
+        def predict(task: FewShotTask) -> Sequence[Prediction]:
+            adapted = load_adapter(model, adapter_folder(cell.method, cell.n_shots, cell.seed))
+            try:
+                return language_models.scoring_method(adapted, tokenizer, scoring)(task)
+            finally:
+                adapted.unload()
+
+        return predict
+
+    run_cells(
+        list(tuned_cells(params, recipe, train_domain)),
+        task_of=lambda cell: scoring_task(cell.test_domain, cell.seed),
+        method_of=method_of,
+        settings_of=lambda _: {
+            "llm": params.llm.model_dump(mode="json"),
+            "fidelity": params.fidelity.model_dump(mode="json"),
+        },
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", required=True, choices=["tallrec", "rt"])
+    parser.add_argument("--train-domain", required=True)
+    args = parser.parse_args(argv)
+    return exit_code_of(lambda: run(args.recipe, args.train_domain))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

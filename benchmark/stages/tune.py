@@ -1,0 +1,79 @@
+"""Stage `tune`: base model, start adapter and one few-shot draw -> the rec-tuning adapter of one cell.
+
+Usage: python -m benchmark.stages.tune --recipe tallrec --train-domain movie --n-shots 64 --seed 0
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import language_models
+from benchmark.config import load_config
+from benchmark.errors import exit_code_of
+from benchmark.files import adapter_folder, replacing_folder, write_json
+from benchmark.language_models import STARTS
+from benchmark.progress import progress
+from benchmark.provenance import recorded
+from benchmark.schema import Cell
+from benchmark.seeding import derive_seed
+from benchmark.tasks import training_task
+
+
+def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
+    """Rec-tune one adapter and write it with its curve."""
+    from tallrec.language_model import save_adapter, trainable_adapter
+    from tallrec.tuning import rec_tune
+
+    params = load_config()
+    variant = f"{recipe}-{train_domain}"
+    cell = Cell("tuned", variant, train_domain, train_domain, n_shots, seed)
+    task = training_task(train_domain, n_shots, seed, side="llm")
+    scratch = Path("scratch/tune") / variant / f"k{n_shots}" / f"seed{seed}"
+    settings = {
+        "tune": params.tune.model_dump(mode="json"),
+        "fidelity": params.fidelity.model_dump(mode="json"),
+    }
+    with recorded(cell, settings, root="runs/tune") as record:
+        model, tokenizer = language_models.load_base(params)
+        lora = language_models.lora(params)
+        adapted = trainable_adapter(model, STARTS / recipe, lora, derive_seed("lora", variant, n_shots, seed))
+        with progress(f"tune {variant} k{n_shots} seed{seed}") as tell:
+            tuned = rec_tune(
+                adapted,
+                tokenizer,
+                task,
+                language_models.tuning_schedule(params, seed),
+                language_models.scoring(params),
+                scratch,
+                loss=params.fidelity.loss,
+                max_valid_samples=params.tune.max_valid_samples,
+                tell=tell,
+            )
+        curve = [{"step": entry["step"], "auc": entry["eval_auc"]} for entry in tuned.log if "eval_auc" in entry]
+        with replacing_folder(adapter_folder(variant, n_shots, seed)) as folder:
+            save_adapter(adapted, folder)
+            write_json(
+                folder / "curve.json",
+                {"best_step": tuned.best_step, "n_steps": tuned.n_steps, "curve": curve},
+            )
+        record.update(
+            n_train=len(task.train), n_valid=len(task.valid), n_steps=tuned.n_steps, best_step=tuned.best_step
+        )
+    best = "" if tuned.best_auc is None else f", best validation auc {tuned.best_auc:.4f} at {tuned.best_step}"
+    print(f"tuned {variant} k{n_shots} seed{seed}: {tuned.n_steps} updates{best}", file=sys.stderr)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", required=True, choices=["tallrec", "rt"])
+    parser.add_argument("--train-domain", required=True)
+    parser.add_argument("--n-shots", required=True, type=int)
+    parser.add_argument("--seed", required=True, type=int)
+    args = parser.parse_args(argv)
+    return exit_code_of(lambda: run(args.recipe, args.train_domain, args.n_shots, args.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The paper's method: prompts, base model, instruction tuning, rec-tuning, scoring, in-context learning."""

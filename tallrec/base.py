@@ -1,0 +1,83 @@
+"""The base model: a tiny LLaMA pretrained here, or any causal LM of the Hub or of a local folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+
+from tallrec.training import Schedule, fit, silent
+
+BEGIN, END = "<s>", "</s>"
+
+
+@dataclass(frozen=True, slots=True)
+class TinyModel:
+    """Shape of the tiny LLaMA."""
+
+    vocabulary_size: int
+    hidden_size: int
+    intermediate_size: int
+    n_layers: int
+    n_heads: int
+    max_positions: int
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer: the words of `texts` are single tokens, anything else falls back to bytes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[BEGIN, END],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    begin_id = tokenizer.token_to_id(BEGIN)
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[(BEGIN, begin_id)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=END)
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast, shape: TinyModel, seed: int) -> LlamaForCausalLM:
+    """A LLaMA of `shape` with random weights drawn by `seed`, for the tokens of `tokenizer`."""
+    set_seed(seed)
+    special: dict[str, Any] = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=shape.hidden_size,
+            intermediate_size=shape.intermediate_size,
+            num_hidden_layers=shape.n_layers,
+            num_attention_heads=shape.n_heads,
+            max_position_embeddings=shape.max_positions,
+            tie_word_embeddings=True,
+            **special,
+        )
+    )
+
+
+def pretrain(
+    tokenizer: PreTrainedTokenizerFast,
+    texts: Sequence[str],
+    shape: TinyModel,
+    schedule: Schedule,
+    sequence_length: int,
+    scratch: Path,
+    tell: Callable[[int, int], object] = silent,
+) -> LlamaForCausalLM:
+    """A LLaMA of `shape`, trained from scratch to continue `texts`, which are packed into rows of equal length."""
+    model = new_model(tokenizer, shape, schedule.seed)
+    ids = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
+    starts = range(0, len(ids) - sequence_length + 1, sequence_length)
+    packed = [ids[start : start + sequence_length] for start in starts]
+    fit(model, [{"input_ids": row, "labels": row} for row in packed], schedule, scratch, tell=tell)
+    return model

@@ -1,0 +1,67 @@
+"""Instruction data in Alpaca's format: JSON, JSONL, the seed tasks of self-instruct, or a data set of the Hub."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import DataError
+
+KEYS = ("instruction", "input", "output")
+HUB = "hub:"
+
+
+def read_instructions(source: str) -> list[dict[str, str]]:
+    """Rows with `instruction`, `input` (may be empty) and `output`.
+
+    Args:
+        source: a .json file (one list), a .jsonl file (one row a line), or `hub:OWNER/NAME@REVISION`. A row with
+            `instances`, as in the seed tasks of self-instruct, gives one row an instance.
+
+    Raises:
+        DataError: the source is missing or a row is not of this form; the message names the file and the row.
+    """
+    if source.startswith(HUB):
+        return list(_checked(_hub_rows(source), source))
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"instruct.data: {source}: {error.__class__.__name__}, expected a readable file") from None
+    try:
+        if path.suffix == ".jsonl":
+            rows: list[Any] = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{source}: not valid JSON: {error}") from None
+    return list(_checked(rows, source))
+
+
+def _hub_rows(source: str) -> Iterable[Any]:
+    from datasets import load_dataset
+
+    name, _, revision = source.removeprefix(HUB).partition("@")
+    if not (name and revision):
+        raise DataError(f"instruct.data: {source}: expected hub:OWNER/NAME@REVISION with a pinned revision")
+    try:
+        return load_dataset(name, revision=revision, split="train")
+    except (OSError, ValueError) as error:
+        raise DataError(f"instruct.data: cannot get {source}: {str(error).splitlines()[0]}") from error
+
+
+def _checked(rows: Iterable[Any], source: str) -> Iterable[dict[str, str]]:
+    n_rows = 0
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{source}: row {number}: expected an object, got {type(row).__name__}")
+        for instance in row.get("instances", [row]):
+            found = {"input": "", **{key: row[key] for key in KEYS if key in row}}
+            found |= {key: instance[key] for key in KEYS if key in instance}
+            wrong = [key for key in KEYS if not isinstance(found.get(key), str)]
+            if wrong:
+                raise DataError(f"{source}: row {number}: {wrong[0]!r} is missing or no text")
+            n_rows += 1
+            yield {key: found[key] for key in KEYS}
+    if not n_rows:
+        raise DataError(f"{source}: holds no row")

@@ -1,0 +1,167 @@
+"""Load the base model and its adapters: safetensors only, no remote code, revision pinned, adapters checked."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from benchmark.errors import DataError, MissingArtifactError
+
+REFERENCE = "reference.json"
+START = "start.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How a model is loaded."""
+
+    dtype: str
+    quantization: str
+    """`none`, `8bit` or `4bit` (bitsandbytes)."""
+    n_threads: int
+    """CPU threads of torch, for the whole process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Shape of the adapter."""
+
+    rank: int
+    alpha: int
+    dropout: float
+    target_modules: tuple[str, ...]
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder, by name."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a model that was trained here, as safetensors, and its tokenizer."""
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+
+
+def write_reference(folder: Path, model: str, revision: str | None, files: Mapping[str, str]) -> None:
+    """Write which weights `folder` stands for; a model of the Hub is only named, with the digests of its files."""
+    content = {"model": model, "revision": revision, "files": dict(files)}
+    (folder / REFERENCE).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The base model that `folder` holds or refers to, in evaluation mode, and its tokenizer.
+
+    Raises:
+        MissingArtifactError: there is no reference in `folder`.
+        DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers.
+    """
+    reference_file = folder / REFERENCE
+    if not reference_file.exists():
+        raise MissingArtifactError(f"{reference_file}: not there; `dvc repro base` makes it")
+    reference = json.loads(reference_file.read_text())
+    source = str(folder) if reference["model"] == "tiny" else reference["model"]
+    torch.set_num_threads(loading.n_threads)
+    pinned: dict[str, Any] = {"revision": reference["revision"], "trust_remote_code": False}
+    quantization = quantization_config(loading)
+    if quantization is not None:
+        pinned["quantization_config"] = quantization
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=reference["revision"], trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, loading.dtype), use_safetensors=True, **pinned
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(f"llm.model: cannot load {source!r}: {str(error).splitlines()[0]}") from error
+    if torch.cuda.is_available() and quantization is None:
+        model = model.to("cuda")  # pyright: ignore[reportArgumentType]  # the decorator of transformers hides self
+    return model.eval(), tokenizer
+
+
+def quantization_config(loading: Loading) -> BitsAndBytesConfig | None:
+    """The bitsandbytes settings of `loading.quantization`; None without quantization."""
+    if loading.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    if loading.quantization == "4bit":
+        return BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, loading.dtype)
+        )
+    return None
+
+
+def write_fresh_start(folder: Path) -> None:
+    """Write that tuning starts from the base model and new LoRA weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / START).write_text(json.dumps({"start": "fresh LoRA weights on the base model"}) + "\n")
+
+
+def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int) -> PeftModel:
+    """`model` with an adapter to train: a copy of the one in `start`, or new weights drawn by `seed`."""
+    if getattr(model, "is_quantized", False):
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if (start / START).exists():
+        set_seed(seed)
+        config = LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.target_modules),
+            bias="none",
+            task_type="CAUSAL_LM",
+        )
+        return get_peft_model(model, config)
+    return load_adapter(model, start, is_trainable=True)
+
+
+def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = False) -> PeftModel:
+    """`model` with the adapter in `folder`, which is checked to be there, whole and not zero.
+
+    PEFT loads an adapter whose keys do not fit without an error; the model is then the base model with noise. That
+    is how most failed reproductions of the paper came about, so every tensor is compared with the file.
+
+    Raises:
+        MissingArtifactError: there is no adapter in `folder`.
+        DataError: a tensor was not loaded, or all LoRA-B weights are zero, so that the adapter does nothing.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    if not (folder / WEIGHTS).exists():
+        raise MissingArtifactError(f"{folder / WEIGHTS}: not there; `dvc repro` makes it")
+    stored = load_file(folder / WEIGHTS)
+    adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+    loaded = get_peft_model_state_dict(adapted)
+    unlike = [
+        key
+        for key, tensor in stored.items()
+        if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
+    ]
+    if unlike or len(stored) != len(loaded):
+        raise DataError(f"{folder / WEIGHTS}: {len(unlike)} of {len(stored)} tensors did not reach the model")
+    if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
+        raise DataError(f"{folder / WEIGHTS}: all LoRA-B weights are zero; the adapter was saved empty")
+    return adapted
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write the adapter as safetensors, without the model card that PEFT adds."""
+    model.save_pretrained(str(folder), safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = None
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
