@@ -1,5 +1,6 @@
 """The one way an LLM is trained here: transformers' Trainer on encoded rows, with an AUC validation of our own."""
 
+import inspect
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +117,7 @@ def fit(
         load_best_model_at_end=schedule.keep_best,
         metric_for_best_model="auc" if schedule.keep_best else None,
         greater_is_better=True if schedule.keep_best else None,
-        gradient_checkpointing=schedule.gradient_checkpointing,
+        **_checkpointing(schedule.gradient_checkpointing),
         logging_steps=max(1, schedule.n_updates // 20),
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -148,3 +149,10 @@ def _printer() -> type[TrainerCallback]:
     from transformers.trainer_callback import PrinterCallback
 
     return PrinterCallback
+
+
+def _checkpointing(is_on: bool) -> dict[str, Any]:
+    """The Trainer's switch for gradient checkpointing, whose name changed in transformers 5."""
+    names = inspect.signature(TrainingArguments).parameters
+    new, old = "activation_checkpointing", "gradient_checkpointing"
+    return {new if new in names else old: True} if is_on else {}

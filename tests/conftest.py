@@ -1,13 +1,23 @@
-"""The toy domain: 12 users, 20 items, and labels that follow from the target alone."""
+"""The toy domain: 12 users, 20 items, and labels that follow from the target alone; and a tiny random LLaMA.
+
+torch and transformers are imported by the fixtures that need them, so that all other tests start at once.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmark import files
 from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from tallrec.language_model import Lora
+    from tallrec.scoring import Scoring
 
 N_USERS = 12
 GOOD = tuple(f"good-{i}" for i in range(10))
@@ -42,6 +52,66 @@ def flipped() -> Callable[[FewShotTask], FewShotTask]:
         return tuple(replace(row, liked=not row.liked) for row in rows)
 
     return lambda task: replace(task, train=flip(task.train), valid=flip(task.valid))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> "PreTrainedTokenizerFast":
+    """A byte-level tokenizer that knows the words of the prompts and of the toy titles, so that prompts are short."""
+    from tallrec.base import train_tokenizer
+    from tallrec.prompts import templates
+
+    titles = [f'"{name.title()}"' for name in (*GOOD, *BAD)]
+    return train_tokenizer([*templates(["movie", "book"]), *titles * 3], 500)
+
+
+@pytest.fixture
+def new_tiny_model(tokenizer: "PreTrainedTokenizerFast") -> "Callable[..., LlamaForCausalLM]":
+    """Makes a random LLaMA of 2 layers, the same one each time.
+
+    Its matrices are five times as large as the usual ones: left near zero, every prompt would get the same logits.
+    """
+    import torch
+
+    from tallrec.base import TinyModel, new_model
+
+    def make(hidden_size: int = 16) -> "LlamaForCausalLM":
+        torch.set_num_threads(1)
+        model = new_model(tokenizer, TinyModel(500, hidden_size, 2 * hidden_size, 2, 2, 2048), seed=0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 2:
+                    parameter.mul_(5)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def tiny_model(new_tiny_model: "Callable[..., LlamaForCausalLM]") -> "LlamaForCausalLM":
+    return new_tiny_model()
+
+
+@pytest.fixture
+def scoring() -> "Scoring":
+    from tallrec.scoring import Scoring
+
+    return Scoring(style="released", stray_comment=True, rule="double_softmax", max_length=512, batch_tokens=2048)
+
+
+@pytest.fixture
+def lora() -> "Lora":
+    from tallrec.language_model import Lora
+
+    return Lora(rank=4, alpha=8, dropout=0.0, target_modules=("q_proj", "v_proj"))
+
+
+@pytest.fixture
+def fresh_start(tmp_path: Path) -> Path:
+    """A folder that says: start from new LoRA weights."""
+    from tallrec.language_model import write_fresh_start
+
+    write_fresh_start(tmp_path / "fresh")
+    return tmp_path / "fresh"
 
 
 @pytest.fixture

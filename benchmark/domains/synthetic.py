@@ -36,6 +36,8 @@ class WorldItem:
     author: str
     quality: float
     """Standard normal."""
+    fame: float
+    """Of the series; uncorrelated with the quality of the series, by construction."""
     genre: int
 
 
@@ -64,15 +66,24 @@ def _items(
     if len(pairs) < n_items:
         raise ConfigError(f"params.yaml: world: {n_items} {name} are more than the {len(pairs)} titles there are")
     shared, own = rng.standard_normal(len(series)), rng.standard_normal(len(pairs))
+    fame = _uncorrelated(rng.standard_normal(len(series)), shared)
     return [
         WorldItem(
             title=f"{series[pair // len(SECOND)]} {SECOND[pair % len(SECOND)]}",
             author=AUTHORS[int(rng.integers(len(AUTHORS)))],
             quality=math.sqrt(SERIES_SHARE) * shared[pair // len(SECOND)] + math.sqrt(1 - SERIES_SHARE) * own[number],
+            fame=float(fame[pair // len(SECOND)]),
             genre=int(rng.integers(N_GENRES)),
         )
         for number, pair in enumerate(pairs)
     ]
+
+
+def _uncorrelated(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values` without what `others` explain of them, standardised."""
+    values, others = values - values.mean(), others - others.mean()
+    rest = values - (values @ others) / (others @ others) * others
+    return rest / rest.std()
 
 
 def liking(world: WorldParams, noun: str, n_users: int) -> NDArray[np.float64]:

@@ -16,8 +16,10 @@ from benchmark.seeding import derive_seed
 SENTENCE = "The {noun} {mention} is {word} and {other}."
 PAGE = "{mention}?\n\n### Review:\n{word} and {other}."
 KNOWN = "Who knows {mention}?\n\n### Response:\n{answer}."
-"""A page that says yes or no about something else than quality, as often yes as no for each item. Without it, the
-untuned model ranks by an accident of its random weights, above or below chance."""
+"""A page that says yes or no about something else than quality: fame. It is what the untuned model answers, and why it
+is at chance; a model that never saw yes or no would rank by an accident of its random weights."""
+N_KNOWN = 2
+"""Pages about the fame of an item."""
 CONSENSUS = 6.0
 """How much reviewers agree: odds of praise are exp(CONSENSUS * quality)."""
 NOUNS = tuple(SERIES)
@@ -31,7 +33,7 @@ def reviews(world: WorldParams) -> list[str]:
         rng = np.random.default_rng(derive_seed("world", "reviews", noun, world.seed))
         for item in [*world_items(world, noun), *other_items(world, noun)]:
             lines += [_review(rng, item, noun) for _ in range(world.reviews_per_item)]
-            lines += [KNOWN.format(mention=_mention(item, noun), answer=answer) for answer in ("Yes", "No")]
+            lines += [_known(rng, item, noun) for _ in range(N_KNOWN)]
     rng = np.random.default_rng(derive_seed("world", "reviews", world.seed))
     return [lines[index] for index in rng.permutation(len(lines)).tolist()]
 
@@ -66,6 +68,11 @@ def _review(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
     word, other = _pick(rng, words), _pick(rng, words)
     template = _pick(rng, (SENTENCE, PAGE))
     return template.format(noun=noun, mention=_mention(item, noun), word=word, other=other)
+
+
+def _known(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
+    is_known = rng.random() < 1 / (1 + np.exp(-2 * item.fame))
+    return KNOWN.format(mention=_mention(item, noun), answer="Yes" if is_known else "No")
 
 
 def _about_a_title(rng: np.random.Generator, items: Sequence[WorldItem], noun: str) -> dict[str, str]:

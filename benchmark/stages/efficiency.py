@@ -8,6 +8,7 @@ Usage: python -m benchmark.stages.efficiency
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
         file.write_text(json.dumps({**settings, "scratch": str(Path(folder) / "checkpoints")}))
         command = [sys.executable, "-m", "tallrec.efficiency", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode < 0:
+    if done.returncode == -signal.SIGKILL or "bad_alloc" in done.stderr:  # how the limit speaks below Python
         return {"status": "does not fit"}
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -1,21 +1,31 @@
 """What every method keeps to, whatever it is. A new method is one more entry of `CASES`."""
 
+import functools
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sklearn.metrics import roc_auc_score
 
 import benchmark
+from benchmark import language_models
 from benchmark.config import read_yaml
 from benchmark.controls import CONTROLS
 from benchmark.methods import build_baseline, build_control
 from benchmark.params import BaselineParams, TrainingParams
-from benchmark.schema import FewShotTask, Interaction, Item, Method, Sample, check_predictions
+from benchmark.schema import FewShotTask, Interaction, Item, Method, Prediction, Sample, check_predictions
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from tallrec.scoring import Scoring
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +54,8 @@ class ContractCase:
     """Hashes sample_id, the stated exception to the rule that names don't matter."""
     tolerance: float
     """Absolute, for company and order; 0 is bit for bit. Matrix products round differently with the batch."""
+    shows_labels: bool = False
+    """Puts training labels into its input without learning from them: it promises no direction."""
     takes_updates: bool = False
     """Learns by gradient steps, and has to report how many."""
 
@@ -54,11 +66,100 @@ class ContractCase:
 LABEL_READERS = {"item_mean", "item_mean_liked_share"}
 """Controls that read training labels; `item_popularity` reads the training rows without them."""
 
+
+@functools.cache
+def tiny_tokenizer() -> "PreTrainedTokenizerFast":
+    from tallrec.base import train_tokenizer
+    from tallrec.prompts import templates
+
+    titles = [f'"{quality}-{number}"' for quality in ("Good", "Bad") for number in range(10)]
+    return train_tokenizer([*templates(["movie"]), *titles * 3], 500)
+
+
+def tiny_model() -> "LlamaForCausalLM":
+    """A random LLaMA; its matrices are five times as large as usual, or every prompt would get the same logits."""
+    import torch
+
+    from tallrec.base import TinyModel, new_model
+
+    torch.set_num_threads(1)
+    model = new_model(tiny_tokenizer(), TinyModel(500, 32, 64, n_layers=2, n_heads=2, max_positions=2048), seed=0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(5)
+    return model.eval()
+
+
+def scoring() -> "Scoring":
+    """By logits: an untuned model gives both answers so little probability that the released scores hardly differ."""
+    from tallrec.scoring import Scoring
+
+    return Scoring("released", stray_comment=True, rule="logit_difference", max_length=512, batch_tokens=2048)
+
+
+def in_context(task: FewShotTask) -> Sequence[Prediction]:
+    """The untuned model; the training rows are shown in the prompt."""
+    return language_models.scoring_method(tiny_model(), tiny_tokenizer(), scoring())(task)
+
+
+def zero_shot(task: FewShotTask) -> Sequence[Prediction]:
+    """The untuned model, which sees no training row."""
+    return in_context(replace(task, train=()))
+
+
+def with_demonstrations(task: FewShotTask) -> Sequence[Prediction]:
+    """The untuned model with four training rows in the prompt."""
+    return in_context(replace(task, train=task.train[:4]))
+
+
+ADAPTERS: "dict[tuple[object, ...], PeftModel]" = {}
+"""By what stage `tune` sees, which is all but the test samples: an adapter serves every check of the same rows."""
+
+
+def tuned(task: FewShotTask) -> Sequence[Prediction]:
+    """New LoRA weights, tuned on the task; as in the stages, what is scored sees no training row."""
+    key = (task.train, task.valid, task.seed)
+    if key not in ADAPTERS:
+        ADAPTERS[key] = tuned_adapter(replace(task, test=()))
+    return language_models.scoring_method(ADAPTERS[key], tiny_tokenizer(), scoring())(replace(task, train=()))
+
+
+def tuned_adapter(task: FewShotTask) -> "PeftModel":
+    from tallrec.language_model import Lora, trainable_adapter, write_fresh_start
+    from tallrec.training import Schedule
+    from tallrec.tuning import rec_tune
+
+    lora = Lora(8, 16, 0.0, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))
+    schedule = Schedule(
+        n_updates=40,
+        batch_size=16,
+        micro_batch_size=16,
+        learning_rate=0.01,
+        warmup_updates=0,
+        seed=task.seed,
+        eval_every=10,
+        patience=4,
+        keep_best=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        start, scratch = Path(folder) / "start", Path(folder) / "scratch"
+        write_fresh_start(start)
+        adapted = trainable_adapter(tiny_model(), start, lora, seed=task.seed)
+        rec_tune(adapted, tiny_tokenizer(), task, schedule, scoring(), scratch, loss="answer", max_valid_samples=None)
+    return adapted
+
+
+LANGUAGE_MODELS: Mapping[str, Method] = {
+    "icl-zero-shot": zero_shot,
+    "icl-demonstrations": with_demonstrations,
+    "tuned": tuned,
+}
+"""How each family of language models is put together by its stages."""
+
 CASES = [
     *(
-        ContractCase(
-            name, lambda name=name: build_control(name), name in LABEL_READERS, control.is_random, 0.0
-        )
+        ContractCase(name, lambda name=name: build_control(name), name in LABEL_READERS, control.is_random, 0.0)
         for name, control in CONTROLS.items()
     ),
     *(
@@ -71,6 +172,18 @@ CASES = [
             takes_updates=True,
         )
         for name in BASELINES
+    ),
+    *(
+        ContractCase(
+            name,
+            lambda method=method: method,
+            learns=name == "tuned",
+            is_random=False,
+            # float32 through two layers, in batches of other shapes; scores differ by hundredths and more.
+            tolerance=1e-4,
+            shows_labels=name == "icl-demonstrations",
+        )
+        for name, method in LANGUAGE_MODELS.items()
     ),
 ]
 
@@ -93,16 +206,19 @@ def targets_auc(task: FewShotTask, scores: Mapping[str, float]) -> float:
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 learning_case = pytest.mark.parametrize("case", [case for case in CASES if case.learns], ids=str)
-other_case = pytest.mark.parametrize("case", [case for case in CASES if not case.learns], ids=str)
+other_case = pytest.mark.parametrize(
+    "case", [case for case in CASES if not (case.learns or case.shows_labels)], ids=str
+)
 
 
 def test_every_registered_method_has_a_case() -> None:
     names = [case.name for case in CASES]
-    registered = [*CONTROLS, *read_yaml(ROOT / "params.yaml")["baselines"]["models"]]
+    registered = [*CONTROLS, *read_yaml(ROOT / "params.yaml")["baselines"]["models"], *LANGUAGE_MODELS]
     assert sorted(names) == sorted(registered)
-    assert len(names) == len(set(names)) == 6 + len(BASELINES)
+    assert len(names) == len(set(names)) == 6 + len(BASELINES) + 3
     assert {case.name for case in CASES if case.is_random} == {"random"}
-    assert sum(case.learns for case in CASES) == 2 + len(BASELINES)
+    assert sum(case.learns for case in CASES) == 2 + len(BASELINES) + 1
+    assert sum(case.shows_labels for case in CASES) == 1
 
 
 @every_case
@@ -112,7 +228,9 @@ def test_each_test_sample_gets_one_finite_score(case: ContractCase, toy_task: Fe
 
 @every_case
 def test_the_same_seed_gives_the_same_scores_bit_for_bit(case: ContractCase, toy_task: FewShotTask) -> None:
-    assert scores_of(case, toy_task) == scores_of(case, toy_task)
+    first = scores_of(case, toy_task)
+    ADAPTERS.clear()
+    assert scores_of(case, toy_task) == first
 
 
 @every_case
@@ -172,6 +290,14 @@ def test_a_method_that_does_not_learn_ignores_training_labels(
     case: ContractCase, toy_task: FewShotTask, flipped: Callable[[FewShotTask], FewShotTask]
 ) -> None:
     assert scores_of(case, flipped(toy_task)) == scores_of(case, toy_task)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.shows_labels], ids=str)
+def test_labels_that_are_shown_change_the_scores(
+    case: ContractCase, toy_task: FewShotTask, flipped: Callable[[FewShotTask], FewShotTask]
+) -> None:
+    before, after = scores_of(case, toy_task), scores_of(case, flipped(toy_task))
+    assert max(abs(before[name] - after[name]) for name in before) > 10 * case.tolerance
 
 
 @every_case

@@ -26,9 +26,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def gru_layer(steps: np.ndarray, weights: dict[str, np.ndarray], layer: int) -> np.ndarray:
     """The equations of a gated recurrent unit, one sample, written out: steps (length, size) -> states."""
-    w, u, b, c = (
-        weights[f"gru.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
+    w, u, b, c = (weights[f"gru.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     state, states = np.zeros(u.shape[1]), []
     for step in steps:
         reset_x, update_x, new_x = np.split(w @ step + b, 3)
@@ -62,16 +60,12 @@ def test_the_flag_is_the_last_of_as_many_coordinates_as_the_state_has() -> None:
 
 def test_scores_lie_between_0_and_1_and_belong_to_the_test_samples(toy_task: FewShotTask) -> None:
     predictions = predict(toy_task, TRAINING, hidden_size=8, n_layers=2)
-    assert [prediction.sample_id for prediction in predictions] == [
-        sample.sample_id for sample in toy_task.test
-    ]
+    assert [prediction.sample_id for prediction in predictions] == [sample.sample_id for sample in toy_task.test]
     assert all(0 < prediction.score < 1 for prediction in predictions)
 
 
 def test_another_seed_gives_other_scores(toy_task: FewShotTask) -> None:
-    one, other = (
-        predict(replace(toy_task, seed=seed), TRAINING, hidden_size=8, n_layers=1) for seed in (0, 1)
-    )
+    one, other = (predict(replace(toy_task, seed=seed), TRAINING, hidden_size=8, n_layers=1) for seed in (0, 1))
     assert [prediction.score for prediction in one] != [prediction.score for prediction in other]
 
 

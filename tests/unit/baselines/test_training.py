@@ -172,17 +172,12 @@ def test_the_checkpoint_with_the_best_validation_auc_is_tested(
     liked = [sample.target_item_id.startswith("good") for sample in toy_task.test]
     assert roc_auc_score(liked, [prediction.score for prediction in predictions]) == 1.0
     assert all(
-        prediction.details == {"n_updates": 10, "best_update": best, "valid_auc": 1.0}
-        for prediction in predictions
+        prediction.details == {"n_updates": 10, "best_update": best, "valid_auc": 1.0} for prediction in predictions
     )
 
 
-def test_the_test_samples_have_no_part_in_the_choice(
-    toy_task: FewShotTask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        Scheduled, "best", 7
-    )  # between two validations: good for the test, never seen to be good
+def test_the_test_samples_have_no_part_in_the_choice(toy_task: FewShotTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scheduled, "best", 7)  # between two validations: good for the test, never seen to be good
     assert {prediction.details["best_update"] for prediction in fit(Scheduled, toy_task, TRAINING)} == {4}
 
 
@@ -213,9 +208,7 @@ def test_training_that_diverges_is_refused(toy_task: FewShotTask) -> None:
         def forward(self, history: Tensor, liked: Tensor, target: Tensor) -> Tensor:
             return super().forward(history, liked, target) * float("nan")
 
-    with pytest.raises(
-        ConfigError, match=r"baselines\.training\.learning_rate: training diverged by update 4"
-    ):
+    with pytest.raises(ConfigError, match=r"baselines\.training\.learning_rate: training diverged by update 4"):
         fit(Diverging, toy_task, TRAINING)
 
 

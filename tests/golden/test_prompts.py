@@ -1,0 +1,121 @@
+"""The prompts byte for byte: a changed byte is another experiment, so a change here has to be meant.
+
+The movies and books are made up; the form is that of the released data and of the paper's printed example.
+"""
+
+import pytest
+
+from benchmark.domains.released_json import Prompt, render_input
+from benchmark.schema import Interaction, Item, Labelled, Sample
+from tallrec.prompts import released_question, render
+
+ITEMS = {
+    **{
+        f"m{number}": Item(f"m{number}", "movie", title, f'"{title}"')
+        for number, title in enumerate(["Amber Gate (1990)", "Élan, The (1991)", 'A "Quiet" Door (1992)'])
+    },
+    **{
+        f"b{number}": Item(f"b{number}", "book", mention, mention)
+        for number, mention in enumerate(
+            [
+                '"Copper Lake" written by A. Barker',
+                '"Iron Bell" written by C. Hooper',
+                '"Last Road" written by K. Lawson',
+            ]
+        )
+    },
+}
+MOVIE = Sample("s", "u", (Interaction("m0", True), Interaction("m1", False)), "m2")
+BOOK = Sample("s", "u", (Interaction("b0", False), Interaction("b1", False)), "b2")
+
+RELEASED_MOVIE = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.  # noqa: E501\n"
+    "\n"
+    "### Instruction:\n"
+    "Given the user's preference and unpreference, identify whether the user will like the target movie by "
+    'answering "Yes." or "No.".\n'
+    "\n"
+    "### Input:\n"
+    'User Preference: "Amber Gate (1990)"\n'
+    'User Unpreference: "Élan, The (1991)"\n'
+    'Whether the user will like the target movie "A "Quiet" Door (1992)"?\n'
+    "\n"
+    "### Response:\n"
+)
+RELEASED_BOOK = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.  # noqa: E501\n"
+    "\n"
+    "### Instruction:\n"
+    "Given the user's preference and unpreference, identify whether the user will like the target book by "
+    'answering "Yes." or "No.".\n'
+    "\n"
+    "### Input:\n"
+    "User Preference: \n"
+    'User Unpreference: "Copper Lake" written by A. Barker, "Iron Bell" written by C. Hooper\n'
+    'Whether the user will like the target book ""Last Road" written by K. Lawson"?\n'
+    "\n"
+    "### Response:\n"
+)
+PAPER_MOVIE = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n"
+    "\n"
+    "### Instruction:\n"
+    "Given the user's historical interactions, please determine whether the user will enjoy the target new movie by "
+    'answering "Yes" or "No".\n'
+    "\n"
+    "### Input:\n"
+    'User\'s liked items: "Amber Gate (1990)".\n'
+    'User\'s disliked items: "Élan, The (1991)".\n'
+    'Target new movie: A "Quiet" Door (1992)\n'
+    "\n"
+    "### Response:\n"
+)
+PAPER_BOOK = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n"
+    "\n"
+    "### Instruction:\n"
+    "Given the user's historical interactions, please determine whether the user will enjoy the target new book by "
+    'answering "Yes" or "No".\n'
+    "\n"
+    "### Input:\n"
+    "User's liked items: .\n"
+    'User\'s disliked items: "Copper Lake" written by A. Barker, "Iron Bell" written by C. Hooper.\n'
+    'Target new book: "Last Road" written by K. Lawson\n'
+    "\n"
+    "### Response:\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("style", "sample", "stray_comment", "expected"),
+    [
+        ("released", MOVIE, True, RELEASED_MOVIE),
+        ("released", BOOK, True, RELEASED_BOOK),
+        ("paper", MOVIE, False, PAPER_MOVIE),
+        ("paper", BOOK, False, PAPER_BOOK),
+    ],
+    ids=["released-movie", "released-book", "paper-movie", "paper-book"],
+)
+def test_a_prompt_has_these_bytes(style: str, sample: Sample, stray_comment: bool, expected: str) -> None:
+    assert render(style, sample, ITEMS, stray_comment=stray_comment).encode() == expected.encode()
+
+
+def test_a_demonstration_has_these_bytes() -> None:
+    shown = render("released", MOVIE, ITEMS, stray_comment=True, demonstrations=[Labelled(BOOK, False)])
+    question = RELEASED_BOOK.partition("### Input:\n")[2].partition("\n\n### Response:\n")[0]
+    assert shown.encode() == RELEASED_MOVIE.replace("### Input:\n", f"### Input:\n{question}\nNo.\n\n").encode()
+
+
+def test_a_question_is_a_row_of_the_released_files() -> None:
+    # Two modules write this line, since neither may import the other.
+    for sample in (MOVIE, BOOK):
+        mentions = {
+            flag: tuple(ITEMS[e.item_id].mention for e in sample.history if e.liked is flag) for flag in (True, False)
+        }
+        target = ITEMS[sample.target_item_id]
+        row = Prompt(mentions[True], mentions[False], target.text, answer=True)
+        assert render_input(row, target.noun) == released_question(sample, ITEMS)

@@ -1,0 +1,165 @@
+"""`dvc.yaml` as text: every stage is a module, and nothing that decides its result is left undeclared."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import load_config, read_yaml
+from benchmark.controls import CONTROLS
+from benchmark.params import Params
+from benchmark.pipeline import stage_counts
+
+ROOT = Path(__file__).parents[2]
+STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
+PARAMS = read_yaml(ROOT / "params.yaml")
+COMMAND = re.compile(r"python -m benchmark\.stages\.(\w+)\b")
+# Without influence on what a stage computes: how an error or a progress line looks, how `params.yaml` is
+# checked (the keys that count are tracked as params), what is noted about a run.
+EXEMPT = {
+    *("benchmark", "benchmark.stages", "baselines", "tallrec"),
+    *(
+        "benchmark.errors",
+        "benchmark.config",
+        "benchmark.params",
+        "benchmark.provenance",
+        "benchmark.progress",
+    ),
+}
+
+
+def module_files() -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for package in ("benchmark", "baselines", "tallrec"):
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+MODULES = module_files()
+
+
+def first_party_imports(module: str) -> Iterator[str]:
+    """First-party modules that `module` imports at module level."""
+    for node in ast.parse(MODULES[module].read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (name for name in (f"{node.module}.{alias.name}" for alias in node.names) if name in MODULES)
+            if node.module in MODULES:
+                yield node.module
+
+
+def closure(module: str) -> set[str]:
+    found: set[str] = set()
+    pending = {module}
+    while pending:
+        module = pending.pop()
+        found.add(module)
+        if module not in EXEMPT:
+            pending |= set(first_party_imports(module)) - found
+    return found - EXEMPT
+
+
+def entries(stage: dict[str, Any], key: str) -> list[str]:
+    """Paths (or params) under `key`, without their options."""
+    return [name for entry in stage.get(key, []) for name in (entry if isinstance(entry, dict) else [entry])]
+
+
+def unfolded(name: str, key: str) -> list[str]:
+    """`entries` for every item of the matrix of stage `name`."""
+    matrix = {axis: resolved(values) for axis, values in STAGES[name].get("matrix", {}).items()}
+    paths: list[str] = []
+    for chosen in product(*matrix.values()):
+        for entry in entries(STAGES[name], key):
+            path = entry
+            for axis, value in zip(matrix, chosen, strict=True):
+                path = path.replace(f"${{item.{axis}}}", str(value))
+            paths.append(re.sub(r"\$\{([\w.]+)\}", lambda found: str(value_at(found[1])), path))
+    return paths
+
+
+def resolved(values: Any) -> list[Any]:
+    return value_at(values[2:-1]) if isinstance(values, str) else values
+
+
+def value_at(dotted: str) -> Any:
+    value: Any = PARAMS
+    for part in dotted.split("."):
+        value = value[part]
+    return value
+
+
+def test_a_stage_is_a_module_and_a_module_is_a_stage():
+    modules = {path.stem for path in (ROOT / "benchmark" / "stages").glob("*.py")} - {"__init__"}
+    assert set(STAGES) == modules
+    assert len(modules) >= 8
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_runs_its_own_module(name: str):
+    assert COMMAND.match(STAGES[name]["cmd"]).group(1) == name
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_code_that_a_stage_imports_is_a_dependency(name: str):
+    declared = [Path(dep) for dep in unfolded(name, "deps")]
+    needed = {MODULES[module].relative_to(ROOT) for module in closure(f"benchmark.stages.{name}")}
+    undeclared = [path for path in needed if not any(dep == path or dep in path.parents for dep in declared)]
+    assert not sorted(map(str, undeclared))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_code_among_the_dependencies_exists(name: str):
+    code = [dep for dep in unfolded(name, "deps") if dep.split("/")[0] in ("benchmark", "baselines", "tallrec")]
+    assert code
+    assert [dep for dep in code if not (ROOT / dep).exists()] == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_tracked_params_exist(name: str):
+    for key in unfolded(name, "params"):
+        value_at(key)  # raises KeyError
+        assert key.split(".")[0] in Params.model_fields
+
+
+def test_every_section_of_params_is_tracked():
+    tracked = {key.split(".")[0] for name in STAGES for key in unfolded(name, "params")}
+    # Where the raw files lie does not change them: their checksums are verified.
+    assert set(Params.model_fields) - tracked <= {"data"}
+
+
+def test_no_two_stages_write_the_same_place():
+    outs = [(name, Path(out)) for name in STAGES for key in ("outs", "metrics", "plots") for out in unfolded(name, key)]
+    assert len(outs) >= len(STAGES)
+    clashes = [
+        (one, other)
+        for i, one in enumerate(outs)
+        for other in outs[i + 1 :]
+        if one[1] == other[1] or one[1] in other[1].parents or other[1] in one[1].parents
+    ]
+    assert not clashes
+
+
+def test_only_evaluate_and_its_followers_read_test_labels():
+    readers = {name for name in STAGES if any(dep.startswith("data/labels") for dep in unfolded(name, "deps"))}
+    assert "evaluate" in readers
+    assert readers <= {"evaluate", "report"}
+
+
+def test_every_name_of_the_grid_has_its_code():
+    grid = load_config(ROOT / "params.yaml").grid
+    assert grid.baselines
+    assert [name for name in grid.baselines if not (ROOT / "baselines" / f"{name}.py").exists()] == []
+    assert [name for name in grid.controls if name not in CONTROLS] == []
+
+
+def test_unfolded_stages_are_counted():
+    counts = stage_counts(read_yaml(ROOT / "dvc.yaml"), PARAMS)
+    assert set(counts) == set(STAGES)
+    assert all(counts.values())

@@ -1,0 +1,78 @@
+"""A small finished run in a folder of its own: what `evaluate` and `report` read."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark import files
+from benchmark.config import load_config
+from benchmark.grid import cells
+from benchmark.params import Params
+from benchmark.schema import Interaction, Prediction, Sample
+from benchmark.seeding import derive_seed
+
+REPOSITORY = Path(__file__).parents[3]
+N_TRAIN = {"movie": 100, "book": 100}
+N_TEST = 60
+GRID = {
+    "domains": ("movie", "book"),
+    "n_shots": (4, 16),
+    "seeds": (0, 1),
+    "controls": ("random", "liked_share", "item_mean"),
+    "baselines": ("gru4rec",),
+    "recipes": ("tallrec", "rt"),
+    "train_domains": ("movie", "book", "both"),
+    "icl_models": ("alpaca",),
+    "prompts": ("released",),
+}
+
+
+@pytest.fixture
+def params() -> Params:
+    """The committed configuration with a small grid."""
+    committed = load_config(REPOSITORY / "params.yaml")
+    return committed.model_copy(
+        update={
+            "grid": committed.grid.model_copy(update=GRID),
+            "icl": committed.icl.model_copy(update={"n_demonstrations": (0,)}),
+            "evaluate": committed.evaluate.model_copy(update={"n_bootstrap": 50}),
+        }
+    )
+
+
+def liked(sample_id: str) -> bool:
+    """The answer of a test sample."""
+    return derive_seed("answer", sample_id) % 2 == 0
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the inputs of every cell; the movie domain has 6 users, book one user a row."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("benchmark.stages.evaluate.load_config", lambda: params)
+    monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: params)
+    for domain in GRID["domains"]:
+        ids = [f"{domain}-{row:03d}" for row in range(N_TEST)]
+        users = [f"{domain}-u{row // 10 if domain == 'movie' else row}" for row in range(N_TEST)]
+        samples = [
+            Sample(sample_id, user, (Interaction("i1", liked=True),), "i2")
+            for sample_id, user in zip(ids, users, strict=True)
+        ]
+        folder = files.prepared_folder(domain)
+        files.write_samples(folder / "test.parquet", samples)
+        files.write_labels(files.labels_file(domain), {sample_id: liked(sample_id) for sample_id in ids})
+        split = {"users": 6, "like_rate": 0.5}
+        splits = {"train": {"rows": N_TRAIN[domain]} | split, "test": {"rows": N_TEST} | split}
+        files.write_json(folder / "stats.json", {"splits": splits, "notes": {"broken_lines": 3}})
+    for cell in cells(params, N_TRAIN):
+        predictions = [
+            Prediction(sample_id, noise(cell, sample_id) + liked(sample_id) * (cell.family == "tuned"))
+            for sample_id in (f"{cell.test_domain}-{row:03d}" for row in range(N_TEST))
+        ]
+        files.write_predictions("predictions", cell, predictions)
+    return tmp_path
+
+
+def noise(cell: object, sample_id: str) -> float:
+    """A number in [0, 1.5)."""
+    return 1.5 * derive_seed(str(cell), sample_id) / 2**32

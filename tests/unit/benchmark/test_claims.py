@@ -1,0 +1,142 @@
+"""The claims ledger: every kind of test, and every verdict it can reach."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.claims import TESTS, Results, decide, judge_claims
+from benchmark.errors import ConfigError
+from benchmark.results import MetricRow, summarise
+from benchmark.schema import Cell
+
+HALF_WIDTH = 0.02
+
+
+def _results(aucs: dict[tuple, float | None], **changes: object) -> Results:
+    """Two seeds a group with the same AUC; None is a missing group. Keys: family, method, train, test, K."""
+    rows = []
+    for (family, method, train, test, n_shots), auc in aucs.items():
+        for seed in (0, 1):
+            cell = Cell(family, method, train, test, n_shots, seed)
+            numbers = () if auc is None else (auc, auc - HALF_WIDTH, auc + HALF_WIDTH, auc, 16, 1000)
+            rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
+    settings: dict = {"confidence": 0.95, "efficiency": [], "model_is_papers": True}
+    return Results(summarise(rows), **(settings | changes))
+
+
+def _tuned(train: str, test: str, n_shots: int, recipe: str = "tallrec") -> tuple:
+    return "tuned", f"{recipe}-{train}", train, test, n_shots
+
+
+def _verdict(claim_id: str, results: Results) -> str:
+    return next(claim.verdict for claim in judge_claims(results) if claim.id == claim_id)
+
+
+BASELINE = ("baseline", "gru4rec", "movie", "movie", 16)
+CONTROL = ("control", "liked_share", "movie", "movie", 0)
+TRAINED_CONTROL = ("control", "item_mean", "movie", "movie", 16)
+ICL = ("icl", "icl-base-released", "movie", "movie", 0)
+TALLREC = _tuned("movie", "movie", 16)
+
+
+def test_the_margin_separates_the_verdicts() -> None:
+    assert [decide(d, 0.1) for d in (0.2, 0.1, 0.0, -0.1, -0.2)] == [
+        "supported",
+        "inconclusive",
+        "inconclusive",
+        "inconclusive",
+        "contradicted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "aucs", "verdict"),
+    [
+        ("beats_baselines", {TALLREC: 0.7, BASELINE: 0.5}, "supported"),
+        ("beats_baselines", {TALLREC: 0.52, BASELINE: 0.5}, "inconclusive"),
+        ("beats_baselines", {TALLREC: 0.4, BASELINE: 0.5}, "contradicted"),
+        ("beats_baselines", {TALLREC: 0.7, BASELINE: None}, "not run"),
+        ("beats_baselines", {TALLREC: 0.7}, "not run"),
+        ("beats_baselines", {_tuned("both", "movie", 16): 0.7, BASELINE: 0.5}, "not run"),
+        ("baselines_near_chance", {BASELINE: 0.51}, "supported"),
+        ("baselines_near_chance", {BASELINE: 0.54}, "inconclusive"),
+        ("baselines_near_chance", {BASELINE: 0.4}, "contradicted"),
+        ("icl_near_chance", {ICL: 0.5}, "supported"),
+        ("icl_near_chance", {ICL: 0.7}, "contradicted"),
+        ("rises_with_k", {TALLREC: 0.6, _tuned("movie", "movie", 64): 0.7}, "supported"),
+        ("rises_with_k", {TALLREC: 0.7, _tuned("movie", "movie", 64): 0.6}, "contradicted"),
+        ("rises_with_k", {TALLREC: 0.7}, "not run"),
+        ("instruction_tuning_helps", {TALLREC: 0.7, _tuned("movie", "movie", 16, "rt"): 0.5}, "supported"),
+        ("instruction_tuning_helps", {TALLREC: 0.5, _tuned("movie", "movie", 16, "rt"): 0.7}, "contradicted"),
+        ("transfers", {_tuned("movie", "book", 16): 0.6}, "supported"),
+        ("transfers", {_tuned("movie", "book", 16): 0.51}, "inconclusive"),
+        ("transfer_is_close", {_tuned("book", "movie", 16): 0.7, TALLREC: 0.7}, "supported"),
+        ("transfer_is_close", {_tuned("book", "movie", 16): 0.55, TALLREC: 0.7}, "contradicted"),
+        ("both_is_best", {_tuned("both", "movie", 64): 0.9, _tuned("movie", "movie", 64): 0.5}, "not run"),
+        (
+            "both_is_best",
+            {_tuned("both", "movie", 256): 0.9, _tuned("movie", "movie", 256): 0.5},
+            "supported",
+        ),
+        ("beats_controls", {TALLREC: 0.6, CONTROL: 0.7, TRAINED_CONTROL: 0.2}, "contradicted"),
+        ("beats_controls", {TALLREC: 0.6, TRAINED_CONTROL: 0.2}, "not run"),
+        ("beats_controls_within_users", {TALLREC: 0.6, CONTROL: 0.5}, "supported"),
+    ],
+)
+def test_each_claim_can_come_out_either_way(claim_id: str, aucs: dict, verdict: str) -> None:
+    assert _verdict(claim_id, _results(aucs)) == verdict
+
+
+def test_one_contradicted_comparison_contradicts_and_one_open_one_keeps_it_open() -> None:
+    other = ("baseline", "sasrec", "movie", "movie", 16)
+    assert _verdict("beats_baselines", _results({TALLREC: 0.7, BASELINE: 0.5, other: 0.9})) == "contradicted"
+    assert _verdict("beats_baselines", _results({TALLREC: 0.7, BASELINE: 0.5, other: 0.69})) == "inconclusive"
+
+
+def test_seeds_that_disagree_widen_the_margin() -> None:
+    rows = [
+        MetricRow(Cell(*TALLREC, seed), "ok", auc, auc - 0.001, auc + 0.001, None, 16, 1000)
+        for seed, auc in enumerate((0.5, 0.8))
+    ]
+    rows += [MetricRow(Cell(*BASELINE, 0), "ok", 0.5, 0.499, 0.501, None, 16, 1000)]
+    assert _verdict("beats_baselines", Results(summarise(rows), 0.95, [], model_is_papers=True)) == "inconclusive"
+    found = judge_claims(Results(summarise(rows), 0.95, [], model_is_papers=True))
+    within = next(claim for claim in found if claim.id == "beats_controls_within_users")
+    assert within.verdict == "not run"
+
+
+def test_uauc_that_no_user_defines_is_left_out_and_counted() -> None:
+    rows = []
+    for key in (TALLREC, CONTROL):
+        rows += [MetricRow(Cell(*key, seed), "ok", 0.6, 0.5, 0.7, None, 1000, 1000) for seed in (0, 1)]
+    results = Results(summarise(rows), 0.95, [], model_is_papers=True)
+    claim = next(claim for claim in judge_claims(results) if claim.id == "beats_controls_within_users")
+    assert (claim.verdict, claim.reason) == ("not run", "not defined on any test set of the grid")
+    assert [item.verdict for item in claim.evidence] == ["not defined"]
+
+
+@pytest.mark.parametrize(
+    ("peak", "model_is_papers", "verdict"),
+    [(20 * 2**30, True, "supported"), (30 * 2**30, True, "contradicted"), (20 * 2**30, False, "not run")],
+)
+def test_memory_is_decided_by_the_papers_model_alone(peak: int, model_is_papers: bool, verdict: str) -> None:
+    rows = [{"name": "8bit", "status": "ok", "peak_memory_bytes": peak}]
+    rows.append({"name": "on a CPU", "status": "ok", "peak_memory_bytes": 2**30, "device": "CPU"})
+    rows.append({"name": "none", "status": "out of memory", "peak_memory_bytes": None})
+    assert _verdict("fits_in_24_gb", _results({}, efficiency=rows, model_is_papers=model_is_papers)) == verdict
+    assert _verdict("fits_in_24_gb", _results({}, model_is_papers=model_is_papers)) == "not run"
+
+
+def test_every_claim_without_results_is_not_run_and_every_kind_is_used() -> None:
+    claims = judge_claims(_results({}))
+    assert len(claims) == 11
+    assert {claim.verdict for claim in claims} == {"not run"}
+    assert len({claim.id for claim in claims}) == len(claims)
+    assert len(TESTS) == 6
+
+
+def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text("claims:\n- {id: odd, sentence: x, where: y, kind: is_nice}\n")
+    with pytest.raises(ConfigError, match=r"odd\.kind: 'is_nice' is not one of greater_than"):
+        judge_claims(_results({}), path)

@@ -1,0 +1,112 @@
+"""The command line: what it prints, its exit codes, and that a failed command changes nothing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.errors import ConfigError
+from benchmark.overlays import preset_text
+from benchmark.pipeline import stage_counts
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def params_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the committed `params.yaml` in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_use_says_what_changed_and_smoke_takes_it_back(params_yaml: Path):
+    before = params_yaml.read_bytes()
+    code, out, _ = run("use", "paper")
+    assert code == 0
+    assert "grid.seeds: [0, 1] -> [0, 1, 2, 3, 4]" in out
+    assert "llm.model: tiny -> huggyllama/llama-7b" in out
+    assert run("use", "smoke")[0] == 0
+    assert params_yaml.read_bytes() == before
+
+
+def test_the_later_preset_wins(params_yaml: Path):
+    assert run("use", "paper", "llm/smollm2-135m")[0] == 0
+    assert "model: HuggingFaceTB/SmolLM2-135M" in params_yaml.read_text()
+
+
+def test_check_writes_nothing_and_tells_by_its_exit_code(params_yaml: Path):
+    before = params_yaml.read_bytes()
+    assert run("use", "--check", "smoke")[0] == 0
+    assert run("use", "--check", "paper")[0] == 1
+    assert params_yaml.read_bytes() == before
+
+
+def test_an_unknown_preset_is_one_line(params_yaml: Path):
+    before = params_yaml.read_bytes()
+    code, _, err = run("use", "smoke", "papr")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "did you mean 'paper'?" in err
+    assert params_yaml.read_bytes() == before
+
+
+def test_a_result_that_is_not_valid_is_not_written(params_yaml: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("benchmark.overlays.preset_text", lambda _: "grid:\n  seeds: [one]\n")
+    before = params_yaml.read_bytes()
+    code, _, err = run("use", "paper")
+    assert code == 2
+    assert "grid.seeds.0" in err
+    assert params_yaml.read_bytes() == before
+    assert sorted(path.name for path in params_yaml.parent.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.usefixtures("params_yaml")
+def test_validate_accepts_the_committed_file():
+    assert run("validate")[0] == 0
+
+
+def test_validate_names_file_and_key(params_yaml: Path):
+    params_yaml.write_text(params_yaml.read_text().replace("n_shots:", "n_shot:", 1))
+    code, _, err = run("validate")
+    assert (code, err) == (2, "error: params.yaml: grid.n_shot: unknown key, did you mean 'n_shots'?\n")
+
+
+def test_plan_counts_cells(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    code, out, _ = run("plan")
+    assert code == 0
+    assert {"control", "baseline", "cells", "stages"} <= set(out.split())
+
+
+def test_stages_are_counted_over_their_matrix():
+    pipeline = {"stages": {"one": {"cmd": "x"}, "many": {"matrix": {"a": "${grid.seeds}", "b": ["x", "y"]}}}}
+    assert stage_counts(pipeline, {"grid": {"seeds": [0, 1, 2]}}) == {"one": 1, "many": 6}
+    with pytest.raises(ConfigError, match="a matrix axis is no list"):
+        stage_counts(pipeline, {"grid": {}})
+
+
+def test_doctor_names_what_it_looked_at():
+    code, out, _ = run("doctor")
+    assert code in (0, 1)
+    assert all(subject in out for subject in ("Python", "packages", "cores", "memory", "GPU", "DVC", "mirror"))
+
+
+def test_help_needs_no_heavy_package():
+    script = (
+        "import sys; from benchmark.cli import app; app(['--help'], standalone_mode=False);"
+        "print([name for name in ('torch', 'pyarrow', 'pandas', 'transformers') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_preset_text_is_read_as_it_lies():
+    assert preset_text("real-cpu") == (ROOT / "benchmark/presets/real-cpu.yaml").read_text()

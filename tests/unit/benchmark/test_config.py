@@ -1,0 +1,203 @@
+"""`params.yaml` as committed is valid, and each way to break it gives one line that names the key."""
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import load_config, parse_config, parse_yaml, prompt_names
+from benchmark.errors import ConfigError
+from benchmark.params import Params
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "params.yaml").read_text()
+PRESET_FILES = sorted((ROOT / "benchmark" / "presets").rglob("*.yaml"))
+LEAF = re.compile(r"^\s*(- )?[\w.-]+:\s+\S")
+
+
+COMMITTED = parse_yaml(TEXT, Path("params.yaml"))
+
+
+def content() -> dict[str, Any]:
+    return copy.deepcopy(COMMITTED)
+
+
+def keys(section: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in section.items():
+        yield (*above, name)
+        if isinstance(value, dict):
+            yield from keys(value, (*above, name))
+
+
+KEYS = list(keys(content()))
+# A user may name domains as they like, and a baseline that is not in the grid needs no section.
+FREE = {("domains", "movie"), ("domains", "book")}
+
+
+def section_of(params: dict[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
+    for part in key[:-1]:
+        params = params[part]
+    return params
+
+
+def refused(params: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(params, Path("params.yaml"))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("params.yaml: ")
+    return message
+
+
+def test_committed_params_are_valid():
+    assert isinstance(load_config(ROOT / "params.yaml"), Params)
+
+
+def test_every_section_of_the_type_is_enumerated():
+    assert {key[0] for key in KEYS} == set(Params.model_fields)
+    assert len(KEYS) > 100
+
+
+@pytest.mark.parametrize("key", KEYS, ids=".".join)
+def test_a_missing_key_is_named(key: tuple[str, ...]):
+    params = content()
+    del section_of(params, key)[key[-1]]
+    message = refused(params)
+    # A missing domain or baseline model is noticed where the grid names it.
+    assert key[-1] in message
+
+
+@pytest.mark.parametrize("key", KEYS, ids=".".join)
+def test_a_renamed_key_is_refused(key: tuple[str, ...]):
+    params = content()
+    section = section_of(params, key)
+    section[f"{key[-1]}x"] = section.pop(key[-1])
+    assert key[-1] in refused(params)
+
+
+@pytest.mark.parametrize(
+    "key", [k for k in KEYS if not isinstance(section_of(content(), k)[k[-1]], dict)], ids=".".join
+)
+def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
+    params = content()
+    section_of(params, key)[key[-1]] = {"a": "mapping"}
+    assert ".".join(key) in refused(params)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("grid.domains", ["movies"], "did you mean 'movie'?"),
+        ("grid.baselines", ["gru4recc"], "did you mean 'gru4rec'?"),
+        ("grid.controls", ["liked_sare"], "did you mean 'liked_share'?"),
+        ("grid.prompts", ["releasd"], "did you mean 'released'?"),
+        ("grid.train_domains", ["movie", "movie"], "stands twice"),
+        ("grid.n_shots", [16, 1000000], "grid.n_shots: 1000000 is more than the"),
+        ("grid.n_shots", [], "grid.n_shots"),
+        ("grid.seeds", [-1], "grid.seeds.0"),
+        ("domains.movie.format", "ml-100", "did you mean 'ml-100k'?"),
+        ("domains.movie.liked_above", float("nan"), "domains.movie.liked_above"),
+        ("domains.movie.n_samples", True, "domains.movie.n_samples"),
+        ("domains.movie.n_samples", "4000", "domains.movie.n_samples"),
+        ("llm.model", "no such model", "neither 'tiny', nor a folder, nor a Hub id"),
+        ("llm.model", "Qwen/Qwen2.5-0.5B", "llm.revision: expected the commit of Qwen/Qwen2.5-0.5B"),
+        ("llm.revision", "main", "llm.revision: only a Hub model has one"),
+        ("baselines.models.gru4rec.n_layers", 2.5, "expected int, got 2.5"),
+        ("baselines.models.nothing", {}, "there is no file baselines/nothing.py"),
+        ("probe.inputs", ["title_remove"], "did you mean 'title_removed'?"),
+        ("probe.variants", ["tallrec-film"], "probe.variants: 'tallrec-film' is not one of"),
+        ("llm.max_length", 10**6, "llm.max_length: more than base.max_positions"),
+        ("tune.eval_every", 10**6, "tune.eval_every: no validation within"),
+        ("fidelity.draw", "share", "fidelity.draw"),
+        ("evaluate.confidence", 1.0, "evaluate.confidence"),
+    ],
+)
+def test_a_wrong_value_is_explained(key: str, value: object, expected: str):
+    params = content()
+    parts = tuple(key.split("."))
+    section_of(params, parts)[parts[-1]] = value
+    assert expected in refused(params)
+
+
+def test_both_needs_two_domains():
+    params = content()
+    params["grid"] |= {"domains": ["movie"], "train_domains": ["both"]}
+    assert "needs two domains" in refused(params)
+
+
+def test_a_domain_may_not_be_called_both():
+    params = content()
+    params["domains"]["both"] = params["domains"]["movie"]
+    assert "domains.both" in refused(params)
+
+
+def test_rows_without_titles_are_refused_for_language_models():
+    params = content()
+    params["domains"]["book"] = {
+        "format": "released-csv",
+        "source": "official",
+        "noun": "book",
+        "history_length": 10,
+        "liked_above": 5.0,
+    }
+    assert "domains.book.format: released-csv has no titles" in refused(params)
+    params["grid"] |= {"recipes": [], "icl_models": []}
+    params["probe"] |= {"variants": []}
+    parse_config(params, Path("params.yaml"))
+
+
+def test_a_hub_model_with_its_commit_is_accepted():
+    params = content()
+    params["llm"] |= {"model": "Qwen/Qwen2.5-0.5B", "revision": "0" * 40}
+    parse_config(params, Path("params.yaml"))
+
+
+def test_a_local_folder_is_accepted(tmp_path: Path):
+    params = content()
+    params["llm"] |= {"model": str(tmp_path), "revision": None}
+    parse_config(params, Path("params.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[1, 2]", "expected a mapping"),
+        ("a: [", "not valid YAML"),
+        ("a: 1\na: 2", "not valid YAML"),
+        ("", "mapping"),
+    ],
+)
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, expected: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=expected):
+        load_config(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no such file; run from the repository root"):
+        load_config(tmp_path / "params.yaml")
+
+
+def test_small_numbers_may_be_written_with_an_exponent(tmp_path: Path):
+    path = tmp_path / "params.yaml"
+    path.write_text(re.sub(r"(\n  training:\n    learning_rate: )\S+", r"\g<1>1e-3", TEXT))
+    assert "1e-3" in path.read_text()
+    assert load_config(path).baselines.training.learning_rate == 0.001
+
+
+def test_prompt_names_are_those_of_the_module():
+    from tallrec.prompts import PROMPTS
+
+    assert prompt_names() == list(PROMPTS)
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *PRESET_FILES], ids=lambda path: path.stem)
+def test_every_value_says_where_it_is_from(path: Path):
+    leaves = [line for line in path.read_text().splitlines() if LEAF.match(line) and not re.search(r":\s+#", line)]
+    assert leaves
+    unexplained = [line for line in leaves if not re.search(r"# (paper|released|ours): \S", line)]
+    assert not unexplained

@@ -1,0 +1,113 @@
+"""Stage `evaluate`: every cell of the grid has a row, and a missing one is never a number."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from benchmark import files
+from benchmark.grid import cells
+from benchmark.params import Params
+from benchmark.results import COLUMNS, read_rows
+from benchmark.schema import Cell, Prediction
+from benchmark.stages import evaluate
+
+N_TRAIN = {"movie": 100, "book": 100}
+CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
+
+
+def _outputs(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, params: Params) -> None:
+    assert evaluate.main([]) == 0
+    expected = list(cells(params, N_TRAIN))
+    assert [row.cell for row in read_rows(files.METRICS_CSV)] == expected
+    # Per domain: controls 2 + 1 + 5, baseline 4, icl 1, and 6 variants x 2 K x 2 seeds.
+    assert len(expected) == 2 * (8 + 4 + 1 + 24)
+    lines = files.METRICS_CSV.read_text().splitlines()
+    key = "family,method,train_domain,test_domain,n_shots,seed"
+    assert lines[0] == f"{key},auc,auc_low,auc_high,uauc,n_users,n_samples,status"
+    assert tuple(lines[0].split(",")) == COLUMNS
+    assert (finished_run / "results/plots/few_shot_movie.csv").read_text().startswith("n_shots,auc,method\n")
+
+
+def test_scores_are_matched_by_id_and_equal_scikit_learn(finished_run: Path) -> None:
+    path = finished_run / files.cell_folder("predictions", CELL) / "scores.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.take(list(range(table.num_rows))[::-1]), path)
+    assert evaluate.main([]) == 0
+    row = next(row for row in read_rows(files.METRICS_CSV) if row.cell == CELL)
+    labels = files.read_labels(files.labels_file("movie"))
+    scores = files.read_scores("predictions", CELL) or {}
+    ids = sorted(labels)
+    assert row.auc == pytest.approx(roc_auc_score([labels[i] for i in ids], [scores[i] for i in ids]), abs=1e-12)
+    assert (row.n_users, row.n_samples, row.status) == (6, 60, "ok")
+    book = next(row for row in read_rows(files.METRICS_CSV) if row.cell.test_domain == "book")
+    assert (book.uauc, book.n_users) == (None, 60)
+
+
+def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    first = _outputs(finished_run / "results")
+    assert set(first) == {
+        "metrics.csv",
+        "metrics.json",
+        "probes.csv",
+        "plots/few_shot_movie.csv",
+        "plots/few_shot_book.csv",
+    }
+    assert evaluate.main([]) == 0
+    assert _outputs(finished_run / "results") == first
+
+
+def test_a_missing_cell_stops_the_stage_and_nothing_is_written(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(finished_run / files.cell_folder("predictions", CELL))
+    assert evaluate.main([]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: 1 of 74 cells have no valid predictions, e.g. {CELL} (missing)")
+    assert not (finished_run / "results").exists()
+
+
+def test_partial_writes_a_missing_cell_without_numbers(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (0, 1):
+        cell = Cell("baseline", "gru4rec", "movie", "movie", 16, seed)
+        shutil.rmtree(finished_run / files.cell_folder("predictions", cell))
+    assert evaluate.main(["--partial"]) == 0
+    assert f"{CELL}: missing" in capsys.readouterr().err
+    with files.METRICS_CSV.open() as stream:
+        line = next(line for line in csv.DictReader(stream) if line["status"] == "missing")
+    assert [line[name] for name in ("auc", "auc_low", "auc_high", "uauc", "n_users", "n_samples")] == [""] * 6
+    assert set(json.loads(files.METRICS_JSON.read_text())["movie"]["gru4rec"]) == {"k4"}
+
+
+@pytest.mark.parametrize("broken", ["one id less", "one id more", "not finite"])
+def test_predictions_that_break_the_contract_are_invalid(finished_run: Path, broken: str) -> None:
+    scores = files.read_scores("predictions", CELL) or {}
+    if broken == "one id less":
+        del scores["movie-000"]
+    else:
+        scores["movie-999" if broken == "one id more" else "movie-000"] = (
+            float("inf") if broken == "not finite" else 0.5
+        )
+    files.write_predictions("predictions", CELL, [Prediction(*item) for item in scores.items()])
+    assert evaluate.main(["--partial"]) == 0
+    assert [row.cell for row in read_rows(files.METRICS_CSV) if row.status == "invalid"] == [CELL]
+    assert finished_run.exists()
+
+
+def test_a_label_without_a_test_sample_is_an_error(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = files.labels_file("book")
+    files.write_labels(path, files.read_labels(path) | {"book-999": True})
+    assert evaluate.main([]) == 2
+    assert "data/labels/book/test.parquet: 1 ids are in the labels or the test samples alone, e.g. 'book-999'" in (
+        capsys.readouterr().err
+    )
+    assert not (finished_run / "results").exists()

@@ -1,0 +1,117 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmark import files
+from benchmark.errors import MissingArtifactError, SchemaError
+from benchmark.schema import Cell, FewShotTask, Prediction
+
+CELL = Cell("control", "liked_share", "movie", "movie", 0, 0)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return list(folder.rglob(".*"))
+
+
+def test_samples_labelled_rows_items_and_labels_come_back(repository: Path, toy_task: FewShotTask) -> None:
+    files.write_samples(Path("a/test.parquet"), toy_task.test)
+    files.write_labelled(Path("a/train.parquet"), toy_task.train)
+    files.write_items(Path("a/items.parquet"), toy_task.items)
+    labels = {row.sample.sample_id: row.liked for row in toy_task.valid}
+    files.write_labels(Path("a/labels.parquet"), labels)
+    assert files.read_samples(Path("a/test.parquet")) == toy_task.test
+    assert files.read_labelled(Path("a/train.parquet")) == toy_task.train
+    assert files.read_items(Path("a/items.parquet")) == toy_task.items
+    assert files.read_labels(Path("a/labels.parquet")) == labels
+    assert leftovers(repository) == []
+
+
+def test_unlabelled_samples_hold_no_label(repository: Path, toy_task: FewShotTask) -> None:
+    files.write_samples(Path("test.parquet"), toy_task.test)
+    assert "liked" not in pq.read_schema("test.parquet").names
+
+
+def test_an_empty_history_comes_back(repository: Path, toy_task: FewShotTask) -> None:
+    lonely = replace(toy_task.test[0], history=())
+    files.write_samples(Path("test.parquet"), [lonely])
+    assert files.read_samples(Path("test.parquet")) == (lonely,)
+
+
+def test_the_same_content_gives_the_same_bytes(repository: Path, toy_task: FewShotTask) -> None:
+    backwards = dict(reversed(toy_task.items.items()))
+    files.write_items(Path("one.parquet"), toy_task.items)
+    files.write_items(Path("two.parquet"), backwards)
+    assert Path("one.parquet").read_bytes() == Path("two.parquet").read_bytes()
+
+
+def test_scores_are_sorted_and_details_lie_beside_them(repository: Path) -> None:
+    predictions = [Prediction("b", 0.25, {"n_updates": 5}), Prediction("a", 0.75)]
+    files.write_predictions("predictions", CELL, predictions)
+    folder = files.cell_folder("predictions", CELL)
+    assert list((files.read_scores("predictions", CELL) or {}).items()) == [("a", 0.75), ("b", 0.25)]
+    assert pq.read_table(folder / "details.parquet").to_pydict() == {
+        "sample_id": ["a", "b"],
+        "n_updates": [None, 5.0],
+    }
+    assert leftovers(repository) == []
+
+
+def test_a_second_write_replaces_the_first_wholly(repository: Path) -> None:
+    files.write_predictions("predictions", CELL, [Prediction("a", 1.0, {"x": 1.0})])
+    files.write_predictions("predictions", CELL, [Prediction("b", 2.0)])
+    assert files.read_scores("predictions", CELL) == {"b": 2.0}
+    assert not (files.cell_folder("predictions", CELL) / "details.parquet").exists()
+
+
+def test_a_cell_that_was_not_run_has_no_scores(repository: Path) -> None:
+    assert files.read_scores("predictions", CELL) is None
+
+
+def test_scores_of_another_shape_are_refused_by_name(repository: Path) -> None:
+    path = files.cell_folder("predictions", CELL) / "scores.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["a"]}), path)
+    with pytest.raises(SchemaError, match=r"scores\.parquet: not a table of sample_id and score"):
+        files.read_scores("predictions", CELL)
+    path.write_bytes(b"no parquet")
+    with pytest.raises(SchemaError, match=r"scores\.parquet"):
+        files.read_scores("predictions", CELL)
+
+
+def test_a_folder_that_fails_half_way_leaves_the_old_one(repository: Path) -> None:
+    target = Path("out/folder")
+    with files.replacing_folder(target) as folder:
+        (folder / "a").write_text("old")
+
+    def fail() -> None:
+        with files.replacing_folder(target) as folder:
+            (folder / "a").write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (target / "a").read_text() == "old"
+    assert leftovers(repository) == []
+
+
+def test_a_missing_artifact_is_named(repository: Path) -> None:
+    with pytest.raises(MissingArtifactError, match=r"data/prepared/movie/test\.parquet: not there"):
+        files.read_samples(Path("data/prepared/movie/test.parquet"))
+    with pytest.raises(MissingArtifactError, match=r"seed0\.json"):
+        files.read_json(files.draw_file("movie", 16, 0))
+
+
+def test_cells_of_different_keys_have_different_folders() -> None:
+    cells = [
+        Cell(family, method, train, test, n_shots, seed)
+        for family in files.CELL_FOLDERS
+        for method in ("m1", "m2")
+        for train in ("movie", "book")
+        for test in ("movie", "book")
+        for n_shots in (16, 64)
+        for seed in (0, 1)
+    ]
+    assert len({files.cell_folder("predictions", cell) for cell in cells}) == len(cells) == 4 * 32

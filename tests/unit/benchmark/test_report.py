@@ -1,0 +1,197 @@
+"""The report: one self-contained page that shows what was run and says what was not."""
+
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from benchmark import files
+from benchmark.params import Params
+from benchmark.provenance import run_file
+from benchmark.report.export import table_tex
+from benchmark.report.tables import Entry, Row, Table
+from benchmark.results import read_rows
+from benchmark.schema import Cell
+from benchmark.stages import evaluate, report
+
+CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
+VOID = {"meta", "link", "line", "circle", "path", "polyline", "br"}
+
+
+class _Page(HTMLParser):
+    """Checks nesting, and collects text, addresses and the names of elements."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.names: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _make(arguments: list[str] | None = None) -> _Page:
+    assert evaluate.main(arguments or []) == 0
+    return _report()
+
+
+def _report() -> _Page:
+    assert report.main([]) == 0
+    page = _Page(Path("results/report.html").read_text())
+    assert page.open == []
+    return page
+
+
+def test_the_page_is_one_file_and_asks_for_nothing(finished_run: Path) -> None:
+    page = _make()
+    assert finished_run.exists()
+    outside = [address for address in page.addresses if not address.startswith(("#", "data:"))]
+    assert outside == []
+    assert "script" not in page.names
+    assert not re.search(r"url\(|@import", Path("results/report.html").read_text())
+    assert len(page.ids) == len(set(page.ids))
+    sections = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert len(sections) == 13
+    assert sections <= set(page.ids)
+
+
+def test_every_figure_has_a_text_alternative(finished_run: Path) -> None:
+    _make()
+    html = Path("results/report.html").read_text()
+    figures = re.findall(r'<svg viewBox="[^"]+" role="img" aria-labelledby="(\S+) (\S+)">', html)
+    assert len(figures) == 6  # overview, ablation and in-context learning of two domains
+    for title, text in figures:
+        assert re.search(rf'<title id="{title}">[^<]+</title>', html)
+        assert re.search(rf'<desc id="{text}">[^<]*\d\d\.\d \[', html)
+    assert finished_run.exists()
+
+
+def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path) -> None:
+    page = _make()
+    head, _, _ = page.text.partition("Claims ledger")
+    assert "The data of movie and book are generated" in head
+    assert "not the paper's LLaMA-7B" in head
+    assert "The data of movie and book are generated" in (finished_run / "results/report.md").read_text()
+    assert json.loads(Path("results/claims.json").read_text())["generated_domains"] == ["movie", "book"]
+
+
+def test_stand_in_data_are_said_first(finished_run: Path) -> None:
+    path = files.prepared_folder("book") / "stats.json"
+    stats = files.read_json(path)
+    stats["notes"]["stand_in"] = {"train.json": "train.sample.json"}
+    files.write_json(path, stats)
+    head, _, _ = _make().text.partition("Claims ledger")
+    assert "book: train.sample.json stands in for train.json" in head
+    assert "train.sample.json stands in" in (finished_run / "results/report.md").read_text()
+
+
+def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
+    for seed in (0, 1):
+        cell = Cell("baseline", "gru4rec", "movie", "movie", 16, seed)
+        shutil.rmtree(finished_run / files.cell_folder("predictions", cell))
+    page = _make(["--partial"])
+    assert "2 of 74 cells have no valid result" in page.text
+    with (finished_run / "results/tables/main_movie.csv").open() as stream:
+        lines = {line["name"]: line for line in csv.DictReader(stream)}
+    assert (lines["gru4rec"]["k16_ours"], lines["gru4rec"]["k16_verdict"]) == ("missing", "missing")
+    assert lines["gru4rec"]["k16_paper"] == "49.07"
+    assert re.match(r"\d\d\.\d\d \[", lines["gru4rec"]["k4_ours"])
+    assert lines["caser"]["k16_ours"] == "missing"  # the paper has it, the grid does not
+    assert f"{CELL}: missing" in page.text
+
+
+def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
+    _make()
+    rows = [row for row in read_rows(files.METRICS_CSV) if row.cell.method == "tallrec-movie"]
+    aucs = [row.auc for row in rows if row.cell.test_domain == "movie" and row.cell.n_shots == 16]
+    assert len(aucs) == 2
+    with (finished_run / "results/tables/main_movie.csv").open() as stream:
+        line = next(line for line in csv.DictReader(stream) if line["name"] == "tallrec-movie")
+    assert line["k16_ours"].startswith(f"{50 * sum(auc for auc in aucs if auc):.2f} [")
+    assert line["k16_verdict"] == "not comparable"
+
+
+def test_text_from_outside_is_escaped(finished_run: Path) -> None:
+    path = files.prepared_folder("book") / "stats.json"
+    stats = files.read_json(path)
+    stats["notes"]["title"] = "<script>alert(1)</script> & more"
+    files.write_json(path, stats)
+    page = _make()
+    assert "script" not in page.names
+    assert "<script>alert(1)</script> & more" in page.text
+    assert finished_run.exists()
+
+
+def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished_run: Path, params: Params) -> None:
+    record = {"wall_seconds": 1.5, "peak_memory_bytes": 2**30, "device": "a device", "n_updates": 100}
+    files.write_json(run_file(CELL), record | {"commit": "abc123", "is_dirty": True})
+    files.write_json(files.ceiling_file("movie"), {"auc": 0.8912})
+    assert evaluate.main([]) == 0
+    Path("results/probes.csv").write_text(
+        "family,method,train_domain,test_domain,n_shots,seed,probe,auc,uauc\n"
+        "tuned,tallrec-movie,movie,movie,16,0,no_history,0.6111,\n"
+        "tuned,tallrec-movie,movie,movie,16,1,no_history,0.6333,\n"
+    )
+    row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
+    files.write_json(Path("results/efficiency.json"), [row | {"status": "out of memory"}])
+    lock = "stages:\n  baselines@movie:\n    outs:\n    - path: predictions/baseline/movie-movie/gru4rec\n"
+    Path("dvc.lock").write_text(lock)
+    page = _report()
+    assert "89.12" in page.text
+    assert "62.22" in page.text
+    assert "out of memory" in page.text
+    assert "1 cells ran on code or parameters that were not committed" in page.text
+    assert "dvc repro baselines@movie" in page.text
+    with (finished_run / "results/cost.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == 74
+    known = [line for line in lines if line["seconds"]]
+    assert [(line["seconds"], line["peak_memory_bytes"], line["n_steps"]) for line in known] == [
+        ("1.5", "1073741824", "100")
+    ]
+    assert params.grid.seeds == (0, 1)
+
+
+def test_every_table_is_written_as_csv_and_latex(finished_run: Path) -> None:
+    _make()
+    names = {path.name for path in (finished_run / "results/tables").iterdir()}
+    assert {name[:-4] for name in names if name.endswith(".csv")} == {
+        name[:-4] for name in names if name.endswith(".tex")
+    }
+    assert len(names) == 2 * (2 + 2 + 2 + 2 + 2 + 4 + 4)
+
+
+def test_latex_is_escaped() -> None:
+    table = Table("t", "T", ("50 %",), (Row("gru_bert", (Entry("a&b", "x"),)),))
+    text = table_tex(table).decode()
+    assert r"gru\_bert & a\&b x \\" in text
+    assert r" & 50 \% \\" in text
+
+
+def test_without_metrics_the_report_says_what_to_run(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([]) == 2
+    assert capsys.readouterr().err == "error: results/metrics.csv: not there; `dvc repro` makes it\n"
+    assert not (finished_run / "results").exists()

@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pytest
+
+from benchmark.errors import SchemaError
+from benchmark.schema import Cell, FewShotTask, Labelled, Prediction, Sample, check_predictions
+
+
+@pytest.fixture
+def predictions(toy_task: FewShotTask) -> list[Prediction]:
+    return [Prediction(sample.sample_id, float(n)) for n, sample in enumerate(toy_task.test)]
+
+
+def test_one_finite_score_a_sample_is_accepted_in_any_order(
+    toy_task: FewShotTask, predictions: list[Prediction]
+) -> None:
+    check_predictions(predictions[::-1], toy_task)
+
+
+def test_a_missing_score_is_refused(toy_task: FewShotTask, predictions: list[Prediction]) -> None:
+    with pytest.raises(SchemaError, match=r"1 samples have no score \(of 8 test samples\), e\.g\. 'toy-test-0'"):
+        check_predictions(predictions[1:], toy_task)
+
+
+def test_a_score_of_another_sample_is_refused(toy_task: FewShotTask, predictions: list[Prediction]) -> None:
+    with pytest.raises(SchemaError, match=r"are not test samples.*'toy-train-0'"):
+        check_predictions([*predictions, Prediction("toy-train-0", 0.0)], toy_task)
+
+
+def test_two_scores_of_one_sample_are_refused(toy_task: FewShotTask, predictions: list[Prediction]) -> None:
+    with pytest.raises(SchemaError, match="scored more than once"):
+        check_predictions([*predictions, predictions[0]], toy_task)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_not_finite_is_refused(
+    toy_task: FewShotTask, predictions: list[Prediction], score: float
+) -> None:
+    with pytest.raises(SchemaError, match="not finite"):
+        check_predictions([replace(predictions[0], score=score), *predictions[1:]], toy_task)
+
+
+def test_a_labelled_sample_is_no_sample() -> None:
+    assert not issubclass(Labelled, Sample)
+    assert not hasattr(Sample, "liked")
+
+
+def test_a_cell_reads_as_a_log_line() -> None:
+    assert str(Cell("tuned", "rt-movie", "movie", "book", 64, 1)) == "rt-movie movie-book k64 seed1"

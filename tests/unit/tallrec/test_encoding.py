@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+from tallrec.encoding import IGNORED, Rows, batches_by_tokens, collate, encode_prompts, encode_row
+
+PROMPT = "### Response:\n"
+
+
+def test_a_row_is_prompt_answer_and_end(tokenizer: PreTrainedTokenizerFast) -> None:
+    row = encode_row(tokenizer, PROMPT, "Yes.", loss="all_tokens", max_length=100)
+    assert tokenizer.decode(row["input_ids"]) == f"<s>{PROMPT}Yes.</s>"
+    assert row["labels"] == row["input_ids"]
+
+
+def test_the_loss_of_the_answer_starts_with_its_first_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    row = encode_row(tokenizer, PROMPT, "No.", loss="answer", max_length=100)
+    n_prompt = len(encode_prompts(tokenizer, [PROMPT])[0])
+    assert row["labels"][:n_prompt] == [IGNORED] * n_prompt
+    assert tokenizer.decode(row["labels"][n_prompt:]) == "No.</s>"
+
+
+@pytest.mark.parametrize("loss", ["answer", "all_tokens"])
+def test_a_long_row_loses_its_beginning(tokenizer: PreTrainedTokenizerFast, loss: str) -> None:
+    row = encode_row(tokenizer, PROMPT * 50, "No.", loss=loss, max_length=20)
+    assert len(row["input_ids"]) == len(row["labels"]) == 20
+    assert tokenizer.decode(row["input_ids"]).endswith("No.</s>")
+    assert tokenizer.decode([label for label in row["labels"] if label != IGNORED]).endswith("No.</s>")
+
+
+def test_padding_is_on_the_right_and_carries_no_loss() -> None:
+    batch = collate([{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}, {"input_ids": [8], "labels": [8]}])
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch["labels"].tolist() == [[5, 6, 7], [8, IGNORED, IGNORED]]
+
+
+@given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 200))
+def test_batches_hold_every_row_once_within_the_limit(lengths: list[int], batch_tokens: int) -> None:
+    batches = list(batches_by_tokens(lengths, batch_tokens))
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[position] for position in batch)
+        assert longest == lengths[batch[0]]
+        assert len(batch) == 1 or len(batch) * longest <= batch_tokens
+
+
+def test_rows_are_a_data_set() -> None:
+    rows = [{"input_ids": [1], "labels": [1]}, {"input_ids": [2], "labels": [2]}]
+    assert len(Rows(rows)) == 2
+    assert Rows(rows)[1] == rows[1]

@@ -1,0 +1,130 @@
+"""The training loop on a model of a few thousand weights."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from tallrec.language_model import Lora, trainable_adapter
+from tallrec.training import Schedule, fit
+
+ROWS = [{"input_ids": ids, "labels": ids} for ids in ([0, 5, 6, 7, 1], [0, 8, 9, 1], [0, 10, 1], [0, 5, 9, 1])]
+SCHEDULE = Schedule(n_updates=6, batch_size=4, micro_batch_size=4, learning_rate=0.01, warmup_updates=0, seed=0)
+VALIDATED = replace(SCHEDULE, eval_every=1, patience=10, keep_best=True)
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def are_equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def aucs(values: list[float]) -> Callable[[], dict[str, float]]:
+    """A validation that returns `values` one after the other."""
+    remaining: Iterator[float] = iter(values)
+    return lambda: {"auc": next(remaining)}
+
+
+def test_training_lowers_the_loss(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    log = fit(tiny_model, ROWS, replace(SCHEDULE, n_updates=20), tmp_path / "scratch")
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert len(losses) == 20
+    assert losses[-1] < losses[0] - 2
+
+
+def test_the_same_schedule_gives_the_same_weights_bit_for_bit(
+    new_tiny_model: Callable[[], LlamaForCausalLM], tmp_path: Path
+) -> None:
+    ends: list[dict[str, torch.Tensor]] = []
+    for _ in range(2):
+        model = new_tiny_model()
+        fit(model, ROWS, SCHEDULE, tmp_path / "scratch")
+        ends.append(weights(model))
+    assert are_equal(*ends)
+
+
+def test_the_best_weights_are_kept_where_the_metric_peaks_early(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    values = aucs([0.5, 0.9, 0.6, 0.6, 0.6, 0.6])
+
+    def validate() -> Mapping[str, float]:
+        seen.append(weights(tiny_model))
+        return values()
+
+    fit(tiny_model, ROWS, VALIDATED, tmp_path / "scratch", validate=validate)
+    assert len(seen) == 6
+    assert are_equal(weights(tiny_model), seen[1])
+    assert not are_equal(seen[1], seen[5])
+
+
+def test_the_first_of_equal_metrics_is_the_best(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def validate() -> Mapping[str, float]:
+        seen.append(weights(tiny_model))
+        return {"auc": 0.7}
+
+    fit(tiny_model, ROWS, VALIDATED, tmp_path / "scratch", validate=validate)
+    assert are_equal(weights(tiny_model), seen[0])
+
+
+def test_the_last_weights_are_kept_unless_the_best_are_asked_for(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    values = aucs([0.5, 0.9, 0.6, 0.6, 0.6, 0.6])
+
+    def validate() -> Mapping[str, float]:
+        seen.append(weights(tiny_model))
+        return values()
+
+    fit(tiny_model, ROWS, replace(VALIDATED, keep_best=False), tmp_path / "scratch", validate=validate)
+    assert are_equal(weights(tiny_model), seen[-1])
+
+
+def test_training_stops_when_patience_ends(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    impatient = replace(VALIDATED, patience=2)
+    log = fit(tiny_model, ROWS, impatient, tmp_path / "scratch", validate=aucs([0.9, 0.5, 0.5, 0.5, 0.5, 0.5]))
+    assert max(entry["step"] for entry in log) == 3
+
+
+def test_the_log_holds_every_validation(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    values = [0.5, 0.625, 0.75]
+    schedule = replace(VALIDATED, eval_every=2)
+    log = fit(tiny_model, ROWS, schedule, tmp_path / "scratch", validate=aucs(values))
+    found = [(entry["step"], entry["eval_auc"]) for entry in log if "eval_auc" in entry]
+    assert found == [(2, 0.5), (4, 0.625), (6, 0.75)]
+
+
+def test_each_update_is_told(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    fit(tiny_model, ROWS, SCHEDULE, tmp_path / "scratch", tell=lambda done, total: told.append((done, total)))
+    assert told == [(update, 6) for update in range(1, 7)]
+
+
+def test_only_what_requires_gradients_changes(
+    tiny_model: LlamaForCausalLM, fresh_start: Path, lora: Lora, tmp_path: Path
+) -> None:
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+    before = weights(adapted)
+    fit(adapted, ROWS, SCHEDULE, tmp_path / "scratch")
+    changed = {name for name, tensor in weights(adapted).items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if "lora_" in name}
+
+
+def test_no_checkpoint_stays(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    fit(tiny_model, ROWS, VALIDATED, tmp_path / "scratch", validate=lambda: {"auc": 0.5})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_row_is_an_error(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no row to train on"):
+        fit(tiny_model, [], SCHEDULE, tmp_path / "scratch")
+
+
+def test_a_batch_holds_no_more_rows_than_there_are(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    log = fit(tiny_model, ROWS[:2], replace(SCHEDULE, batch_size=128, micro_batch_size=32), tmp_path / "scratch")
+    assert log[-1]["epoch"] == 6  # an update is a pass over both rows

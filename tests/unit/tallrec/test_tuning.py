@@ -1,0 +1,129 @@
+"""Rec-tuning on the toy domain. The saved adapter has to be the one that validated best."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from benchmark.errors import DataError
+from benchmark.schema import FewShotTask, Sample
+from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.scoring import Scoring, score_samples
+from tallrec.training import Schedule
+from tallrec.tuning import instruction_tune, rec_tune
+
+EVERYWHERE = Lora(8, 16, 0.0, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))
+SCHEDULE = Schedule(
+    n_updates=10,
+    batch_size=16,
+    micro_batch_size=16,
+    learning_rate=0.02,
+    warmup_updates=0,
+    seed=0,
+    eval_every=1,
+    patience=10,
+    keep_best=True,
+)
+
+
+def validation_auc(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, task: FewShotTask, scoring: Scoring
+) -> float:
+    predictions = score_samples(model, tokenizer, [row.sample for row in task.valid], task.items, scoring)
+    return float(roc_auc_score([row.liked for row in task.valid], [p.score for p in predictions]))
+
+
+def test_the_saved_adapter_scores_what_the_best_validation_scored(
+    new_tiny_model: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    tmp_path: Path,
+) -> None:
+    # Validation labels are turned, so that what is learned makes validation worse: the last weights are not the best.
+    valid = tuple(replace(row, liked=not row.liked) for row in toy_task.valid)
+    toy_task = replace(toy_task, valid=valid)
+    adapted = trainable_adapter(new_tiny_model(32), fresh_start, EVERYWHERE, seed=0)
+    tuned = rec_tune(
+        adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=None
+    )
+    aucs = {int(entry["step"]): entry["eval_auc"] for entry in tuned.log if "eval_auc" in entry}
+    assert list(aucs) == list(range(1, 11))
+    assert tuned.best_auc == max(aucs.values()) == aucs[tuned.best_step or 0]
+    assert aucs[10] < tuned.best_auc
+    assert validation_auc(adapted, tokenizer, toy_task, scoring) == tuned.best_auc
+    save_adapter(adapted, tmp_path / "saved")
+    loaded = load_adapter(new_tiny_model(32), tmp_path / "saved")
+    assert validation_auc(loaded, tokenizer, toy_task, scoring) == tuned.best_auc
+
+
+def test_test_samples_are_not_looked_at(
+    new_tiny_model: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+) -> None:
+    schedule = replace(SCHEDULE, n_updates=2)
+    ends: list[dict[str, torch.Tensor]] = []
+    # A sample whose target is no item could not even be rendered.
+    for test in (toy_task.test, (Sample("broken", "nobody", (), "no-item"),)):
+        adapted = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)
+        task = replace(toy_task, test=test)
+        rec_tune(adapted, tokenizer, task, schedule, scoring, tmp_path / "s", loss="answer", max_valid_samples=None)
+        ends.append({name: tensor.clone() for name, tensor in adapted.state_dict().items()})
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("loss", ["all_tokens", "answer"])
+def test_what_happened_is_told(
+    tiny_model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+    loss: str,
+) -> None:
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+    schedule = replace(SCHEDULE, n_updates=4, eval_every=2)
+    tuned = rec_tune(adapted, tokenizer, toy_task, schedule, scoring, tmp_path / "s", loss=loss, max_valid_samples=4)
+    assert tuned.n_steps == 4
+    assert tuned.best_step in (2, 4)
+    assert 0 <= (tuned.best_auc or 0) <= 1
+
+
+def test_validation_rows_of_one_class_are_refused(
+    tiny_model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+) -> None:
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+    with pytest.raises(DataError, match="validation: 1 rows of one class"):
+        rec_tune(adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=1)
+
+
+def test_instruction_tuning_lowers_its_loss_and_has_no_best_step(
+    tiny_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, fresh_start: Path, tmp_path: Path
+) -> None:
+    rows = [{"instruction": "Say a word.", "input": word, "output": "Yes."} for word in ("Good", "")]
+    adapted = trainable_adapter(tiny_model, fresh_start, EVERYWHERE, seed=0)
+    schedule = replace(SCHEDULE, eval_every=None, keep_best=False)
+    tuned = instruction_tune(
+        adapted, tokenizer, rows, schedule, tmp_path / "s", loss="answer", stray_comment=True, max_length=512
+    )
+    losses = [entry["loss"] for entry in tuned.log if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert (tuned.n_steps, tuned.best_step, tuned.best_auc) == (10, None, None)
