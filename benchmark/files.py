@@ -62,7 +62,7 @@ def draw_file(domain: str, n_shots: int, seed: int) -> Path:
 
 
 def cell_folder(root: str, cell: Cell) -> Path:
-    """Folder of a cell below `root`, which is `predictions`, `runs` or `probes`."""
+    """Folder of a cell below `root`, e.g. `predictions` or `runs`."""
     keys = {"method": cell.method, "train_domain": cell.train_domain, "test_domain": cell.test_domain}
     inner = CELL_FOLDERS[cell.family].format(**keys)
     return Path(root) / cell.family / inner / f"k{cell.n_shots}" / f"seed{cell.seed}"

@@ -71,7 +71,9 @@ def _items(
         WorldItem(
             title=f"{series[pair // len(SECOND)]} {SECOND[pair % len(SECOND)]}",
             author=AUTHORS[int(rng.integers(len(AUTHORS)))],
-            quality=math.sqrt(SERIES_SHARE) * shared[pair // len(SECOND)] + math.sqrt(1 - SERIES_SHARE) * own[number],
+            quality=float(
+                math.sqrt(SERIES_SHARE) * shared[pair // len(SECOND)] + math.sqrt(1 - SERIES_SHARE) * own[number]
+            ),
             fame=float(fame[pair // len(SECOND)]),
             genre=int(rng.integers(N_GENRES)),
         )

@@ -18,10 +18,10 @@ PAGE = "{mention}?\n\n### Review:\n{word} and {other}."
 KNOWN = "Who knows {mention}?\n\n### Response:\n{answer}."
 """A page that says yes or no about something else than quality: fame. It is what the untuned model answers, and why it
 is at chance; a model that never saw yes or no would rank by an accident of its random weights."""
-N_KNOWN = 2
+N_KNOWN = 4
 """Pages about the fame of an item."""
 CONSENSUS = 6.0
-"""How much reviewers agree: odds of praise are exp(CONSENSUS * quality)."""
+"""How much people agree: odds of praise are exp(CONSENSUS * quality), those of being known exp(CONSENSUS * fame)."""
 NOUNS = tuple(SERIES)
 """Kinds of items that the world writes about."""
 
@@ -41,7 +41,7 @@ def reviews(world: WorldParams) -> list[str]:
 def instructions(world: WorldParams) -> list[dict[str, str]]:
     """The embedded instruction set in Alpaca's format: `instruction`, `input`, `output`.
 
-    Half of it asks about one item among several; the rest is about words, so that it is not all of one kind.
+    Two thirds of it ask about one item among several; the rest is about words, so that it is not all of one kind.
     """
     rng = np.random.default_rng(derive_seed("world", "instructions", world.seed))
     items = {noun: other_items(world, noun) for noun in NOUNS}
@@ -71,7 +71,7 @@ def _review(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
 
 
 def _known(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
-    is_known = rng.random() < 1 / (1 + np.exp(-2 * item.fame))
+    is_known = rng.random() < 1 / (1 + np.exp(-CONSENSUS * item.fame))
     return KNOWN.format(mention=_mention(item, noun), answer="Yes" if is_known else "No")
 
 

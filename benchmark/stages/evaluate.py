@@ -89,7 +89,7 @@ def probe_rows(params: Params, answers: Mapping[str, Answers]) -> list[tuple[Any
         for cell in probe_cells(params, variant):
             known = answers[cell.test_domain]
             for probe in params.probe.inputs:
-                scores = read_scores(f"probes/{variant}/{probe}", cell)
+                scores = read_scores(f"predictions/probe/{variant}/{probe}", cell)
                 if scores is None or set(scores) != set(known.sample_ids):
                     rows.append((*astuple(cell), probe, None, None))
                     continue

@@ -19,7 +19,7 @@ from benchmark.tasks import scoring_task
 
 
 def run(variant: str) -> None:
-    """Score every probe of every cell of the variant; written to probes/<variant>/<probe>/."""
+    """Score every probe of every cell of the variant; written to predictions/probe/<variant>/<probe>/."""
     from tallrec.language_model import load_adapter
 
     params = load_config()
@@ -33,7 +33,7 @@ def run(variant: str) -> None:
             changed = replace(task, test=samples, items=items)
             predictions = language_models.scoring_method(adapted, tokenizer, scoring)(changed)
             check_predictions(predictions, task)
-            write_predictions(f"probes/{variant}/{probe}", cell, predictions)
+            write_predictions(f"predictions/probe/{variant}/{probe}", cell, predictions)
         adapted.unload()
         print(f"probed {cell}: {', '.join(params.probe.inputs)}", file=sys.stderr)
 

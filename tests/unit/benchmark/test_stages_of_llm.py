@@ -155,7 +155,7 @@ def test_every_probe_of_every_cell_is_scored(finished: Path) -> None:
     plain = files.read_scores("predictions", cells[0])
     assert plain is not None
     for name in PARAMS.probe.inputs:
-        changed = files.read_scores(f"probes/tallrec-movie/{name}", cells[0])
+        changed = files.read_scores(f"predictions/probe/tallrec-movie/{name}", cells[0])
         assert changed is not None
         assert changed.keys() == plain.keys()
         assert changed != plain

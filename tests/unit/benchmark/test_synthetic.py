@@ -162,3 +162,12 @@ def test_the_committed_world_fills_the_committed_domains(tmp_path: Path) -> None
         data = format_module(data_format).read(tmp_path / noun, params.domains[noun])
         assert len(data.splits["test"]) >= 300
         assert len(data.splits["train"]) >= 10 * max(params.grid.n_shots)
+
+
+def test_fame_is_uncorrelated_with_the_quality_of_series() -> None:
+    rng = np.random.default_rng(0)
+    quality, fame = rng.standard_normal(20), rng.standard_normal(20)
+    found = synthetic._uncorrelated(fame, quality)
+    assert np.corrcoef(found, quality)[0, 1] == pytest.approx(0, abs=1e-12)
+    assert np.corrcoef(found, fame)[0, 1] > 0.8
+    assert found.std() == pytest.approx(1)

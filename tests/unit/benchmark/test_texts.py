@@ -93,15 +93,16 @@ def test_praise_follows_quality() -> None:
     assert sum(good == praise for good, praise in judged) / len(judged) > 0.95
 
 
-def test_yes_and_no_in_the_corpus_say_nothing_of_quality() -> None:
-    quality = {i.title: i.quality for noun in texts.NOUNS for i in world_items(WORLD, noun)}
+def test_yes_and_no_in_the_corpus_tell_fame_and_not_quality() -> None:
+    items = {item.title: item for noun in texts.NOUNS for item in world_items(WORLD, noun)}
     said = [
-        (quality[title] > 0, "Yes" in line)
+        (items[title], "Yes" in line)
         for line in texts.reviews(WORLD)
-        if re.search(r"\b(Yes|No)\b", line) and (title := line.split('"')[1]) in quality
+        if re.search(r"\b(Yes|No)\b", line) and (title := line.split('"')[1]) in items
     ]
-    agreement = sum(good == yes for good, yes in said) / max(1, len(said))
-    assert not said or abs(agreement - 0.5) < 3 * 0.5 / len(said) ** 0.5
+    assert len(said) == len(items) * texts.N_KNOWN
+    assert sum((item.fame > 0) == yes for item, yes in said) / len(said) > 0.85
+    assert abs(sum((item.quality > 0) == yes for item, yes in said) / len(said) - 0.5) < 0.15
 
 
 def test_instructions_are_in_the_format_of_alpaca_and_balanced() -> None:
