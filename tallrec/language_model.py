@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from transformers import (
 )
 
 from benchmark.errors import DataError, MissingArtifactError
+
+# PEFT reads an attribute that transformers has renamed; nothing a user could do about.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 REFERENCE = "reference.json"
 START = "start.json"
