@@ -108,7 +108,10 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     if not model_is_papers:
         model = inputs.params.llm.model
         name = "a tiny model pretrained by the pipeline" if model == "tiny" else model
-        warnings.append(f"The language model is {name}, not the paper's LLaMA-7B: every verdict on TALLRec below is about this model.")
+        warnings.append(
+            f"The language model is {name}, not the paper's LLaMA-7B: every verdict on TALLRec below is about "
+            "this model."
+        )
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
