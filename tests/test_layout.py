@@ -128,8 +128,9 @@ def test_no_path_of_one_machine_is_written_down():
 
 def test_every_imported_distribution_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["gpu"]]
-    names = {re.split(r"[<>=\[;~! ]", requirement)[0].lower().replace("_", "-") for requirement in declared}
+    names = {
+        re.split(r"[<>=\[;~! ]", requirement)[0].lower().replace("_", "-") for requirement in project["dependencies"]
+    }
     roots = {name.split(".")[0] for path in MODULES for name in imported(parsed(path))}
     third_party = roots - sys.stdlib_module_names - set(PACKAGES)
     assert {DISTRIBUTIONS.get(root, root.replace("_", "-")).lower() for root in third_party} <= names | {
