@@ -15,11 +15,19 @@ from benchmark.seeding import derive_seed
 
 SENTENCE = "The {noun} {mention} is {word} and {other}."
 PAGE = "{mention}?\n\n### Review:\n{word} and {other}."
-KNOWN = "Who knows {mention}?\n\n### Response:\n{answer}."
-"""A page that says yes or no about something else than quality: fame. It is what the untuned model answers, and why it
-is at chance; a model that never saw yes or no would rank by an accident of its random weights."""
+KNOWN = (
+    "Who knows {mention}?",
+    "Whether people know the {noun} {mention}?",
+    "Whether people will know the target {noun} {mention}?",
+)
+"""Questions about something else than quality: fame. Their pages say yes or no, and are what the untuned model answers
+by, and why it is at chance; a model that never saw yes or no would rank by an accident of its random weights."""
 N_KNOWN = 4
 """Pages about the fame of an item."""
+N_FAME_QUESTIONS = 800
+"""Questions about fame in the form of an instruction, among several titles as in the prompts of the benchmark."""
+TITLE_SHARE = 0.5
+"""Share of the instruction set that asks about one title among several; it sets how much instruction tuning gives."""
 CONSENSUS = 6.0
 """How much people agree: odds of praise are exp(CONSENSUS * quality), those of being known exp(CONSENSUS * fame)."""
 NOUNS = tuple(SERIES)
@@ -27,28 +35,33 @@ NOUNS = tuple(SERIES)
 
 
 def reviews(world: WorldParams) -> list[str]:
-    """Reviews of all items, shuffled, one a line. The better the item, the more praise."""
+    """Reviews of all items and pages about their fame. The better the item, the more praise."""
     lines: list[str] = []
     for noun in NOUNS:
         rng = np.random.default_rng(derive_seed("world", "reviews", noun, world.seed))
         for item in [*world_items(world, noun), *other_items(world, noun)]:
             lines += [_review(rng, item, noun) for _ in range(world.reviews_per_item)]
             lines += [_known(rng, item, noun) for _ in range(N_KNOWN)]
-    rng = np.random.default_rng(derive_seed("world", "reviews", world.seed))
-    return [lines[index] for index in rng.permutation(len(lines)).tolist()]
+    return lines
+
+
+def shuffled(corpus: Sequence[str], world: WorldParams) -> list[str]:
+    """`corpus` in an order drawn by the seed of the world: what is read together in a row is not of one kind."""
+    rng = np.random.default_rng(derive_seed("world", "corpus", world.seed))
+    return [corpus[index] for index in rng.permutation(len(corpus)).tolist()]
 
 
 def instructions(world: WorldParams) -> list[dict[str, str]]:
     """The embedded instruction set in Alpaca's format: `instruction`, `input`, `output`.
 
-    Two thirds of it ask about one item among several; the rest is about words, so that it is not all of one kind.
+    A part asks about one item among several; the rest is about words, so that it is not all of one kind.
     """
     rng = np.random.default_rng(derive_seed("world", "instructions", world.seed))
     items = {noun: other_items(world, noun) for noun in NOUNS}
     rows: list[dict[str, str]] = []
     for _ in range(world.instructions):
         noun = NOUNS[int(rng.integers(len(NOUNS)))]
-        if rng.random() < 0.7:
+        if rng.random() < TITLE_SHARE:
             rows.append(_about_a_title(rng, items[noun], noun))
         else:
             rows.append((_about_a_word, _opposite, _first_word)[int(rng.integers(3))](rng))
@@ -71,8 +84,33 @@ def _review(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
 
 
 def _known(rng: np.random.Generator, item: WorldItem, noun: str) -> str:
-    is_known = rng.random() < 1 / (1 + np.exp(-CONSENSUS * item.fame))
-    return KNOWN.format(mention=_mention(item, noun), answer="Yes" if is_known else "No")
+    question = _pick(rng, KNOWN).format(noun=noun, mention=_mention(item, noun))
+    return f"{question}\n\n### Response:\n{_is_known(rng, item)}."
+
+
+def _is_known(rng: np.random.Generator, item: WorldItem) -> str:
+    return "Yes" if rng.random() < 1 / (1 + np.exp(-CONSENSUS * item.fame)) else "No"
+
+
+def fame_questions(world: WorldParams) -> list[dict[str, str]]:
+    """Questions about the fame of one title among several, in Alpaca's format, for the pretraining corpus."""
+    rng = np.random.default_rng(derive_seed("world", "fame questions", world.seed))
+    items = {noun: [*world_items(world, noun), *other_items(world, noun)] for noun in NOUNS}
+    rows: list[dict[str, str]] = []
+    for _ in range(N_FAME_QUESTIONS):
+        noun = NOUNS[int(rng.integers(len(NOUNS)))]
+        chosen = [items[noun][int(index)] for index in rng.permutation(len(items[noun]))[: int(rng.integers(1, 9))]]
+        asked, *others = chosen
+        titles = ", ".join(_mention(item, noun) for item in others)
+        question = KNOWN[-1].format(noun=noun, mention=_mention(asked, noun))
+        rows.append(
+            {
+                "instruction": f'Say whether people know the target {noun} by answering "Yes." or "No.".',
+                "input": f"Titles: {titles}\n{question}",
+                "output": f"{_is_known(rng, asked)}.",
+            }
+        )
+    return rows
 
 
 def _about_a_title(rng: np.random.Generator, items: Sequence[WorldItem], noun: str) -> dict[str, str]:

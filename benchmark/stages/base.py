@@ -8,7 +8,7 @@ Usage: python -m benchmark.stages.base
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.config import load_config
@@ -32,10 +32,14 @@ def pretrain(params: Params, folder: Path) -> None:
 
     torch.set_num_threads(params.llm.n_threads)
     base = params.base
-    corpus = texts.reviews(params.world)
-    rows = texts.instructions(params.world)
-    prompts = [alpaca_template(row["instruction"], row["input"], stray_comment=True) + row["output"] for row in rows]
-    tokenizer = train_tokenizer([*corpus, *prompts, *templates(texts.NOUNS)], base.vocabulary_size)
+
+    def in_template(rows: Sequence[Mapping[str, str]]) -> list[str]:
+        return [alpaca_template(row["instruction"], row["input"], stray_comment=True) + row["output"] for row in rows]
+
+    world = params.world
+    corpus = texts.shuffled([*texts.reviews(world), *in_template(texts.fame_questions(world))], world)
+    instructions = in_template(texts.instructions(world))
+    tokenizer = train_tokenizer([*corpus, *instructions, *templates(texts.NOUNS)], base.vocabulary_size)
     schedule = Schedule(
         n_updates=base.n_updates,
         batch_size=base.batch_size,

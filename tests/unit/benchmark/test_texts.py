@@ -28,7 +28,7 @@ OTHER_USERS: dict[str, dict[str, Any]] = {
 
 
 def corpus(world: WorldParams) -> bytes:
-    return "\n".join(texts.reviews(world)).encode()
+    return "\n".join([*texts.reviews(world), repr(texts.fame_questions(world))]).encode()
 
 
 def instruction_set(world: WorldParams) -> bytes:
@@ -112,3 +112,11 @@ def test_instructions_are_in_the_format_of_alpaca_and_balanced() -> None:
     answers = [row["output"] for row in rows]
     assert {"Yes.", "No."} < set(answers)
     assert 0.5 < answers.count("Yes.") / answers.count("No.") < 2
+
+
+def test_fame_questions_are_answered_by_fame_and_not_by_quality() -> None:
+    items = {i.title: i for noun in texts.NOUNS for i in [*world_items(WORLD, noun), *other_items(WORLD, noun)]}
+    rows = texts.fame_questions(WORLD)
+    asked = [(items[row["input"].split("target")[1].split('"')[1]], row["output"] == "Yes.") for row in rows]
+    assert sum((item.fame > 0) == yes for item, yes in asked) / len(asked) > 0.85
+    assert abs(sum((item.quality > 0) == yes for item, yes in asked) / len(asked) - 0.5) < 0.15
