@@ -45,7 +45,7 @@ def reviews(world: WorldParams) -> list[str]:
     return lines
 
 
-def shuffled(corpus: Sequence[str], world: WorldParams) -> list[str]:
+def shuffled(corpus: list[str], world: WorldParams) -> list[str]:
     """`corpus` in an order drawn by the seed of the world: what is read together in a row is not of one kind."""
     rng = np.random.default_rng(derive_seed("world", "corpus", world.seed))
     return [corpus[index] for index in rng.permutation(len(corpus)).tolist()]
