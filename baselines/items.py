@@ -1,54 +1,141 @@
 """What a model has one row of for each item: input embeddings and output rows.
 
-The released models hold a row for every item of the catalogue, drawn in the order of the catalogue. Here
-the rows are restricted to the items of a task; the initial values of a row come from a generator of its
-own, seeded by item and seed. So they do not depend on which other items there are, and a score does not
-depend on the other test samples. A row outside the task would get no gradient and meet no score: leaving it
-out changes nothing.
+The released models hold a row for every item of the catalogue. Here only the items of a task have one, which changes no
+score: a row that no sample reads meets no score. Of the rest, a row that no training row reads gets no gradient; under
+Adam with coupled decay it moves all the same, and alike in all models, whatever they learn. So there are two kinds:
+
+- *learned* rows (`ItemRows.learned`), of the items in the training rows, one set a replica;
+- *idle* rows (`IdleRows`), of the items to be scored, one set a seed and decay, shared by all replicas that have them.
+
+The initial values of a row are hashed from role, item and seed, so they do not depend on which other items there are.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
 from benchmark.seeding import derive_seed
 
-NO_ITEM = 0
-"""Row that stands for the absence of an interaction; the row of `item_ids[i]` is i + 1."""
-
 EMBEDDING_SD = 0.01
 """released: item embeddings start as N(0, 0.01)."""
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+"""released: Adam's defaults."""
+VALUES_AT_ONCE = 1 << 16
+"""Idle values advanced together: few enough to stay in the cache of a core."""
+
+InitialRows = Callable[[Sequence[str], int], Tensor]
+"""(item ids, seed) -> rows (n_items, size)."""
 
 
-def item_embedding(item_ids: Sequence[str], size: int, seed: int) -> nn.Embedding:
-    """Embeddings (len(item_ids) + 1, size), N(0, 0.01); row `NO_ITEM` is zero and stays zero."""
-    rows = _rows(item_ids, "embedding", seed, lambda generator: generator.normal(0.0, EMBEDDING_SD, size))
-    return nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=NO_ITEM)
+def embeddings(size: int) -> InitialRows:
+    """Rows of `size` values from N(0, 0.01)."""
+
+    def rows(item_ids: Sequence[str], seed: int) -> Tensor:
+        first, second = (_uniform(f"embedding {half}", item_ids, seed, size) for half in (1, 2))
+        normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)  # Box-Muller
+        return torch.from_numpy((normal * EMBEDDING_SD).astype(np.float32))
+
+    return rows
 
 
-class ItemLogits(nn.Module):
-    """A linear layer with bias whose outputs are the items, read only at the target.
+def logit_rows(state_size: int) -> InitialRows:
+    """Rows of weights and, last, a bias: U(-b, b) with b = 1 / sqrt(state_size), as in torch's linear layer."""
 
-    An item that is never a training target keeps untrained weights, whatever the history: this is why the
-    released models stay near chance on few shots.
+    def rows(item_ids: Sequence[str], seed: int) -> Tensor:
+        uniform = _uniform("logit", item_ids, seed, state_size + 1)
+        return torch.from_numpy(((uniform * 2 - 1) / sqrt(state_size)).astype(np.float32))
+
+    return rows
+
+
+def _uniform(role: str, item_ids: Sequence[str], seed: int, size: int) -> NDArray[np.float64]:
+    """Values in (0, 1], hashed from role, item, seed and column; shape (n_items, size)."""
+    salt = derive_seed("item rows", role, seed).to_bytes(8, "little")
+    digests = b"".join(hashlib.blake2b(i.encode(), digest_size=8, key=salt).digest() for i in item_ids)
+    keys = np.frombuffer(digests, dtype=np.uint64)
+    columns = np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = keys[:, None] + columns[None, :]  # SplitMix64 from here on; it wraps around on purpose
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return ((mixed >> np.uint64(11)).astype(np.float64) + 1) / 2**53
+
+
+class IdleRows:
+    """Rows under Adam with coupled decay and no other gradient, as they are after any number of updates.
+
+    Args:
+        item_ids: the items.
+        initial: their initial values.
+        conditions: (seed, weight decay) of each set of rows.
+        learning_rate: of Adam.
     """
 
-    def __init__(self, item_ids: Sequence[str], state_size: int, seed: int) -> None:
+    def __init__(
+        self, item_ids: Sequence[str], initial: InitialRows, conditions: Sequence[tuple[int, float]], learning_rate: float
+    ) -> None:
+        starts: Mapping[int, Tensor] = {seed: initial(item_ids, seed) for seed, _ in conditions}
+        self.values = torch.stack([starts[seed] for seed, _ in conditions])
+        """(n_conditions, n_items, size)."""
+        self._decays = [decay for _, decay in conditions]
+        self._learning_rate = learning_rate
+        self._moments = torch.zeros_like(self.values), torch.zeros_like(self.values)
+        self.n_updates = 0
+
+    def advance(self, n_updates: int) -> None:
+        """Go on to the values after `n_updates` updates from the start."""
+        for condition, decay in enumerate(self._decays):
+            if decay == 0:
+                continue
+            parts = (tensor[condition].view(-1).split(VALUES_AT_ONCE) for tensor in (self.values, *self._moments))
+            for values, first, second in zip(*parts, strict=True):
+                for update in range(self.n_updates + 1, n_updates + 1):
+                    gradient = values * decay
+                    first.lerp_(gradient, 1 - BETA1)
+                    second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+                    root = second.sqrt().div_(sqrt(1 - BETA2**update)).add_(EPSILON)
+                    values.addcdiv_(first, root, value=-self._learning_rate / (1 - BETA1**update))
+        self.n_updates = n_updates
+
+
+class ItemRows(nn.Module):
+    """Learned rows of the items in the training rows, one set a replica.
+
+    Args:
+        item_ids: the items in the training rows.
+        initial: initial values of all rows.
+        seeds: seed of each replica.
+    """
+
+    def __init__(self, item_ids: Sequence[str], initial: InitialRows, seeds: Sequence[int]) -> None:
         super().__init__()
-        bound = 1 / sqrt(state_size)  # initial values of torch's linear layer, for weights and bias alike
-        rows = _rows(item_ids, "logit", seed, lambda generator: generator.uniform(-bound, bound, state_size + 1))
-        self.weight = nn.Parameter(rows[:, :-1].contiguous())
-        self.bias = nn.Parameter(rows[:, -1:].contiguous())
+        self.index = {item_id: row for row, item_id in enumerate(item_ids)}
+        starts = {seed: initial(item_ids, seed) for seed in set(seeds)}
+        self.learned = nn.Parameter(torch.stack([starts[seed] for seed in seeds]))
+        """(R, n_items, size)."""
 
-    def forward(self, state: Tensor, target: Tensor) -> Tensor:
-        """State (n, state_size) and rows of the targets (n,) -> logits (n,)."""
-        return (state * embedding(target, self.weight)).sum(-1) + embedding(target, self.bias).squeeze(-1)
+    def look_up(self, rows: Tensor) -> Tensor:
+        """Rows (R, ...) of learned items, each replica its own -> (R, ..., size)."""
+        n_replicas, n_items, size = self.learned.shape
+        first = torch.arange(n_replicas).view(-1, *[1] * (rows.dim() - 1)) * n_items
+        return nn.functional.embedding(rows + first, self.learned.view(-1, size))
 
+    def table(self, item_ids: Sequence[str], idle: IdleRows, conditions: Sequence[int]) -> Tensor:
+        """Rows of `item_ids`, those of `idle`: learned where they were, else idle; shape (R, n_items, size).
 
-def _rows(item_ids: Sequence[str], role: str, seed: int, draw: Callable[[np.random.Generator], np.ndarray]) -> Tensor:
-    rows = [draw(np.random.default_rng(derive_seed(role, item_id, seed))) for item_id in item_ids]
-    return torch.from_numpy(np.stack([np.zeros_like(rows[0]), *rows])).float()
+        Args:
+            item_ids: the items of `idle`.
+            idle: rows of all of them, advanced as far as the learned ones.
+            conditions: the set of `idle` that each replica has.
+        """
+        table = idle.values[list(conditions)]
+        both = [(place, self.index[item_id]) for place, item_id in enumerate(item_ids) if item_id in self.index]
+        if both:
+            places, rows = torch.tensor(both).unbind(1)
+            table[:, places] = self.learned.detach()[:, rows]
+        return table

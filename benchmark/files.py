@@ -28,7 +28,7 @@ BASE_MODEL = Path("models/base")
 
 CELL_FOLDERS = {
     "control": "{train_domain}-{test_domain}/{method}",
-    "baseline": "{train_domain}-{test_domain}/{method}",
+    "baseline": "{train_domain}-{test_domain}/{model}/{method}",
     "icl": "{method}/{train_domain}-{test_domain}",
     "tuned": "{method}/{train_domain}-{test_domain}",
 }
@@ -64,6 +64,7 @@ def draw_file(domain: str, n_shots: int, seed: int) -> Path:
 def cell_folder(root: str, cell: Cell) -> Path:
     """Folder of a cell below `root`, e.g. `predictions` or `runs`."""
     keys = {"method": cell.method, "train_domain": cell.train_domain, "test_domain": cell.test_domain}
+    keys["model"] = cell.method.split("-")[0]
     inner = CELL_FOLDERS[cell.family].format(**keys)
     return Path(root) / cell.family / inner / f"k{cell.n_shots}" / f"seed{cell.seed}"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from benchmark.controls import CONTROLS
+from benchmark.methods import baseline_rows
 from benchmark.params import Params
 from benchmark.schema import Cell
 
@@ -16,8 +17,8 @@ def cells(params: Params, n_train: Mapping[str, int]) -> Iterator[Cell]:
     """
     for domain in params.grid.domains:
         yield from control_cells(params, domain, n_train[domain])
-        for method in params.grid.baselines:
-            yield from baseline_cells(params, method, domain)
+        for model in params.grid.baselines:
+            yield from baseline_cells(params, model, domain)
     for model in params.grid.icl_models:
         for prompt in params.grid.prompts:
             for domain in params.grid.domains:
@@ -40,11 +41,12 @@ def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
             yield Cell("control", name, domain, domain, n_shots, seed)
 
 
-def baseline_cells(params: Params, method: str, domain: str) -> Iterator[Cell]:
-    """One cell a K and seed."""
-    for n_shots in params.grid.n_shots:
-        for seed in params.grid.seeds:
-            yield Cell("baseline", method, domain, domain, n_shots, seed)
+def baseline_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
+    """The rows of a model; one cell a K and seed."""
+    for method in baseline_rows(model, params.baselines):
+        for n_shots in params.grid.n_shots:
+            for seed in params.grid.seeds:
+                yield Cell("baseline", method, domain, domain, n_shots, seed)
 
 
 def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[Cell]:

@@ -2,17 +2,21 @@
 
 import ast
 import importlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmark.controls import CONTROLS
 from benchmark.errors import ConfigError
 from benchmark.params import BaselineParams
-from benchmark.schema import Method
+from benchmark.schema import FewShotTask, Method, Prediction
 
-__all__ = ["CONTROLS", "baseline_keywords", "build_baseline", "build_control"]
+__all__ = ["CONTROLS", "baseline_keywords", "baseline_rows", "build_baseline", "build_control", "train_baseline"]
 
 BASELINES_FOLDER = Path(__file__).parent.parent / "baselines"
+RELEASED_HEAD = "per_item"
+SEARCHED = "searched"
 
 
 def build_control(name: str) -> Method:
@@ -26,29 +30,110 @@ def build_control(name: str) -> Method:
     return CONTROLS[name].predict
 
 
-def build_baseline(name: str, params: BaselineParams) -> Method:
-    """The baseline of `baselines/<name>.py` with its values from `params`. Imports torch.
+def baseline_rows(model: str, params: BaselineParams) -> list[str]:
+    """Methods that `model` gives: `gru4rec` (the released head), `gru4rec-shared`, ..., `gru4rec-searched`.
+
+    A model file may hold `HEADS`, the only heads that it works with.
 
     Raises:
-        ConfigError: `params` has no section for it, or there is no such file.
+        ConfigError: there is no such file.
     """
-    if name not in params.models:
-        raise ConfigError(f"baselines.models.{name}: missing")
-    baseline_keywords(name)
-    training = importlib.import_module("baselines.training").Training(**params.training.model_dump())
-    return partial(importlib.import_module(f"baselines.{name}").predict, training=training, **params.models[name])
+    heads = [head for head in params.heads if head in _literal(model, "HEADS", params.heads)]
+    names = [model if head == RELEASED_HEAD else f"{model}-{head}" for head in heads]
+    searched = [f"{model}-{SEARCHED}"] if RELEASED_HEAD in heads and params.training.weight_decay_grid else []
+    return [*names, *searched]
+
+
+def train_baseline(
+    model: str,
+    params: BaselineParams,
+    tasks: Sequence[FewShotTask],
+    *,
+    texts: Mapping[str, Sequence[float]] | None = None,
+    tell: Callable[[str, int, int], object] = lambda row, done, total: None,
+) -> dict[str, list[list[Prediction]]]:
+    """Train `model` on every draw of a domain: for each of `baseline_rows`, the predictions of each task.
+
+    Args:
+        model: the name of a file in `baselines/`.
+        params: its values.
+        tasks: the draws; their validation rows and test samples are the same.
+        texts: text vectors by item id, for models that read text.
+        tell: told the row, the updates done and to do.
+
+    Raises:
+        ConfigError: `params` has no section for the model, there is no such file, or training diverged.
+        DataError: a draw has no row, or the validation rows have one label.
+    """
+    if model not in params.models:
+        raise ConfigError(f"baselines.models.{model}: missing")
+    baseline_keywords(model)
+    rows, loop = importlib.import_module("baselines.rows"), importlib.import_module("baselines.training")
+    values = params.training.model_dump()
+    weight_decay, grid = values.pop("weight_decay"), values.pop("weight_decay_grid")
+    heads = [head for head in params.heads if head in _literal(model, "HEADS", params.heads)]
+    found: dict[str, list[list[Prediction]]] = rows.predict_rows(
+        partial(importlib.import_module(f"baselines.{model}").model, **params.models[model]),
+        tasks,
+        loop.Training(**values),
+        heads=heads,
+        weight_decay=weight_decay,
+        weight_decay_grid=grid,
+        texts=None if texts is None else loop.text_vectors(texts),
+        tell=tell,
+    )
+    return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}
+
+
+def build_baseline(name: str, params: BaselineParams) -> Method:
+    """The method called `name`, one of `baseline_rows`, for one task at a time.
+
+    Raises:
+        ConfigError: as `train_baseline`.
+    """
+    model = name.split("-")[0]
+    if model not in params.models:
+        raise ConfigError(f"baselines.models.{model}: missing")
+
+    def predict(task: FewShotTask) -> list[Prediction]:
+        return train_baseline(model, params, [task])[name][0]
+
+    return predict
 
 
 def baseline_keywords(name: str) -> dict[str, str]:
-    """Keyword-only arguments of `baselines/<name>.py: predict` and their types, read without importing torch.
+    """Keyword-only arguments of `baselines/<name>.py: model` and their types, read without importing torch.
 
     Raises:
-        ConfigError: there is no such file, or it has no function `predict`.
+        ConfigError: there is no such file, or it has no function `model`.
     """
+    functions = {node.name: node for node in _statements(name) if isinstance(node, ast.FunctionDef)}
+    if "model" not in functions:
+        raise ConfigError(f"grid.baselines, baselines.models.{name}: baselines/{name}.py has no function `model`")
+    return {arg.arg: ast.unparse(arg.annotation) for arg in functions["model"].args.kwonlyargs if arg.annotation}
+
+
+def reads_text(name: str) -> bool:
+    """Whether the model reads item texts: its file says `READS_TEXT = True`.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    return bool(_literal(name, "READS_TEXT", missing=False))
+
+
+def _literal(name: str, constant: str, missing: Any) -> Any:
+    for node in _statements(name):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=found)]) if found == constant:
+                return ast.literal_eval(node.value)
+            case _:
+                continue
+    return missing
+
+
+def _statements(name: str) -> list[ast.stmt]:
     path = BASELINES_FOLDER / f"{name}.py"
     if not path.is_file():
         raise ConfigError(f"grid.baselines, baselines.models.{name}: there is no file baselines/{name}.py")
-    functions = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
-    if "predict" not in functions:
-        raise ConfigError(f"grid.baselines, baselines.models.{name}: baselines/{name}.py has no function `predict`")
-    return {arg.arg: ast.unparse(arg.annotation) for arg in functions["predict"].args.kwonlyargs if arg.annotation}
+    return ast.parse(path.read_text(encoding="utf-8")).body

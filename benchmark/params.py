@@ -101,18 +101,24 @@ class TrainingParams(Section):
     learning_rate: PositiveFloat
     weight_decay: Annotated[float, Field(ge=0)]
     """Coupled L2 decay of Adam, not AdamW's."""
+    weight_decay_grid: tuple[Annotated[float, Field(ge=0)], ...]
+    """Decays to choose from by validation AUC, for the rows named `-searched`; empty: no such rows."""
     batch_size: PositiveInt
     n_updates: PositiveInt
     eval_every: PositiveInt
     """Updates between two validations."""
     history_length: PositiveInt
     """Shorter histories repeat their last interaction up to this length."""
+    item_size: PositiveInt
+    """Width of an item embedding; the like flag makes a step one wider."""
     n_threads: PositiveInt
 
 
 class BaselineParams(Section):
-    """Training, and a section a model; its keys are the keywords of `baselines/<model>.py: predict`."""
+    """Training, and a section a model; its keys are the keywords of `baselines/<model>.py: model`."""
 
+    heads: tuple[Literal["per_item", "tied", "shared"], ...] = Field(min_length=1)
+    """How a target is scored; `per_item` is the released way, the others make rows of their own."""
     training: TrainingParams
     models: dict[Name, dict[str, Any]]
 

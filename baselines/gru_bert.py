@@ -1,0 +1,22 @@
+"""GRU-BERT as TALLRec compares with it: GRU4Rec whose steps begin with the item's text, encoded by BERT.
+
+Reference: the paper names it and gives 4 layers of 1024 units; no code was released. Of what it leaves open, this takes
+the likeliest reading: the encoder is frozen, and its vector stands beside the item's own embedding, at the input alone.
+The score is still that of an output row of the target.
+"""
+
+from dataclasses import replace
+
+from baselines import gru4rec
+from baselines.model import Inputs, Model
+
+
+def model(inputs: Inputs, *, hidden_size: int, n_layers: int) -> Model:
+    """GRU4Rec that reads text.
+
+    Args:
+        inputs: what it is built for.
+        hidden_size: units a layer.
+        n_layers: stacked GRU layers.
+    """
+    return replace(gru4rec.model(inputs, hidden_size=hidden_size, n_layers=n_layers), reads_text=True)
