@@ -38,13 +38,15 @@ class Caser(nn.Module):
         """Steps (R, length, n, n_in) -> states (R, n, len(heights) * n_filters + n_in)."""
         n_replicas, length, n, n_in = steps.shape
         # One product of every step with every row of every filter; a filter sums its rows over neighbouring steps.
-        rows = torch.cat([w.transpose(1, 2).flatten(2) for w in self.horizontal], dim=2)  # (R, n_in, sum(h) * n_filters)
+        rows = torch.cat(
+            [w.transpose(1, 2).flatten(2) for w in self.horizontal], dim=2
+        )  # (R, n_in, sum(h) * n_filters)
         products = torch.bmm(steps.reshape(n_replicas, length * n, n_in), rows).view(n_replicas, length, n, -1)
         found, first = [], 0
         for height in self.heights:
             own = products[..., first : first + height * self.n_filters].split(self.n_filters, dim=3)
             n_places = length - height + 1
-            responses = sum(part[:, offset : offset + n_places] for offset, part in enumerate(own))
+            responses = torch.stack([part[:, offset : offset + n_places] for offset, part in enumerate(own)]).sum(0)
             found.append(responses.amax(1))  # the ReLU does not change which place has the maximum
             first += height * self.n_filters
         horizontal = (torch.cat(found, dim=2) + self.horizontal_bias).relu()

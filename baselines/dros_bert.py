@@ -1,12 +1,12 @@
 """DROS-BERT as TALLRec compares with it: GRU-BERT with the robust term of DROS. No code was released."""
 
-from dataclasses import replace
-
-from baselines import dros
+from baselines.gru import Gru
 from baselines.model import Inputs, Model
+from baselines.robust import robust_term
 
 HEADS = ("per_item",)
 """The robust term is about output rows."""
+READS_TEXT = True
 
 
 def model(inputs: Inputs, *, hidden_size: int, n_layers: int, alpha: float, beta: float, gamma: float) -> Model:
@@ -20,5 +20,5 @@ def model(inputs: Inputs, *, hidden_size: int, n_layers: int, alpha: float, beta
         beta: its temperature.
         gamma: power of the popularity of an item.
     """
-    robust = dros.model(inputs, hidden_size=hidden_size, n_layers=n_layers, alpha=alpha, beta=beta, gamma=gamma)
-    return replace(robust, reads_text=True)
+    encoder = Gru(inputs.replicas, inputs.n_in, hidden_size, n_layers)
+    return Model(encoder, hidden_size, robust_term(alpha, beta, gamma), READS_TEXT)

@@ -5,10 +5,10 @@ the likeliest reading: the encoder is frozen, and its vector stands beside the i
 The score is still that of an output row of the target.
 """
 
-from dataclasses import replace
-
-from baselines import gru4rec
+from baselines.gru import Gru
 from baselines.model import Inputs, Model
+
+READS_TEXT = True
 
 
 def model(inputs: Inputs, *, hidden_size: int, n_layers: int) -> Model:
@@ -19,4 +19,4 @@ def model(inputs: Inputs, *, hidden_size: int, n_layers: int) -> Model:
         hidden_size: units a layer.
         n_layers: stacked GRU layers.
     """
-    return replace(gru4rec.model(inputs, hidden_size=hidden_size, n_layers=n_layers), reads_text=True)
+    return Model(Gru(inputs.replicas, inputs.n_in, hidden_size, n_layers), hidden_size, reads_text=READS_TEXT)

@@ -8,6 +8,7 @@
 """
 
 from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -86,4 +87,3 @@ def head(name: str, replicas: Replicas, state_size: int, item_size: int) -> Head
 def initial_rows(reads: str, state_size: int, item_size: int) -> InitialRows:
     """Initial values of the rows that a head reads for a target."""
     return logit_rows(state_size) if reads == "logit" else embeddings(item_size)
-

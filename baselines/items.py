@@ -77,7 +77,11 @@ class IdleRows:
     """
 
     def __init__(
-        self, item_ids: Sequence[str], initial: InitialRows, conditions: Sequence[tuple[int, float]], learning_rate: float
+        self,
+        item_ids: Sequence[str],
+        initial: InitialRows,
+        conditions: Sequence[tuple[int, float]],
+        learning_rate: float,
     ) -> None:
         starts: Mapping[int, Tensor] = {seed: initial(item_ids, seed) for seed, _ in conditions}
         self.values = torch.stack([starts[seed] for seed, _ in conditions])

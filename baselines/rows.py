@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from baselines.model import Inputs, Model
-from baselines.training import Fitted, Texts, Training, fit
+from baselines.training import Fitted, Texts, Training, fit, untold
 from benchmark.schema import FewShotTask, Prediction
 
 RELEASED_HEAD = "per_item"
@@ -20,7 +20,7 @@ def predict_rows(
     weight_decay: float,
     weight_decay_grid: Sequence[float],
     texts: Texts | None = None,
-    tell: Callable[[str, int, int], object] = lambda row, done, total: None,
+    tell: Callable[[str, int, int], object] = untold,
 ) -> dict[str, list[list[Prediction]]]:
     """Predictions of every row, by what its name adds to the model's: `` (released), `tied`, `shared`, `searched`.
 

@@ -4,12 +4,11 @@ Paper: Kang and McAuley, Self-Attentive Sequential Recommendation, ICDM 2018.
 Reference: the baseline scripts of SAI990323/TALLRec at 30b8a5e, with their values in `params.yaml`.
 Differs from SASRec, as the scripts do: keys and values are not normalised, scores are divided by the root of the whole
 width, there is no output projection, the residual adds the normalised query, positions start as N(0, 1).
-Only the state after the last step is read, so the query, the residual and the feed-forward layer are computed there alone.
+Only the state after the last step is read, so query, residual and feed-forward layer are computed there alone.
 """
 
 from math import sqrt
 
-import torch
 from torch import Tensor, nn
 
 from baselines.model import Inputs, Model

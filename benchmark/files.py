@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+from numpy.typing import NDArray
 
 from benchmark.errors import MissingArtifactError, SchemaError
 from benchmark.schema import Cell, Interaction, Item, Labelled, Prediction, Sample
@@ -144,6 +146,27 @@ def write_items(path: Path, items: Mapping[str, Item]) -> None:
 def read_items(path: Path) -> dict[str, Item]:
     """Read what `write_items` wrote, by item_id."""
     return {row["item_id"]: Item(**row) for row in pq.read_table(require(path)).to_pylist()}
+
+
+def texts_file(domain: str) -> Path:
+    """The vectors of the item texts of a domain."""
+    return Path("data/texts") / domain / "vectors.parquet"
+
+
+def write_vectors(path: Path, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write vectors of one width by item_id, sorted."""
+    ids = sorted(vectors)
+    rows = pa.array([vectors[item_id] for item_id in ids], pa.list_(pa.float32()))
+    _write_table(path, {"item_id": pa.array(ids, pa.string()), "vector": rows})
+
+
+def read_vectors(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read what `write_vectors` wrote."""
+    table = pq.read_table(require(path))
+    ids, column = table["item_id"].to_pylist(), table["vector"].combine_chunks()
+    if not ids:
+        return {}
+    return dict(zip(ids, column.flatten().to_numpy().reshape(len(ids), -1), strict=True))
 
 
 def write_samples(path: Path, samples: Sequence[Sample]) -> None:

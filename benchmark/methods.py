@@ -12,7 +12,16 @@ from benchmark.errors import ConfigError
 from benchmark.params import BaselineParams
 from benchmark.schema import FewShotTask, Method, Prediction
 
-__all__ = ["CONTROLS", "baseline_keywords", "baseline_rows", "build_baseline", "build_control", "train_baseline"]
+__all__ = [
+    "CONTROLS",
+    "baseline_heads",
+    "baseline_keywords",
+    "baseline_rows",
+    "build_baseline",
+    "build_control",
+    "reads_text",
+    "train_baseline",
+]
 
 BASELINES_FOLDER = Path(__file__).parent.parent / "baselines"
 RELEASED_HEAD = "per_item"
@@ -38,10 +47,19 @@ def baseline_rows(model: str, params: BaselineParams) -> list[str]:
     Raises:
         ConfigError: there is no such file.
     """
-    heads = [head for head in params.heads if head in _literal(model, "HEADS", params.heads)]
+    heads = baseline_heads(model, params)
     names = [model if head == RELEASED_HEAD else f"{model}-{head}" for head in heads]
     searched = [f"{model}-{SEARCHED}"] if RELEASED_HEAD in heads and params.training.weight_decay_grid else []
     return [*names, *searched]
+
+
+def baseline_heads(model: str, params: BaselineParams) -> list[str]:
+    """The heads of `params` that `model` works with.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    return [head for head in params.heads if head in _literal(model, "HEADS", params.heads)]
 
 
 def train_baseline(
@@ -49,8 +67,9 @@ def train_baseline(
     params: BaselineParams,
     tasks: Sequence[FewShotTask],
     *,
-    texts: Mapping[str, Sequence[float]] | None = None,
-    tell: Callable[[str, int, int], object] = lambda row, done, total: None,
+    domain: str | None = None,
+    texts: Mapping[str, Any] | None = None,
+    tell: Callable[[str, int, int], object] | None = None,
 ) -> dict[str, list[list[Prediction]]]:
     """Train `model` on every draw of a domain: for each of `baseline_rows`, the predictions of each task.
 
@@ -58,7 +77,8 @@ def train_baseline(
         model: the name of a file in `baselines/`.
         params: its values.
         tasks: the draws; their validation rows and test samples are the same.
-        texts: text vectors by item id, for models that read text.
+        domain: of the draws, for values that differ by domain.
+        texts: text vectors (arrays of float32) by item id, for models that read text.
         tell: told the row, the updates done and to do.
 
     Raises:
@@ -71,32 +91,33 @@ def train_baseline(
     rows, loop = importlib.import_module("baselines.rows"), importlib.import_module("baselines.training")
     values = params.training.model_dump()
     weight_decay, grid = values.pop("weight_decay"), values.pop("weight_decay_grid")
-    heads = [head for head in params.heads if head in _literal(model, "HEADS", params.heads)]
+    if domain is not None:
+        values["n_updates"] = params.n_updates.get(model, {}).get(domain, values["n_updates"])
     found: dict[str, list[list[Prediction]]] = rows.predict_rows(
         partial(importlib.import_module(f"baselines.{model}").model, **params.models[model]),
         tasks,
         loop.Training(**values),
-        heads=heads,
+        heads=baseline_heads(model, params),
         weight_decay=weight_decay,
         weight_decay_grid=grid,
-        texts=None if texts is None else loop.text_vectors(texts),
-        tell=tell,
+        texts=texts,
+        **({} if tell is None else {"tell": tell}),
     )
     return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}
 
 
-def build_baseline(name: str, params: BaselineParams) -> Method:
+def build_baseline(name: str, params: BaselineParams, texts: Mapping[str, Any] | None = None) -> Method:
     """The method called `name`, one of `baseline_rows`, for one task at a time.
 
     Raises:
         ConfigError: as `train_baseline`.
     """
-    model = name.split("-")[0]
+    model = name.split("-", maxsplit=1)[0]
     if model not in params.models:
         raise ConfigError(f"baselines.models.{model}: missing")
 
     def predict(task: FewShotTask) -> list[Prediction]:
-        return train_baseline(model, params, [task])[name][0]
+        return train_baseline(model, params, [task], texts=texts)[name][0]
 
     return predict
 

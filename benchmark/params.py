@@ -114,12 +114,27 @@ class TrainingParams(Section):
     n_threads: PositiveInt
 
 
+class TextEncoderParams(Section):
+    """The frozen encoder of item texts, for the models that read text."""
+
+    model: str | None
+    """A Hub id, a local folder, or `package:NAME/FOLDER` for weights that an installed package carries; null: none."""
+    revision: str | None
+    """Commit of a Hub model."""
+    max_length: PositiveInt
+    """Tokens of a text."""
+    batch_size: PositiveInt
+
+
 class BaselineParams(Section):
     """Training, and a section a model; its keys are the keywords of `baselines/<model>.py: model`."""
 
     heads: tuple[Literal["per_item", "tied", "shared"], ...] = Field(min_length=1)
     """How a target is scored; `per_item` is the released way, the others make rows of their own."""
     training: TrainingParams
+    n_updates: dict[Name, dict[Name, PositiveInt]]
+    """Model -> domain -> updates, where they are not those of `training`."""
+    text_encoder: TextEncoderParams
     models: dict[Name, dict[str, Any]]
 
 

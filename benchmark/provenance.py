@@ -38,13 +38,16 @@ def run_file(cell: Cell, root: str = "runs") -> Path:
 
 
 @contextmanager
-def recorded(cell: Cell, settings: Mapping[str, Any], root: str = "runs") -> Generator[dict[str, Any], None, None]:
+def recorded(
+    cell: Cell, settings: Mapping[str, Any], root: str = "runs", seconds_before: float = 0.0
+) -> Generator[dict[str, Any], None, None]:
     """Measure the block and write its record when it ends well; a block that raises leaves no record.
 
     Args:
         cell: what is run.
         settings: the values that decide the result, as JSON can hold them; their digest tells runs apart.
         root: folder of the records; a cell that two stages work on has one record in each.
+        seconds_before: the cell's share of what was done before the block, for many cells together.
 
     Yields:
         A dict for what only the block knows (n_train, n_updates, model revision, ...). What is measured here
@@ -63,7 +66,7 @@ def recorded(cell: Cell, settings: Mapping[str, Any], root: str = "runs") -> Gen
         "versions": _versions(),
         "device": _device(),
         "started_at": started_at.isoformat(timespec="seconds"),
-        "wall_seconds": time.perf_counter() - start,
+        "wall_seconds": seconds_before + time.perf_counter() - start,
         "peak_memory_bytes": _peak_memory_bytes(),
         "peak_device_memory_bytes": _peak_device_memory_bytes(),
     }

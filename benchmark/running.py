@@ -35,12 +35,43 @@ def run_cells(
         with recorded(cell, settings_of(cell)) as record:
             predictions = method_of(cell)(task)
             check_predictions(predictions, task)
-            write_predictions("predictions", cell, predictions)
-            record.update(n_train=len(task.train), n_valid=len(task.valid), n_test=len(task.test))
-            record.update(_details_of_the_run(predictions))
+            _write(cell, task, predictions, record)
         left = (time.perf_counter() - start) / n_done * (len(cells) - n_done)
         progress = f"{n_done} of {len(cells)} cells, {left:.0f} s left"
         _LOG.info("%s: %d samples scored (%s)", cell, len(predictions), progress)
+
+
+def write_cells(
+    cells: Sequence[Cell],
+    task_of: Callable[[Cell], FewShotTask],
+    predictions_of: Callable[[Cell], Sequence[Prediction]],
+    settings: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    """Check and write the predictions of cells that were made together; each bears its share of the time.
+
+    Args:
+        cells: what was made.
+        task_of: the task of a cell.
+        predictions_of: its predictions.
+        settings: the values that decide the results.
+        seconds: what all of them took.
+
+    Raises:
+        SchemaError: predictions break the contract; nothing is written then.
+    """
+    for cell in cells:
+        check_predictions(predictions_of(cell), task_of(cell))
+    for cell in cells:
+        with recorded(cell, settings, seconds_before=seconds / len(cells)) as record:
+            _write(cell, task_of(cell), predictions_of(cell), record)
+            record["n_made_together"] = len(cells)
+
+
+def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], record: dict[str, Any]) -> None:
+    write_predictions("predictions", cell, predictions)
+    record.update(n_train=len(task.train), n_valid=len(task.valid), n_test=len(task.test))
+    record.update(_details_of_the_run(predictions))
 
 
 def _details_of_the_run(predictions: Sequence[Prediction]) -> dict[str, float]:

@@ -4,32 +4,68 @@ Usage: python -m benchmark.stages.baselines --baseline gru4rec --domain movie
 """
 
 import argparse
-import logging
 import sys
+import time
 from collections.abc import Sequence
 
+from benchmark import files
 from benchmark.config import load_config
-from benchmark.errors import exit_code_of
+from benchmark.errors import ConfigError, exit_code_of
 from benchmark.grid import baseline_cells
-from benchmark.methods import build_baseline
-from benchmark.running import run_cells
+from benchmark.methods import baseline_heads, reads_text, train_baseline
+from benchmark.progress import progress
+from benchmark.running import write_cells
 from benchmark.tasks import few_shot_task
 
 
 def run(baseline: str, domain: str) -> None:
-    """Train and test `baseline` on every draw of `domain`."""
+    """Train and test `baseline` on every draw of `domain`, all in one run.
+
+    Raises:
+        ConfigError: the baseline has no section, or no text encoder where it reads text.
+    """
     params = load_config()
-    method = build_baseline(baseline, params.baselines)
+    grid, values = params.grid, params.baselines
+    if baseline not in values.models:
+        raise ConfigError(f"baselines.models.{baseline}: missing")
+    texts = None
+    if reads_text(baseline):
+        if values.text_encoder.model is None:
+            raise ConfigError(f"baselines.text_encoder.model: null, and {baseline!r} reads item texts")
+        texts = files.read_vectors(files.texts_file(domain))
+    cells = list(baseline_cells(params, baseline, domain))
+    tasks = {
+        (n_shots, seed): few_shot_task(domain, domain, n_shots, seed, side="conventional")
+        for n_shots in grid.n_shots
+        for seed in grid.seeds
+    }
+    start, n_rows_done, last_row = time.perf_counter(), 0, None
+    with progress(f"{baseline} {domain}, {len(cells)} cells") as show:
+
+        def tell(row: str, done: int, total: int) -> None:
+            nonlocal n_rows_done, last_row
+            n_rows_done += last_row is not None and row != last_row
+            last_row = row
+            show(n_rows_done * total + done, len(baseline_heads(baseline, values)) * total)
+
+        found = train_baseline(baseline, values, list(tasks.values()), domain=domain, texts=texts, tell=tell)
+    seconds = time.perf_counter() - start
+    predicted = {
+        (method, *key): predictions
+        for method, by_task in found.items()
+        for key, predictions in zip(tasks, by_task, strict=True)
+    }
     settings = {
         "draw": params.fidelity.draw,
-        "training": params.baselines.training.model_dump(mode="json"),
-        "model": params.baselines.models[baseline],
+        "training": values.training.model_dump(mode="json"),
+        "model": values.models[baseline],
     }
-    run_cells(
-        list(baseline_cells(params, baseline, domain)),
-        task_of=lambda cell: few_shot_task(domain, domain, cell.n_shots, cell.seed, side="conventional"),
-        method_of=lambda _: method,
-        settings_of=lambda _: settings,
+    write_cells(
+        cells,
+        task_of=lambda cell: tasks[cell.n_shots, cell.seed],
+        predictions_of=lambda cell: predicted[cell.method, cell.n_shots, cell.seed],
+        settings=settings,
+        seconds=seconds,
     )
 
 
@@ -39,7 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--baseline", required=True)
     parser.add_argument("--domain", required=True)
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     return exit_code_of(lambda: run(args.baseline, args.domain))
 
 

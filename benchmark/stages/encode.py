@@ -1,0 +1,52 @@
+"""Stage `encode`: item texts -> data/texts/<domain>/, one vector an item by a frozen text encoder.
+
+Where `baselines.text_encoder.model` is null, or no baseline of the grid reads text, the table is empty.
+
+Usage: python -m benchmark.stages.encode --domain movie
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from benchmark import files
+from benchmark.config import load_config
+from benchmark.errors import exit_code_of
+from benchmark.methods import reads_text
+from benchmark.progress import progress
+
+
+def run(domain: str) -> None:
+    """Encode the text of every item of `domain` once."""
+    params = load_config()
+    settings = params.baselines.text_encoder
+    vectors = {}
+    if settings.model is not None and any(reads_text(model) for model in params.grid.baselines):
+        from baselines.text_encoder import encode_texts
+
+        items = files.read_items(files.prepared_folder(domain) / "items.parquet")
+        with progress(f"encode the texts of {domain}") as tell:
+            found = encode_texts(
+                [item.text for item in items.values()],
+                settings.model,
+                settings.revision,
+                max_length=settings.max_length,
+                batch_size=settings.batch_size,
+                n_threads=params.baselines.training.n_threads,
+                tell=tell,
+            )
+        vectors = dict(zip(items, found.numpy(), strict=True))
+    with files.replacing_folder(files.texts_file(domain).parent) as folder:
+        files.write_vectors(folder / files.texts_file(domain).name, vectors)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--domain", required=True)
+    args = parser.parse_args(argv)
+    return exit_code_of(lambda: run(args.domain))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
