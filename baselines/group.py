@@ -167,7 +167,9 @@ class Group(nn.Module):
 
     def restore(self) -> None:
         """Go back to the best weights of every replica."""
-        self.load_state_dict(self.best)
+        with torch.no_grad():
+            for name, value in self.named_parameters():
+                value.copy_(self.best[name])
 
     def results(self) -> list[dict[str, float]]:
         """What happened to each replica."""

@@ -78,6 +78,7 @@ def select(groups: Groups, selector: Mapping[str, Any]) -> Iterator[Cell]:
         if (
             cell.family == selector["family"]
             and fnmatchcase(cell.method, selector.get("method", "*"))
+            and not fnmatchcase(cell.method, selector.get("except", ""))
             and train in ([trains] if isinstance(trains, str) else trains)
             and shots.get("at_least", 0) <= cell.n_shots <= shots.get("at_most", math.inf)
         ):

@@ -100,7 +100,7 @@ def train_baseline(
         heads=baseline_heads(model, params),
         weight_decay=weight_decay,
         weight_decay_grid=grid,
-        texts=texts,
+        texts=texts if reads_text(model) else None,
         **({} if tell is None else {"tell": tell}),
     )
     return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}

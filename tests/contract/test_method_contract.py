@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -18,7 +19,7 @@ from benchmark import language_models
 from benchmark.config import read_yaml
 from benchmark.controls import CONTROLS
 from benchmark.methods import build_baseline, build_control
-from benchmark.params import BaselineParams, TrainingParams
+from benchmark.params import BaselineParams, TextEncoderParams, TrainingParams
 from benchmark.schema import FewShotTask, Interaction, Item, Method, Prediction, Sample, check_predictions
 
 if TYPE_CHECKING:
@@ -33,13 +34,29 @@ ROOT = Path(__file__).parents[2]
 TRAINING = TrainingParams(
     learning_rate=0.01,
     weight_decay=0.001,
+    weight_decay_grid=(),
     batch_size=256,
     n_updates=40,
     eval_every=10,
     history_length=10,
+    item_size=15,
     n_threads=1,
 )
-BASELINES: Mapping[str, Mapping[str, int]] = {"gru4rec": {"hidden_size": 16, "n_layers": 2}}
+GRU = {"hidden_size": 16, "n_layers": 2}
+ROBUST = {"alpha": 0.4, "beta": 1.0, "gamma": 0.5}
+BASELINES: Mapping[str, Mapping[str, Any]] = {
+    "gru4rec": GRU,
+    "caser": {"heights": (2, 3), "n_filters": 8, "dropout": 0.1},
+    "sasrec": {"n_heads": 4, "dropout": 0.1},
+    "dros": {**GRU, **ROBUST},
+    "gru_bert": GRU,
+    "dros_bert": {**GRU, **ROBUST},
+}
+ROWS = (*BASELINES, "gru4rec-tied", "gru4rec-shared", "gru4rec-searched")
+"""Every model with the released head, and one with everything else that gives a row."""
+ITEM_NAMES = [*(f"{kind}-{n}" for kind in ("good", "bad") for n in range(10)), "a-new-item", "unseen"]
+TEXTS = {name: np.random.default_rng(n).normal(size=8).astype(np.float32) for n, name in enumerate(ITEM_NAMES)}
+"""Stand for the vectors of a text encoder, which `tests/unit/baselines/test_text_encoder.py` runs."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +182,13 @@ CASES = [
     *(
         ContractCase(
             name,
-            lambda name=name: build_baseline(name, BaselineParams(training=TRAINING, models=models_of(name))),
+            lambda name=name: build_baseline(name, baseline_params(name), TEXTS),
             learns=True,
             is_random=False,
             tolerance=1e-6,
             takes_updates=True,
         )
-        for name in BASELINES
+        for name in ROWS
     ),
     *(
         ContractCase(
@@ -188,8 +205,17 @@ CASES = [
 ]
 
 
-def models_of(name: str) -> dict[str, dict[str, int]]:
-    return {name: dict(BASELINES[name])}
+def baseline_params(row: str) -> BaselineParams:
+    """What gives the row, and no more."""
+    model, _, kind = row.partition("-")
+    grid = (0.0001, 0.01) if kind == "searched" else ()
+    return BaselineParams(
+        heads=(kind if kind in ("tied", "shared") else "per_item",),
+        training=TRAINING.model_copy(update={"weight_decay_grid": grid}),
+        n_updates={},
+        text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8),
+        models={model: dict(BASELINES[model])},
+    )
 
 
 def scores_of(case: ContractCase, task: FewShotTask) -> dict[str, float]:
@@ -214,10 +240,11 @@ other_case = pytest.mark.parametrize(
 def test_every_registered_method_has_a_case() -> None:
     names = [case.name for case in CASES]
     registered = [*CONTROLS, *read_yaml(ROOT / "params.yaml")["baselines"]["models"], *LANGUAGE_MODELS]
-    assert sorted(names) == sorted(registered)
-    assert len(names) == len(set(names)) == 6 + len(BASELINES) + 3
+    assert sorted(set(names) - {"gru4rec-tied", "gru4rec-shared", "gru4rec-searched"}) == sorted(registered)
+    assert len(names) == len(set(names)) == 6 + len(ROWS) + 3
+    assert len(BASELINES) == 6
     assert {case.name for case in CASES if case.is_random} == {"random"}
-    assert sum(case.learns for case in CASES) == 2 + len(BASELINES) + 1
+    assert sum(case.learns for case in CASES) == 2 + len(ROWS) + 1
     assert sum(case.shows_labels for case in CASES) == 1
 
 

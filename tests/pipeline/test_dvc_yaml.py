@@ -26,6 +26,7 @@ EXEMPT = {
         "benchmark.errors",
         "benchmark.config",
         "benchmark.params",
+        "benchmark.rules",
         "benchmark.provenance",
         "benchmark.progress",
     ),

@@ -31,6 +31,7 @@ CHANGES: dict[str, Any] = {
     "grid.train_domains": ["movie"],
     "grid.icl_models": [],  # a minute is enough; tests/unit/benchmark/test_stages_of_llm.py runs that stage
     "grid.prompts": ["released"],
+    "baselines.heads": ["per_item"],
     "baselines.training.n_updates": 5,
     "base.vocabulary_size": 500,
     "base.hidden_size": 32,

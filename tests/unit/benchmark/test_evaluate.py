@@ -29,7 +29,7 @@ def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, para
     expected = list(cells(params, N_TRAIN))
     assert [row.cell for row in read_rows(files.METRICS_CSV)] == expected
     # Per domain: controls 2 + 1 + 5, baseline 4, icl 1, and 6 variants x 2 K x 2 seeds.
-    assert len(expected) == 2 * (8 + 4 + 1 + 24)
+    assert len(expected) == 2 * (8 + 2 * 4 + 1 + 24)
     lines = files.METRICS_CSV.read_text().splitlines()
     key = "family,method,train_domain,test_domain,n_shots,seed"
     assert lines[0] == f"{key},auc,auc_low,auc_high,uauc,n_users,n_samples,status"
@@ -72,7 +72,7 @@ def test_a_missing_cell_stops_the_stage_and_nothing_is_written(
     shutil.rmtree(finished_run / files.cell_folder("predictions", CELL))
     assert evaluate.main([]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"error: 1 of 74 cells have no valid predictions, e.g. {CELL} (missing)")
+    assert error.startswith(f"error: 1 of 82 cells have no valid predictions, e.g. {CELL} (missing)")
     assert not (finished_run / "results").exists()
 
 

@@ -13,7 +13,7 @@ def test_every_family_is_counted(params: Params) -> None:
     counts = {family: sum(cell.family == family for cell in found) for family in CELL_FOLDERS}
     assert counts == {
         "control": 2 * (2 + 1 + (2 * 2 + 1)),  # random a seed, liked_share once, item_mean a draw and on all rows
-        "baseline": 2 * 2 * 2,
+        "baseline": 2 * 2 * (2 * 2),  # 2 heads
         "icl": 2 * 1,  # zero-shot alone
         "tuned": 2 * 3 * 2 * (2 * 2),  # 2 recipes, 3 training domains, 2 test domains
     }

@@ -1,4 +1,3 @@
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,15 +5,18 @@ import pytest
 from benchmark import methods
 from benchmark.controls import CONTROLS
 from benchmark.errors import ConfigError
-from benchmark.params import BaselineParams, TrainingParams
+from benchmark.params import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.schema import FewShotTask
 
 TRAINING = TrainingParams(
     learning_rate=0.5,
     weight_decay=0.25,
+    weight_decay_grid=(),
     batch_size=2,
     n_updates=3,
     eval_every=4,
     history_length=5,
+    item_size=15,
     n_threads=1,
 )
 
@@ -38,31 +40,69 @@ def test_a_missing_file_names_the_key_and_the_file() -> None:
 
 
 def test_a_file_that_is_no_model_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"baselines\.models\.training: .* no function `predict`"):
+    with pytest.raises(ConfigError, match=r"baselines\.models\.training: .* no function `model`"):
         methods.baseline_keywords("training")
 
 
 def test_every_file_of_a_model_takes_keywords_with_types() -> None:
     folder = Path(methods.BASELINES_FOLDER)
-    models = [path.stem for path in folder.glob("*.py") if "\ndef predict(" in path.read_text()]
-    assert "gru4rec" in models
+    models = [path.stem for path in folder.glob("*.py") if "\ndef model(" in path.read_text()]
+    assert sorted(models) == ["caser", "dros", "dros_bert", "gru4rec", "gru_bert", "sasrec"]
     for name in models:
-        assert set(methods.baseline_keywords(name).values()) <= {"int", "float", "bool", "str"}
+        assert set(methods.baseline_keywords(name).values()) <= {"int", "float", "tuple[int, ...]"}
         assert methods.baseline_keywords(name)
 
 
-def test_a_baseline_gets_its_values_from_the_configuration() -> None:
-    params = BaselineParams(training=TRAINING, models={"gru4rec": {"hidden_size": 8, "n_layers": 1}})
-    method = methods.build_baseline("gru4rec", params)
-    assert isinstance(method, partial)
-    assert {name: method.keywords[name] for name in ("hidden_size", "n_layers")} == {
-        "hidden_size": 8,
-        "n_layers": 1,
+def baselines(**changes: object) -> BaselineParams:
+    values = {
+        "heads": ("per_item",),
+        "training": TRAINING,
+        "n_updates": {},
+        "text_encoder": TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8),
+        "models": {"gru4rec": {"hidden_size": 8, "n_layers": 1}},
     }
-    training = method.keywords["training"]
-    assert {name: getattr(training, name) for name in TrainingParams.model_fields} == TRAINING.model_dump()
+    return BaselineParams.model_validate(values | changes)
+
+
+def test_a_row_is_named_after_its_head_or_its_search() -> None:
+    search = TRAINING.model_copy(update={"weight_decay_grid": (0.1,)})
+    params = baselines(heads=("per_item", "tied", "shared"), training=search)
+    assert methods.baseline_rows("gru4rec", params) == [
+        *("gru4rec", "gru4rec-tied", "gru4rec-shared", "gru4rec-searched")
+    ]
+    assert methods.baseline_rows("gru4rec", baselines()) == ["gru4rec"]
+    assert methods.baseline_rows("gru4rec", baselines(heads=("shared",), training=search)) == ["gru4rec-shared"]
+
+
+def test_a_model_with_a_robust_term_has_the_released_head_alone() -> None:
+    params = baselines(heads=("per_item", "tied", "shared"))
+    assert methods.baseline_rows("dros", params) == ["dros"]
+    assert methods.baseline_rows("dros_bert", params) == ["dros_bert"]
+
+
+def test_two_models_read_text() -> None:
+    names = ("gru4rec", "caser", "sasrec", "dros", "gru_bert", "dros_bert")
+    assert [name for name in names if methods.reads_text(name)] == ["gru_bert", "dros_bert"]
+
+
+def test_what_is_trained_are_the_rows(toy_task: FewShotTask) -> None:
+    search = TRAINING.model_copy(update={"weight_decay_grid": (0.1,)})
+    params = baselines(heads=("shared", "per_item"), training=search)
+    found = methods.train_baseline("gru4rec", params, [toy_task])
+    assert sorted(found) == sorted(methods.baseline_rows("gru4rec", params))
+    decays = {row: predictions[0][0].details["weight_decay"] for row, predictions in found.items()}
+    assert decays == pytest.approx({"gru4rec": 0.25, "gru4rec-shared": 0.25, "gru4rec-searched": 0.1})
+
+
+def test_a_domain_may_have_its_own_number_of_updates(toy_task: FewShotTask) -> None:
+    params = baselines(n_updates={"gru4rec": {"book": 2}})
+    done = {
+        domain: methods.train_baseline("gru4rec", params, [toy_task], domain=domain)["gru4rec"][0][0].details
+        for domain in ("movie", "book")
+    }
+    assert {domain: details["n_updates"] for domain, details in done.items()} == {"movie": 3, "book": 2}
 
 
 def test_a_baseline_without_a_section_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"baselines\.models\.gru4rec: missing"):
-        methods.build_baseline("gru4rec", BaselineParams(training=TRAINING, models={}))
+        methods.build_baseline("gru4rec", baselines(models={}))

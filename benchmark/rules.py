@@ -1,0 +1,189 @@
+"""Rules of `params.yaml` that join two values, or a value and the code it names."""
+
+import ast
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from benchmark.domains import FORMATS, format_module
+from benchmark.errors import ConfigError
+from benchmark.methods import BASELINES_FOLDER, CONTROLS, baseline_keywords, reads_text
+from benchmark.params import Params
+from benchmark.probes import PROBES
+
+PROMPTS_MODULE = Path(__file__).parent.parent / "tallrec" / "prompts.py"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+KEYWORD_TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple[int, ...]": tuple[int, ...]}
+"""Annotation of a baseline's keyword argument -> the type its value in `params.yaml` must have."""
+
+Problem = tuple[str, str]
+"""Dotted key, what is wrong with its value."""
+
+
+def unknown(name: object, known: Collection[str]) -> str:
+    """That `name` is none of `known`, with the nearest of them."""
+    return f"{name!r} is not one of {', '.join(known)}{guess(name, known)}"
+
+
+def guess(word: object, known: Collection[str]) -> str:
+    """`, did you mean ...?` if one of `known` is near, else nothing."""
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def contradictions(params: Params) -> Iterator[Problem]:
+    """Every rule that joins two values."""
+    yield from _baselines(params)
+    yield from _grid_names(params)
+    yield from _world(params)
+    yield from _grid_sizes(params)
+    yield from _probes(params)
+    yield from _language_model(params)
+    if params.fidelity.checkpoint == "best_auc" and params.tune.eval_every > params.tune.n_updates:
+        yield "tune.eval_every", f"no validation within tune.n_updates = {params.tune.n_updates}"
+
+
+def _grid_names(params: Params) -> Iterator[Problem]:
+    grid = params.grid
+    for key, names, known in (
+        ("grid.domains", grid.domains, list(params.domains)),
+        ("grid.train_domains", grid.train_domains, [*grid.domains, "both"]),
+        ("grid.controls", grid.controls, list(CONTROLS)),
+        ("grid.baselines", grid.baselines, list(params.baselines.models)),
+        ("grid.prompts", grid.prompts, prompt_names()),
+    ):
+        for name in names:
+            if name not in known:
+                yield key, unknown(name, known)
+    for key, values in grid.model_dump().items():
+        if len(set(values)) != len(values):
+            yield f"grid.{key}", f"a value stands twice in {list(values)}"
+    if "both" in grid.train_domains and len(grid.domains) < 2:
+        yield "grid.train_domains", "'both' needs two domains in grid.domains"
+
+
+def _world(params: Params) -> Iterator[Problem]:
+    populations = params.world.populations
+    for data_format in populations:
+        if data_format not in FORMATS:
+            yield f"world.populations.{data_format}", unknown(data_format, FORMATS)
+    for name, section in params.domains.items():
+        if section.source == "embedded" and section.format not in populations:
+            yield f"world.populations.{section.format}", f"missing, and domain {name!r} is embedded"
+
+
+def _grid_sizes(params: Params) -> Iterator[Problem]:
+    for domain in params.grid.domains:
+        section = params.domains[domain]
+        # Only formats whose files have a known size can tell before they are read.
+        max_n_shots = getattr(format_module(section.format), "max_n_shots", None)
+        n_train = max_n_shots(section) if max_n_shots else None
+        if n_train is not None and max(params.grid.n_shots) > n_train:
+            asked = max(params.grid.n_shots)
+            yield "grid.n_shots", f"{asked} is more than the {n_train} training samples of domain {domain!r}"
+
+
+def _probes(params: Params) -> Iterator[Problem]:
+    grid = params.grid
+    variants = [f"{recipe}-{train_domain}" for recipe in grid.recipes for train_domain in grid.train_domains]
+    for key, names, known in (
+        ("probe.variants", params.probe.variants, variants),
+        ("probe.inputs", params.probe.inputs, list(PROBES)),
+    ):
+        for name in names:
+            if name not in known:
+                yield key, unknown(name, known)
+
+
+def _baselines(params: Params) -> Iterator[Problem]:
+    for name, values in params.baselines.models.items():
+        if not (BASELINES_FOLDER / f"{name}.py").is_file():
+            yield f"baselines.models.{name}", f"there is no file baselines/{name}.py"
+            continue
+        keywords = baseline_keywords(name)
+        for keyword in values:
+            if keyword not in keywords:
+                yield f"baselines.models.{name}.{keyword}", f"unknown key{guess(keyword, list(keywords))}"
+        for keyword, annotation in keywords.items():
+            key = f"baselines.models.{name}.{keyword}"
+            if keyword not in values:
+                yield key, "missing"
+            elif not _has_type(values[keyword], annotation):
+                yield key, f"expected {annotation}, got {values[keyword]!r}"
+
+    yield from _baseline_updates(params)
+    yield from _text_encoder(params)
+
+
+def _baseline_updates(params: Params) -> Iterator[Problem]:
+    for model, by_domain in params.baselines.n_updates.items():
+        if model not in params.baselines.models:
+            yield f"baselines.n_updates.{model}", unknown(model, list(params.baselines.models))
+        for domain in by_domain:
+            if domain not in params.domains:
+                yield f"baselines.n_updates.{model}.{domain}", unknown(domain, list(params.domains))
+
+
+def _text_encoder(params: Params) -> Iterator[Problem]:
+    encoder = params.baselines.text_encoder
+    readers = [model for model in params.grid.baselines if model in params.baselines.models and reads_text(model)]
+    if encoder.model is None:
+        if readers:
+            yield "baselines.text_encoder.model", f"null, and {readers[0]!r} of grid.baselines reads item texts"
+    elif (
+        not encoder.model.startswith("package:")
+        and not Path(encoder.model).is_dir()
+        and (encoder.revision is None or not COMMIT.fullmatch(encoder.revision))
+    ):
+        yield "baselines.text_encoder.revision", f"expected the commit of {encoder.model} as 40 hex digits"
+
+
+def _has_type(value: object, annotation: str) -> bool:
+    try:
+        TypeAdapter(KEYWORD_TYPES[annotation]).validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def _language_model(params: Params) -> Iterator[Problem]:
+    llm, grid = params.llm, params.grid
+    if llm.model == "tiny" or Path(llm.model).is_dir():
+        if llm.revision is not None:
+            yield "llm.revision", f"only a Hub model has one, expected null for {llm.model!r}"
+    elif not HUB_ID.fullmatch(llm.model):
+        yield "llm.model", f"{llm.model!r} is neither 'tiny', nor a folder, nor a Hub id OWNER/NAME"
+    elif llm.revision is None or not COMMIT.fullmatch(llm.revision):
+        yield (
+            "llm.revision",
+            f"expected the commit of {llm.model} as 40 hex digits (its page, 'Files', 'History'), "
+            f"got {llm.revision!r}; or llm.model is a folder that is not there",
+        )
+    if llm.model == "tiny" and llm.max_length > params.base.max_positions:
+        yield (
+            "llm.max_length",
+            f"more than base.max_positions = {params.base.max_positions} of the tiny model",
+        )
+    if grid.recipes or grid.icl_models:
+        for domain in grid.domains:
+            if params.domains[domain].format == "released-csv":
+                problem = f"released-csv has no titles for grid.recipes and grid.icl_models of {domain!r}"
+                yield f"domains.{domain}.format", f"{problem}; empty both, or use released-json"
+
+
+def prompt_names() -> list[str]:
+    """Keys of `tallrec/prompts.py: PROMPTS`, read without importing it."""
+    for node in ast.parse(PROMPTS_MODULE.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="PROMPTS")], value=ast.Dict(keys=keys)):
+                return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+            case ast.AnnAssign(target=ast.Name(id="PROMPTS"), value=ast.Dict(keys=keys)):
+                return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+            case _:
+                continue
+    raise ConfigError(f"{PROMPTS_MODULE}: no dict PROMPTS")
