@@ -69,6 +69,12 @@ class Scored:
             else IdleRows(targets, initial_rows(reads, state_size, size), self.conditions, rate)
         )
 
+    def idle_of(self, conditions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A copy of the idle rows of items and of targets, one set a replica; one tensor where they are the same."""
+        items = self.idle_items.values[list(conditions)]
+        same = self.idle_targets is self.idle_items
+        return items, items if same else self.idle_targets.values[list(conditions)]
+
     def advance(self, n_updates: int) -> None:
         """Bring all idle rows to where they are after `n_updates` updates."""
         self.idle_items.advance(n_updates)
@@ -139,24 +145,32 @@ class Group(nn.Module):
             return self.targets.learned
         raise ConfigError("grid.heads: a model with a robust term has output rows of its own, expected per_item alone")
 
+    def conditions_in(self, scored: Scored) -> list[int]:
+        """The set of idle rows of `scored` that each replica has."""
+        return [scored.conditions.index(condition) for condition in self.conditions]
+
     @torch.inference_mode()
-    def scores(self, scored: Scored) -> Tensor:
-        """Scores of all samples by all replicas as they are now; shape (R, n)."""
+    def scores(self, scored: Scored, idle: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Scores of all samples by all replicas as they are now; shape (R, n).
+
+        Args:
+            scored: the samples.
+            idle: idle rows of items and targets for each replica, (R, n_items, size); by default those of `scored`
+                as far as it is advanced.
+        """
         self.eval()
-        conditions = [scored.conditions.index(condition) for condition in self.conditions]
-        items = self.embeddings.table(scored.items, scored.idle_items, conditions)
-        targets = (
-            items
-            if scored.idle_targets is scored.idle_items
-            else self.targets.table(scored.targets, scored.idle_targets, conditions)
-        )
+        items, targets = scored.idle_of(self.conditions_in(scored)) if idle is None else idle
+        self.embeddings.put_learned(scored.items, items)
+        if targets is not items:
+            self.targets.put_learned(scored.targets, targets)
         texts = _text_table(self.run.texts, scored.items) if self.texts is not None else None
+        n_replicas = len(self.replicas)
         parts: list[Tensor] = []
-        for rows in scored.rows.split(max(1, STEPS_AT_ONCE // len(conditions))):
-            text = None if texts is None else texts[rows.history].expand(len(conditions), -1, -1, -1)
+        for rows in scored.rows.split(max(1, STEPS_AT_ONCE // n_replicas)):
+            text = None if texts is None else texts[rows.history].expand(n_replicas, -1, -1, -1)
             states = self.encoder(_steps(items[:, rows.history[0]], rows, text))
             parts.append(self.head(states, targets[:, rows.target[0]]).sigmoid())
-        return torch.cat(parts, dim=1) if parts else torch.empty(len(conditions), 0)
+        return torch.cat(parts, dim=1) if parts else torch.empty(n_replicas, 0)
 
     def keep(self, aucs: Tensor, update: int) -> None:
         """Remember the weights of every replica whose AUC is better than before."""

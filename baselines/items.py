@@ -129,17 +129,14 @@ class ItemRows(nn.Module):
         first = torch.arange(n_replicas).view(-1, *[1] * (rows.dim() - 1)) * n_items
         return nn.functional.embedding(rows + first, self.learned.view(-1, size))
 
-    def table(self, item_ids: Sequence[str], idle: IdleRows, conditions: Sequence[int]) -> Tensor:
-        """Rows of `item_ids`, those of `idle`: learned where they were, else idle; shape (R, n_items, size).
+    def put_learned(self, item_ids: Sequence[str], table: Tensor) -> None:
+        """Write the learned rows over those of the same items in `table`.
 
         Args:
-            item_ids: the items of `idle`.
-            idle: rows of all of them, advanced as far as the learned ones.
-            conditions: the set of `idle` that each replica has.
+            item_ids: the items of `table`.
+            table: rows (R, n_items, size), changed in place.
         """
-        table = idle.values[list(conditions)]
         both = [(place, self.index[item_id]) for place, item_id in enumerate(item_ids) if item_id in self.index]
         if both:
             places, rows = torch.tensor(both).unbind(1)
             table[:, places] = self.learned.detach()[:, rows]
-        return table

@@ -104,17 +104,22 @@ def _train(groups: Sequence[Group], run: Run, valid: Sequence[Labelled], tell: C
 
 
 def _test(groups: Sequence[Group], run: Run, test: Sequence[Sample]) -> dict[int, Tensor]:
-    """Scores of each group, by the size of its draws; idle rows go through the chosen checkpoints in their order."""
+    """Scores of each group, by the size of its draws.
+
+    Idle rows go through the checkpoints in their order; each replica takes them as they are at its own.
+    """
     scored = Scored(test, groups, run)
-    found = {group.labels.shape[1]: torch.empty(len(group.replicas), len(test)) for group in groups}
-    for group in groups:
-        group.restore()
+    taken = {group: scored.idle_of(group.conditions_in(scored)) for group in groups}
     for update in sorted({update for group in groups for update in group.best_update.tolist()}):
         scored.advance(update)
         for group in groups:
             chosen = group.best_update == update
-            if chosen.any():
-                found[group.labels.shape[1]][chosen] = group.scores(scored)[chosen]
+            for rows, now in zip(taken[group], scored.idle_of(group.conditions_in(scored)), strict=True):
+                rows[chosen] = now[chosen]
+    found: dict[int, Tensor] = {}
+    for group in groups:
+        group.restore()
+        found[group.labels.shape[1]] = group.scores(scored, taken[group])
     return found
 
 

@@ -43,9 +43,11 @@ class _Log:
     def __init__(self, label: str) -> None:
         self.label = label
         self.start = time.perf_counter()
+        self.n_lines = 0
 
     def __call__(self, done: int, total: int) -> None:
-        if done * N_LOG_LINES // total > (done - 1) * N_LOG_LINES // total:
+        if done * N_LOG_LINES // total > self.n_lines:
+            self.n_lines = done * N_LOG_LINES // total
             spent = time.perf_counter() - self.start
             left = spent / done * (total - done)
             print(f"{self.label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)

@@ -22,6 +22,14 @@ def test_a_log_gets_a_few_lines(capsys: pytest.CaptureFixture[str], total: int) 
     assert lines[-1].endswith(" 0 s left")
 
 
+def test_work_in_large_steps_gets_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("encode") as tell:
+        for done in range(64, 1000, 64):
+            tell(done, 1000)
+        tell(1000, 1000)
+    assert len(capsys.readouterr().err.splitlines()) == N_LOG_LINES
+
+
 def test_the_time_left_is_an_estimate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0])
     monkeypatch.setattr("benchmark.progress.time.perf_counter", lambda: next(clock))
