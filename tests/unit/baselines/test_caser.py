@@ -11,7 +11,10 @@ from baselines.model import Inputs
 from baselines.replicas import Replicas
 
 HEIGHTS, N_FILTERS, LENGTH, N_IN = (2, 3, 5), 4, 5, 3
-INPUTS = Inputs(Replicas([0, 1]), N_IN, LENGTH)
+
+
+def inputs() -> Inputs:
+    return Inputs(Replicas([0, 1]), N_IN, LENGTH)
 
 
 def steps_of(n: int) -> Tensor:
@@ -22,7 +25,7 @@ def steps_of(n: int) -> Tensor:
 @pytest.fixture
 def caser() -> Caser:
     """With biases of both signs, so that the ReLUs cut some values off."""
-    encoder = Caser(INPUTS, HEIGHTS, N_FILTERS, dropout=0.5).double().eval()
+    encoder = Caser(inputs(), HEIGHTS, N_FILTERS, dropout=0.5).double().eval()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for bias in (encoder.horizontal_bias, encoder.vertical_bias):
@@ -76,7 +79,7 @@ def test_the_state_is_that_of_convolutions_of_torch(caser: Caser) -> None:
 
 
 def test_the_size_of_the_state_is_that_of_its_parts() -> None:
-    built = model(INPUTS, heights=HEIGHTS, n_filters=N_FILTERS, dropout=0.1)
+    built = model(inputs(), heights=HEIGHTS, n_filters=N_FILTERS, dropout=0.1)
     assert built.state_size == 3 * 4 + 3
     assert built.encoder(steps_of(6).float()).shape == (2, 6, built.state_size)
     assert built.penalty is None
@@ -84,7 +87,7 @@ def test_the_size_of_the_state_is_that_of_its_parts() -> None:
 
 
 def test_a_height_may_span_the_whole_history() -> None:
-    encoder = Caser(INPUTS, (LENGTH,), 1, dropout=0.0).double()
+    encoder = Caser(inputs(), (LENGTH,), 1, dropout=0.0).double()
     steps = steps_of(1)
     response = (encoder.horizontal[0][1, :, :, 0] * steps[1, :, 0]).sum() + 0.1
     assert encoder(steps)[1, 0, 0].item() == pytest.approx(max(response.item(), 0.0))

@@ -12,7 +12,10 @@ from baselines.replicas import LayerNorm, Linear, Replicas
 from baselines.sasrec import SasRec, model
 
 LENGTH, SIZE = 5, 6
-INPUTS = Inputs(Replicas([0, 1]), SIZE, LENGTH)
+
+
+def inputs() -> Inputs:
+    return Inputs(Replicas([0, 1]), SIZE, LENGTH)
 
 
 def steps_of(n: int) -> Tensor:
@@ -22,7 +25,7 @@ def steps_of(n: int) -> Tensor:
 
 def encoder_of(n_heads: int, dropout: float = 0.3) -> SasRec:
     """With gains and biases that are not 1 and 0."""
-    encoder = SasRec(INPUTS, n_heads, dropout).double().eval()
+    encoder = SasRec(inputs(), n_heads, dropout).double().eval()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for part in (encoder.norm_query, encoder.norm_attended, encoder.norm_forward, encoder.norm_state):
@@ -84,7 +87,7 @@ def test_every_step_and_its_place_count() -> None:
 
 
 def test_the_size_of_the_state_is_that_of_a_step() -> None:
-    built = model(INPUTS, n_heads=2, dropout=0.1)
+    built = model(inputs(), n_heads=2, dropout=0.1)
     assert built.state_size == SIZE
     assert built.encoder(steps_of(4).float()).shape == (2, 4, SIZE)
     assert built.penalty is None
