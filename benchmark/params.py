@@ -124,6 +124,7 @@ class TextEncoderParams(Section):
     max_length: PositiveInt
     """Tokens of a text."""
     batch_size: PositiveInt
+    n_threads: PositiveInt
 
 
 class BaselineParams(Section):

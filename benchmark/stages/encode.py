@@ -32,7 +32,7 @@ def run(domain: str) -> None:
                 settings.revision,
                 max_length=settings.max_length,
                 batch_size=settings.batch_size,
-                n_threads=params.baselines.training.n_threads,
+                n_threads=settings.n_threads,
                 tell=tell,
             )
         vectors = dict(zip(items, found.numpy(), strict=True))

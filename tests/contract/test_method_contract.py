@@ -213,7 +213,7 @@ def baseline_params(row: str) -> BaselineParams:
         heads=(kind if kind in ("tied", "shared") else "per_item",),
         training=TRAINING.model_copy(update={"weight_decay_grid": grid}),
         n_updates={},
-        text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8),
+        text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8, n_threads=1),
         models={model: dict(BASELINES[model])},
     )
 

@@ -117,24 +117,22 @@ def test_look_up_takes_of_each_replica_its_own_rows() -> None:
     assert rows.learned.grad[..., 0].tolist() == [[1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]  # how often each was asked for
 
 
-def test_a_table_has_learned_rows_where_there_are_some_and_idle_ones_elsewhere() -> None:
-    learned = ItemRows(["b", "d", "z"], embeddings(4), [5, 6, 5])
+def test_learned_rows_are_put_over_those_of_the_same_items_alone() -> None:
+    learned = ItemRows(["b", "d", "z"], embeddings(4), [5, 6])
     with torch.no_grad():
-        learned.learned.add_(torch.arange(1.0, 4.0).view(3, 1, 1))
+        learned.learned.add_(torch.arange(1.0, 3.0).view(2, 1, 1))
     names = ["a", "b", "c", "d"]
-    idle = IdleRows(names, embeddings(4), [(5, 0.0), (5, 0.1), (6, 0.0)], learning_rate=0.001)
+    idle = IdleRows(names, embeddings(4), [(5, 0.1), (6, 0.0)], learning_rate=0.001)
     idle.advance(3)
-    before = idle.values.clone()
-    conditions = [1, 2, 0]
-    table = learned.table(names, idle, conditions)
-    assert table.shape == (3, 4, 4)
-    for replica, condition in enumerate(conditions):
-        assert torch.equal(table[replica, [0, 2]], idle.values[condition, [0, 2]])
+    table = idle.values.clone()
+    learned.put_learned(names, table)
+    for replica in range(2):
+        assert torch.equal(table[replica, [0, 2]], idle.values[replica, [0, 2]])
         assert torch.equal(table[replica, [1, 3]], learned.learned[replica, [0, 1]])
-    assert torch.equal(idle.values, before)
     assert not table.requires_grad
 
 
-def test_a_table_without_a_learned_item_is_idle_throughout() -> None:
-    idle = IdleRows(["a", "b"], embeddings(4), [(5, 0.0)], learning_rate=0.001)
-    assert torch.equal(ItemRows(["z"], embeddings(4), [5, 5]).table(["a", "b"], idle, [0, 0]), idle.values[[0, 0]])
+def test_where_no_item_is_learned_the_table_stays() -> None:
+    table = embeddings(4)(["a", "b"], 5).expand(2, -1, -1).clone()
+    ItemRows(["z"], embeddings(4), [5, 5]).put_learned(["a", "b"], table)
+    assert torch.equal(table, embeddings(4)(["a", "b"], 5).expand(2, -1, -1))

@@ -1,62 +1,49 @@
+"""The one training loop: what it feeds, and how it updates."""
+
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp
 
 import pytest
-import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from baselines import training as loop
-from baselines.training import Training, fit
-from benchmark.errors import ConfigError, DataError
+from baselines.group import Group, Run
+from baselines.items import embeddings, logit_rows
+from baselines.model import Model
+from baselines.training import Fitted, Training, fit
+from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Interaction, Sample
 
 TRAINING = Training(
-    learning_rate=0.05,
-    weight_decay=0.0,
-    batch_size=256,
-    n_updates=10,
-    eval_every=4,
-    history_length=4,
-    n_threads=1,
+    learning_rate=0.1, batch_size=256, n_updates=10, eval_every=4, history_length=4, item_size=3, n_threads=1
 )
 
 
-class ItemBias(nn.Module):
-    """The smallest model: one number an item."""
+class Watched(nn.Module):
+    """Of no history: the state is 0, so the logit is the bias of the target. Keeps what it reads in training."""
 
-    def __init__(self, item_ids: Sequence[str]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.bias = nn.Embedding(len(item_ids) + 1, 1)
-        nn.init.zeros_(self.bias.weight)
+        self.steps: list[Tensor] = []
+        self.gradients: list[Tensor] = []
 
-    def forward(self, history: Tensor, liked: Tensor, target: Tensor) -> Tensor:
-        return self.bias(target).squeeze(-1)
-
-
-class Watched(ItemBias):
-    """Keeps the inputs of each training step."""
-
-    def __init__(self, item_ids: Sequence[str]) -> None:
-        super().__init__(item_ids)
-        self.item_ids = list(item_ids)
-        self.batches: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def forward(self, history: Tensor, liked: Tensor, target: Tensor) -> Tensor:
+    def forward(self, steps: Tensor) -> Tensor:
+        states = steps[:, -1, :, :1] * 0
         if self.training:
-            self.batches.append((history, liked, target))
-        return super().forward(history, liked, target)
+            self.steps.append(steps.detach())
+            states.register_hook(self.gradients.append)
+        return states
 
 
-def watch(task: FewShotTask, training: Training = TRAINING) -> Watched:
-    models: list[Watched] = []
+def watch(tasks: Sequence[FewShotTask], training: Training = TRAINING) -> Watched:
+    encoder = Watched()
+    fit(lambda inputs: Model(encoder, 1), tasks, training, weight_decays=[0.0])
+    return encoder
 
-    def build(item_ids: Sequence[str]) -> Watched:
-        models.append(Watched(item_ids))
-        return models[0]
 
-    fit(build, task, training)
-    return models[0]
+def fit_one(task: FewShotTask, training: Training = TRAINING, decay: float = 0.0) -> Fitted:
+    ((fitted,),) = fit(lambda inputs: Model(Watched(), 1), [task], training, weight_decays=[decay])
+    return fitted
 
 
 def with_history(task: FewShotTask, *history: Interaction) -> FewShotTask:
@@ -65,180 +52,97 @@ def with_history(task: FewShotTask, *history: Interaction) -> FewShotTask:
     return replace(task, train=(replace(row, sample=replace(row.sample, history=history)),))
 
 
+def step_of(task: FewShotTask, item_id: str, flag: float) -> list[float]:
+    return [*embeddings(3)([item_id], task.seed)[0].tolist(), flag]
+
+
+def first_bias(task: FewShotTask, item_id: str) -> float:
+    return logit_rows(1)([item_id], task.seed)[0, 1].item()
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + exp(-x))
+
+
 def test_a_few_shot_task_is_fitted(toy_task: FewShotTask) -> None:
-    scores = {prediction.sample_id: prediction.score for prediction in fit(ItemBias, toy_task, TRAINING)}
-    assert len(scores) == 8
-    for sample in toy_task.test:
-        assert (scores[sample.sample_id] > 0.5) == sample.target_item_id.startswith("good")
+    fitted = fit_one(toy_task, replace(TRAINING, n_updates=40))
+    assert [one.sample_id for one in fitted.predictions] == [sample.sample_id for sample in toy_task.test]
+    for sample, one in zip(toy_task.test, fitted.predictions, strict=True):
+        assert (one.score > 0.5) == sample.target_item_id.startswith("good")
+        assert one.details["valid_auc"] == fitted.valid_auc == 1.0
 
 
-def test_one_update_is_adam_on_the_squared_error_with_coupled_decay(toy_task: FewShotTask) -> None:
-    one = replace(TRAINING, n_updates=1, learning_rate=0.1, weight_decay=0.5)
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_one_update_is_adam_on_the_squared_error_with_coupled_decay(toy_task: FewShotTask, decay: float) -> None:
+    sample = toy_task.train[0].sample  # a liked row
+    asked = (sample, replace(sample, sample_id="unseen", target_item_id="x"))
+    task = replace(toy_task, train=toy_task.train[:1], test=asked)
+    found = fit_one(task, replace(TRAINING, n_updates=1), decay)
+    seen, unseen = (first_bias(task, item_id) for item_id in (sample.target_item_id, "x"))
+    data = 2 * (sigmoid(seen) - 1) * sigmoid(seen) * (1 - sigmoid(seen))
+    for one, bias, gradient in zip(
+        found.predictions, (seen, unseen), (data + decay * seen, decay * unseen), strict=True
+    ):
+        # After one update both moments of Adam are those of the one gradient.
+        expected = bias - 0.1 * gradient / (abs(gradient) + 1e-8)
+        assert one.score == pytest.approx(sigmoid(expected), abs=1e-6)
 
-    class Started(ItemBias):
-        def __init__(self, item_ids: Sequence[str]) -> None:
-            super().__init__(item_ids)
-            nn.init.constant_(self.bias.weight, 2.0)
 
-    untouched = toy_task.train[0].sample
-    asked = (replace(untouched, sample_id="seen"), replace(untouched, sample_id="unseen", target_item_id="x"))
-    seen, unseen = fit(Started, replace(toy_task, test=asked), one)
-    # The first step of Adam has length learning_rate whatever the gradient; without data, decay alone steps.
-    expected = torch.tensor(2.0 - 0.1).sigmoid().item()
-    assert seen.score == pytest.approx(expected, abs=1e-5)
-    assert unseen.score == pytest.approx(expected, abs=1e-5)
-
-
-def test_the_loss_is_the_squared_error_of_the_sigmoid(toy_task: FewShotTask) -> None:
-    gradients: list[float] = []
-
-    class Recorded(ItemBias):
-        def __init__(self, item_ids: Sequence[str]) -> None:
-            super().__init__(item_ids)
-            self.row = list(item_ids).index(row.sample.target_item_id) + 1
-            self.bias.weight.register_hook(lambda gradient: gradients.append(gradient[self.row].item()))
-
-    row = toy_task.train[0]
-    fit(Recorded, replace(toy_task, train=(row,)), replace(TRAINING, n_updates=1))
-    # d (s - 1)^2 / d logit = 2 (s - 1) s (1 - s) at s = 1/2, for one liked row
-    assert gradients == [pytest.approx(2 * (0.5 - 1) * 0.25)]
+def test_the_loss_is_the_squared_error_of_the_sigmoid_averaged_over_rows(toy_task: FewShotTask) -> None:
+    task = replace(toy_task, train=toy_task.train[:3])
+    gradients = watch([task]).gradients[0]
+    for gradient, row in zip(gradients[0, :, 0].tolist(), task.train, strict=True):
+        weight, bias = logit_rows(1)([row.sample.target_item_id], task.seed)[0].tolist()
+        score = sigmoid(bias)
+        # d (s - y)^2 / d state = 2 (s - y) s (1 - s) times the weight of the state
+        assert gradient == pytest.approx(2 * (score - row.liked) * score * (1 - score) * weight / 3, abs=1e-7)
 
 
 def test_short_histories_repeat_their_last_interaction(toy_task: FewShotTask) -> None:
-    model = watch(with_history(toy_task, Interaction("good-1", True), Interaction("bad-1", False)))
-    history, liked, target = model.batches[0]
-    rows = [model.item_ids.index(item_id) + 1 for item_id in ("good-1", "bad-1")]
-    assert history.tolist() == [[rows[0], rows[1], rows[1], rows[1]]]
-    assert liked.tolist() == [[1.0, 0.0, 0.0, 0.0]]
-    assert target.tolist() == [model.item_ids.index(toy_task.train[0].sample.target_item_id) + 1]
+    task = with_history(toy_task, Interaction("good-1", True), Interaction("bad-1", False))
+    first, last = step_of(task, "good-1", 1.0), step_of(task, "bad-1", 0.0)
+    assert watch([task]).steps[0][0, :, 0].tolist() == [first, last, last, last]
 
 
-def test_long_histories_keep_their_newest_interactions(toy_task: FewShotTask) -> None:
-    model = watch(with_history(toy_task, *(Interaction(f"good-{n}", n % 2 == 0) for n in range(6))))
-    history, liked, _ = model.batches[0]
-    assert [model.item_ids[row - 1] for row in history[0].tolist()] == [
-        "good-2",
-        "good-3",
-        "good-4",
-        "good-5",
-    ]
-    assert liked.tolist() == [[1.0, 0.0, 1.0, 0.0]]
+def test_long_histories_keep_their_newest_interactions_oldest_first(toy_task: FewShotTask) -> None:
+    task = with_history(toy_task, *(Interaction(f"good-{n}", n % 2 == 0) for n in range(6)))
+    expected = [step_of(task, f"good-{n}", float(n % 2 == 0)) for n in (2, 3, 4, 5)]
+    assert watch([task]).steps[0][0, :, 0].tolist() == expected
 
 
-def test_an_empty_history_is_no_interaction(toy_task: FewShotTask) -> None:
-    history, liked, _ = watch(with_history(toy_task)).batches[0]
-    assert history.tolist() == [[0, 0, 0, 0]]
-    assert liked.tolist() == [[0.5, 0.5, 0.5, 0.5]]
+def test_an_empty_history_has_no_embedding_and_a_flag_between_like_and_dislike(toy_task: FewShotTask) -> None:
+    rows = (*with_history(toy_task).train, toy_task.train[1])
+    steps = watch([replace(toy_task, train=rows)]).steps[0][0]
+    assert steps[:, 0].tolist() == [[0.0, 0.0, 0.0, 0.5]] * 4
+    assert steps[0, 1].tolist() == step_of(toy_task, rows[1].sample.history[0].item_id, 1.0)
 
 
 def test_no_test_target_is_trained_on(toy_task: FewShotTask) -> None:
-    model = watch(toy_task)
-    assert len(model.batches) == TRAINING.n_updates
-    trained = {model.item_ids[row - 1] for _, _, target in model.batches for row in target.tolist()}
-    assert trained == {row.sample.target_item_id for row in toy_task.train}
+    task = replace(toy_task, train=toy_task.train[:4])
+    own = Group(Run(lambda inputs: Model(Watched(), 1), TRAINING, "per_item", [0.0], None), [task])
+    trained = {row.sample.target_item_id for row in task.train}
+    assert set(own.targets.index) == trained
+    assert {sample.target_item_id for sample in task.test} - trained
+    assert len(watch([task]).steps) == TRAINING.n_updates
 
 
 @pytest.mark.parametrize(("batch_size", "rows"), [(256, 16), (16, 16), (5, 5), (1, 1)])
 def test_a_batch_never_repeats_a_row(toy_task: FewShotTask, batch_size: int, rows: int) -> None:
-    for _, _, target in watch(toy_task, replace(TRAINING, batch_size=batch_size)).batches:
-        assert len(target) == rows == len(set(target.tolist()))  # the toy rows have different targets
-
-
-class Scheduled(nn.Module):
-    """Scores good items best after `best` updates and worst at any other time."""
-
-    best = 0
-
-    def __init__(self, item_ids: Sequence[str]) -> None:
-        super().__init__()
-        good = [0.0, *(1.0 if item_id.startswith("good") else -1.0 for item_id in item_ids)]
-        self.register_buffer("good", torch.tensor(good))
-        self.register_buffer("n_updates", torch.zeros(1))
-        self.free = nn.Parameter(torch.zeros(1))
-
-    def forward(self, history: Tensor, liked: Tensor, target: Tensor) -> Tensor:
-        if self.training:
-            self.n_updates += 1
-        sign = 1.0 if int(self.n_updates) == self.best else -1.0
-        return sign * self.good[target] + self.free
-
-
-@pytest.mark.parametrize("best", [4, 8, 10])
-def test_the_checkpoint_with_the_best_validation_auc_is_tested(
-    toy_task: FewShotTask, monkeypatch: pytest.MonkeyPatch, best: int
-) -> None:
-    monkeypatch.setattr(Scheduled, "best", best)
-    predictions = fit(Scheduled, toy_task, TRAINING)
-    liked = [sample.target_item_id.startswith("good") for sample in toy_task.test]
-    assert roc_auc_score(liked, [prediction.score for prediction in predictions]) == 1.0
-    assert all(
-        prediction.details == {"n_updates": 10, "best_update": best, "valid_auc": 1.0} for prediction in predictions
-    )
-
-
-def test_the_test_samples_have_no_part_in_the_choice(toy_task: FewShotTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scheduled, "best", 7)  # between two validations: good for the test, never seen to be good
-    assert {prediction.details["best_update"] for prediction in fit(Scheduled, toy_task, TRAINING)} == {4}
-
-
-def test_validation_follows_the_last_update_if_it_comes_first(toy_task: FewShotTask) -> None:
-    short = replace(TRAINING, n_updates=2, eval_every=5)
-    assert {prediction.details["best_update"] for prediction in fit(ItemBias, toy_task, short)} == {2}
+    for steps in watch([toy_task], replace(TRAINING, batch_size=batch_size, learning_rate=1e-9)).steps:
+        histories = {str(steps[0, :, row].tolist()) for row in range(steps.shape[2])}
+        assert steps.shape[2] == rows == len(histories)  # the toy rows have different histories
 
 
 def test_one_shot_is_enough(toy_task: FewShotTask) -> None:
-    assert len(fit(ItemBias, replace(toy_task, train=toy_task.train[:1]), TRAINING)) == len(toy_task.test)
+    assert len(fit_one(replace(toy_task, train=toy_task.train[:1])).predictions) == len(toy_task.test)
 
 
 def test_no_training_row_is_refused(toy_task: FewShotTask) -> None:
     with pytest.raises(DataError, match="no training row, expected at least one"):
-        fit(ItemBias, replace(toy_task, train=()), TRAINING)
-
-
-@pytest.mark.parametrize(
-    ("rows", "counts"), [(slice(0, 8, 2), "4 of 4"), (slice(1, 8, 2), "0 of 4"), (slice(0), "0 of 0")]
-)
-def test_validation_rows_of_one_label_are_refused(toy_task: FewShotTask, rows: slice, counts: str) -> None:
-    with pytest.raises(DataError, match=f"validation rows: {counts} are liked, expected both labels"):
-        fit(ItemBias, replace(toy_task, valid=toy_task.valid[rows]), TRAINING)
-
-
-def test_training_that_diverges_is_refused(toy_task: FewShotTask) -> None:
-    class Diverging(ItemBias):
-        def forward(self, history: Tensor, liked: Tensor, target: Tensor) -> Tensor:
-            return super().forward(history, liked, target) * float("nan")
-
-    with pytest.raises(ConfigError, match=r"baselines\.training\.learning_rate: training diverged by update 4"):
-        fit(Diverging, toy_task, TRAINING)
-
-
-def test_scoring_in_parts_changes_nothing(toy_task: FewShotTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = fit(ItemBias, toy_task, TRAINING)
-    monkeypatch.setattr(loop, "SCORING_ROWS", 3)
-    assert fit(ItemBias, toy_task, TRAINING) == whole
-
-
-def test_no_test_sample_gives_no_prediction(toy_task: FewShotTask) -> None:
-    assert fit(ItemBias, replace(toy_task, test=()), TRAINING) == []
-
-
-def test_torch_is_left_as_it_was(toy_task: FewShotTask) -> None:
-    state, n_threads = torch.get_rng_state(), torch.get_num_threads()
-    fit(ItemBias, toy_task, replace(TRAINING, n_threads=n_threads + 1))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.get_num_threads() == n_threads
-
-
-def test_the_model_is_built_under_the_seed_of_the_task(toy_task: FewShotTask) -> None:
-    class Random(ItemBias):
-        def __init__(self, item_ids: Sequence[str]) -> None:
-            super().__init__(item_ids)
-            nn.init.normal_(self.bias.weight)
-
-    one, same, other = (fit(Random, replace(toy_task, seed=seed), TRAINING) for seed in (1, 1, 2))
-    assert one == same != other
+        fit_one(replace(toy_task, train=()))
 
 
 def test_items_of_a_sample_may_be_in_no_other_row(toy_task: FewShotTask) -> None:
     alone = Sample("alone", "user", (Interaction("only-here", True),), "nor-this")
-    assert len(fit(ItemBias, replace(toy_task, test=(alone,)), TRAINING)) == 1
+    (found,) = fit_one(replace(toy_task, test=(alone,))).predictions
+    assert found.score == pytest.approx(sigmoid(first_bias(toy_task, "nor-this")), abs=1e-6)

@@ -58,7 +58,7 @@ def baselines(**changes: object) -> BaselineParams:
         "heads": ("per_item",),
         "training": TRAINING,
         "n_updates": {},
-        "text_encoder": TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8),
+        "text_encoder": TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8, n_threads=1),
         "models": {"gru4rec": {"hidden_size": 8, "n_layers": 1}},
     }
     return BaselineParams.model_validate(values | changes)

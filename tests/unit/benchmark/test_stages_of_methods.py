@@ -33,7 +33,7 @@ PARAMS = Params.model_construct(
     baselines=BaselineParams(
         heads=("per_item",),
         n_updates={},
-        text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8),
+        text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8, n_threads=1),
         training=TrainingParams(
             learning_rate=0.01,
             weight_decay=0.0,
@@ -109,7 +109,7 @@ def test_stage_encode_writes_an_empty_table_without_an_encoder(domain: str) -> N
 def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
     domain: str, monkeypatch: pytest.MonkeyPatch, toy_task: FewShotTask
 ) -> None:
-    encoder = TextEncoderParams(model=PACKAGED_ENCODER, revision=None, max_length=16, batch_size=8)
+    encoder = TextEncoderParams(model=PACKAGED_ENCODER, revision=None, max_length=16, batch_size=8, n_threads=1)
     params = PARAMS.model_copy(update={"baselines": PARAMS.baselines.model_copy(update={"text_encoder": encoder})})
     for stage in (encode, baselines):
         monkeypatch.setattr(stage, "load_config", lambda: params)

