@@ -105,10 +105,14 @@ class Group(nn.Module):
         self.embeddings = ItemRows(items, embeddings(training.item_size), self.replicas.seeds)
         initial = initial_rows(self.head.READS, self.model.state_size, training.item_size)
         self.targets = self.embeddings if reads_embedding else ItemRows(targets, initial, self.replicas.seeds)
-        known = {item for task in tasks[:1] for item in targets_of([row.sample for row in task.valid])}
-        self.n_other_targets = len(known.difference(targets))
         names = items if reads_embedding else targets
         self.rows = Encoded.stacked([encode(rows, items, names, training.history_length) for rows in samples])
+        self.target_counts = torch.zeros(len(samples), len(names)).scatter_add_(
+            1, self.rows.target, torch.ones_like(self.rows.target, dtype=torch.float32)
+        )
+        known = targets_of([row.sample for row in tasks[0].valid])
+        own = [set(targets_of(rows)) for rows in samples]
+        self.n_other_targets = torch.tensor([[float(len(set(known) - targets))] for targets in own])
         self.labels = torch.tensor([[row.liked for row in rows] for rows in drawn], dtype=torch.float32)
         self.texts = _text_table(run.texts, items) if self.model.reads_text else None
         self.decays = torch.tensor([decay for _, decay in self.conditions])
@@ -131,7 +135,8 @@ class Group(nn.Module):
         logits = self.head(states, self.targets.look_up(rows.target))
         losses = (logits.sigmoid() - labels).square().mean(1)
         if self.model.penalty is not None:
-            losses = losses + self.model.penalty(states, self._output_rows(), rows.target, self.n_other_targets)
+            about = self.target_counts, self.n_other_targets
+            losses = losses + self.model.penalty(states, self._output_rows(), rows.target, *about)
         self.optimizer.zero_grad()
         losses.sum().backward()
         for parameter in self.parameters():
@@ -200,14 +205,17 @@ class Group(nn.Module):
 
 
 def _steps(items: Tensor, rows: Encoded, texts: Tensor | None) -> Tensor:
-    """What an encoder reads: text, embedding (zero for no interaction) and flag; (R, length, n, n_in)."""
+    """What an encoder reads: text, embedding (both zero for no interaction) and flag; (R, length, n, n_in)."""
     liked = rows.liked.unsqueeze(-1).expand(len(items), -1, -1, -1)
     if rows.exists is not None:
         items = items * rows.exists.unsqueeze(-1)
+        texts = texts if texts is None else texts * rows.exists.unsqueeze(-1)
     return torch.cat([*([] if texts is None else [texts]), items, liked], dim=-1)
 
 
 def _text_table(texts: Texts | None, item_ids: Sequence[str]) -> Tensor:
+    if texts is not None and item_ids == [""]:  # no history has an interaction
+        return torch.zeros(1, len(next(iter(texts.values()))))
     missing = [item_id for item_id in item_ids if texts is None or item_id not in texts]
     if texts is None or missing:
         raise DataError(f"{len(missing)} of {len(item_ids)} items have no text vector, e.g. {missing[0]!r}")

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from baselines.replicas import Replicas
 
-Penalty = Callable[[Tensor, Tensor, Tensor, int], Tensor]
-"""(states (R, n, state_size), output rows (R, n_items, state_size + 1), targets (R, n), n_other_items) -> (R,).
+Penalty = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(states (R, n, state_size), output rows (R, n_items, state_size + 1), targets (R, n), counts, n_others) -> (R,).
 
-`n_other_items` counts the items of the task that are no training target, and so have no row among the output rows."""
+Counts (R, n_items) are the training rows of a replica with that target: 0 for the targets of other replicas, which are
+not its business. n_others (R, 1) is the number of items to validate on that are no training target of the replica."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,15 @@ def robust_term(alpha: float, beta: float, gamma: float) -> Penalty:
     training rows whose target is j.
     """
 
-    def penalty(states: Tensor, rows: Tensor, targets: Tensor, n_other_items: int) -> Tensor:
+    def penalty(states: Tensor, rows: Tensor, targets: Tensor, counts: Tensor, n_others: Tensor) -> Tensor:
         logits = torch.baddbmm(rows[..., -1].unsqueeze(1), states, rows[..., :-1].transpose(1, 2))  # (R, n, n_items)
-        counts = torch.zeros_like(rows[..., 0]).scatter_add_(1, targets, torch.ones_like(states[..., 0]))
-        total = (counts + 1).sum(1, keepdim=True) + n_other_items
+        is_own = (counts > 0).to(logits)
+        total = ((counts + 1) * is_own).sum(1, keepdim=True) + n_others
         popularity = ((counts + 1) / total) ** gamma  # (R, n_items)
-        terms = (popularity.unsqueeze(1) * logits**2 / beta).exp()
+        terms = (popularity.unsqueeze(1) * logits**2 / beta).exp() * is_own.unsqueeze(1)
         at_target = terms.gather(2, targets.unsqueeze(2)).squeeze(2)
         target_logits = logits.gather(2, targets.unsqueeze(2)).squeeze(2)
         pulled = (popularity.gather(1, targets) * (target_logits - 1) ** 2 / beta).exp()
-        return alpha * (terms.sum(2) - at_target + pulled + n_other_items).log().mean(1)
+        return alpha * (terms.sum(2) - at_target + pulled + n_others).log().mean(1)
 
     return penalty

@@ -39,6 +39,8 @@ def encode_texts(
     """
     torch.set_num_threads(n_threads)
     source = str(located(model))
+    if Path(source).is_absolute() and not (Path(source) / "config.json").is_file():
+        raise DataError(f"baselines.text_encoder.model: {source}: expected a folder with config.json and safetensors")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         encoder = AutoModel.from_pretrained(source, revision=revision, trust_remote_code=False, use_safetensors=True)
@@ -72,7 +74,7 @@ def located(model: str) -> str | Path:
     if not model.startswith(PACKAGED):
         return model
     name, _, folder = model.removeprefix(PACKAGED).partition("/")
-    found = importlib.util.find_spec(name)
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
     if found is None or found.origin is None:
         raise DataError(f"baselines.text_encoder.model: no package {name!r} is installed, expected one with weights")
     return Path(found.origin).parent / folder

@@ -20,15 +20,20 @@ TARGETS = [[0, 2, 0], [1, 1, 1]]
 """Item 1 of the first replica, 0 and 2 of the second are no target of their own."""
 
 
+COUNTS = [[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]
+
+
 def term_by_hand(replica: int, n_other_items: int, alpha: float, beta: float, gamma: float) -> float:
     """Of one replica, from what the docstring of `robust_term` says; others have y_j = 0, so exp(0) = 1 each."""
     rows, counts = ROWS[replica], Counter(TARGETS[replica])
-    total = sum(counts[item] + 1 for item in range(len(rows))) + n_other_items
-    popularity = [((counts[item] + 1) / total) ** gamma for item in range(len(rows))]
+    own = sorted(counts)  # the others are targets of other replicas alone
+    total = sum(counts[item] + 1 for item in own) + n_other_items
+    popularity = {item: ((counts[item] + 1) / total) ** gamma for item in own}
     logs = []
     for state, target in zip(STATES[replica], TARGETS[replica], strict=True):
         inside = float(n_other_items)
-        for item, (first, second, bias) in enumerate(rows):
+        for item in own:
+            first, second, bias = rows[item]
             logit = first * state[0] + second * state[1] + bias
             pull = (logit - 1) ** 2 if item == target else logit**2
             inside += exp(popularity[item] * pull / beta)
@@ -38,7 +43,8 @@ def term_by_hand(replica: int, n_other_items: int, alpha: float, beta: float, ga
 
 def term(n_other_items: int, alpha: float, beta: float, gamma: float) -> list[float]:
     states, rows = (torch.tensor(values, dtype=torch.float64) for values in (STATES, ROWS))
-    return robust_term(alpha, beta, gamma)(states, rows, torch.tensor(TARGETS), n_other_items).tolist()
+    counts, others = torch.tensor(COUNTS), torch.full((2, 1), float(n_other_items))
+    return robust_term(alpha, beta, gamma)(states, rows, torch.tensor(TARGETS), counts, others).tolist()
 
 
 @pytest.mark.parametrize("n_other_items", [0, 2, 50])
@@ -51,25 +57,30 @@ def test_the_term_is_that_of_loops_over_rows_and_items(
 
 
 def test_a_case_that_fits_on_paper() -> None:
-    # One row, two items: the target has logit 2 and popularity 2/4, the other -1 and 1/4; one more item has 1/4 and 0.
+    # Targets 0 and 1 of one training row each, 0 in this batch: its logit is 2 and its popularity 2/5, the other's -1
+    # and 2/5; one more item to validate on has 0.
     states = torch.tensor([[[1.0]]], dtype=torch.float64)
     rows = torch.tensor([[[2.0, 0.0], [-2.0, 1.0]]], dtype=torch.float64)
-    expected = 3 * log(exp(1 / 2 * (2 - 1) ** 2 / 2) + exp(1 / 4 * (-1) ** 2 / 2) + 1)
-    found = robust_term(alpha=3.0, beta=2.0, gamma=1.0)(states, rows, torch.tensor([[0]]), 1)
+    expected = 3 * log(exp(2 / 5 * (2 - 1) ** 2 / 2) + exp(2 / 5 * (-1) ** 2 / 2) + 1)
+    about = torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0]])
+    found = robust_term(alpha=3.0, beta=2.0, gamma=1.0)(states, rows, torch.tensor([[0]]), *about)
     assert found.tolist() == pytest.approx([expected], abs=1e-12)
 
 
-def test_other_items_count_as_rows_of_zeros_would() -> None:
+def test_targets_of_other_replicas_have_no_part() -> None:
     states, rows = (torch.tensor(values, dtype=torch.float64) for values in (STATES, ROWS))
-    with_zeros = torch.cat([rows, torch.zeros(2, 4, 3, dtype=torch.float64)], dim=1)
-    penalty, targets = robust_term(ALPHA, BETA, GAMMA), torch.tensor(TARGETS)
-    assert torch.allclose(penalty(states, rows, targets, 4), penalty(states, with_zeros, targets, 0), atol=1e-12)
+    rows.requires_grad_()
+    about = torch.tensor(COUNTS), torch.full((2, 1), 4.0)
+    robust_term(ALPHA, BETA, GAMMA)(states, rows, torch.tensor(TARGETS), *about).sum().backward()
+    assert rows.grad is not None
+    assert (rows.grad.abs().sum(2) > 0).tolist() == [[count > 0 for count in counts] for counts in COUNTS]
 
 
 def test_its_gradient_is_the_numerical_one() -> None:
     states, rows = (torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in (STATES, ROWS))
     penalty, targets = robust_term(ALPHA, BETA, GAMMA), torch.tensor(TARGETS)
-    assert torch.autograd.gradcheck(lambda one, other: penalty(one, other, targets, 3), (states, rows))
+    about = torch.tensor(COUNTS), torch.full((2, 1), 3.0)
+    assert torch.autograd.gradcheck(lambda one, other: penalty(one, other, targets, *about), (states, rows))
 
 
 def test_it_pulls_the_target_to_1_and_the_others_to_0() -> None:
@@ -77,7 +88,8 @@ def test_it_pulls_the_target_to_1_and_the_others_to_0() -> None:
     rows = torch.zeros(1, 3, 2, dtype=torch.float64)  # logits are the biases
     rows[0, :, 1] = torch.tensor([0.5, 0.5, -0.5])
     rows.requires_grad_()
-    robust_term(ALPHA, BETA, GAMMA)(states, rows, torch.tensor([[0]]), 0).sum().backward()
+    about = torch.ones(1, 3), torch.zeros(1, 1)
+    robust_term(ALPHA, BETA, GAMMA)(states, rows, torch.tensor([[0]]), *about).sum().backward()
     assert rows.grad is not None
     target, above, below = rows.grad[0, :, 1].tolist()
     assert target < 0 < above  # descent raises the target and lowers the other
