@@ -40,7 +40,7 @@ def encode_texts(
     torch.set_num_threads(n_threads)
     source = str(located(model))
     if Path(source).is_absolute() and not (Path(source) / "config.json").is_file():
-        raise DataError(f"baselines.text_encoder.model: {source}: expected a folder with config.json and safetensors")
+        raise DataError(f"baselines.text_encoder.model: {model}: expected a folder with config.json and safetensors")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         encoder = AutoModel.from_pretrained(source, revision=revision, trust_remote_code=False, use_safetensors=True)
