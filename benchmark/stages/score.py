@@ -4,6 +4,7 @@ Usage: python -m benchmark.stages.score --recipe tallrec --train-domain movie
 """
 
 import argparse
+import functools
 import logging
 import sys
 from collections.abc import Sequence
@@ -19,20 +20,28 @@ from benchmark.tasks import scoring_task
 
 
 def run(recipe: str, train_domain: str) -> None:
-    """Score every cell of the variant."""
+    """Score every cell of the variant; one whose adapter has no effect is refused."""
     from tallrec.language_model import load_adapter
+    from tallrec.sentinels import refuse_inert
 
     params = load_config()
     model, tokenizer = language_models.load_base(params)
     scoring = language_models.scoring(params)
 
+    @functools.cache
+    def without_adapter(test_domain: str) -> Sequence[Prediction]:
+        return language_models.scoring_method(model, tokenizer, scoring)(scoring_task(test_domain, seed=0))
+
     def method_of(cell: Cell) -> Method:
         def predict(task: FewShotTask) -> Sequence[Prediction]:
+            base = without_adapter(cell.test_domain)
             adapted = load_adapter(model, adapter_folder(cell.method, cell.n_shots, cell.seed))
             try:
-                return language_models.scoring_method(adapted, tokenizer, scoring)(task)
+                predictions = language_models.scoring_method(adapted, tokenizer, scoring)(task)
             finally:
                 adapted.unload()
+            refuse_inert(str(cell), predictions, base)
+            return predictions
 
         return predict
 

@@ -149,6 +149,22 @@ def test_one_adapter_after_another_leaves_no_trace(finished: Path) -> None:
     assert files.read_scores("predictions", cells[1]) == together[1]
 
 
+def test_an_adapter_without_effect_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Loaded, whole and not zero, and still the base model: what no check of the weights alone can see.
+    from safetensors.torch import load_file, save_file
+
+    path = files.adapter_folder("rt-movie", 4, 0) / WEIGHTS
+    kept = path.read_bytes()
+    tensors = load_file(path)
+    save_file({name: tensor * 1e-30 if "lora_B" in name else tensor for name, tensor in tensors.items()}, path)
+    try:
+        assert score.main(["--recipe", "rt", "--train-domain", "movie"]) == 2
+    finally:
+        path.write_bytes(kept)
+    expected = "error: rt-movie movie-movie k4 seed0: its 10 scores are those of the model without the adapter\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
 def test_every_probe_of_every_cell_is_scored(finished: Path) -> None:
     cells = list(probe_cells(PARAMS, "tallrec-movie"))
     assert len(cells) == 1
