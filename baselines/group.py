@@ -62,6 +62,7 @@ class Scored:
         self.targets = self.items if reads == "embedding" else targets
         size, rate = run.training.item_size, run.training.learning_rate
         self.rows = encode(samples, self.items, self.targets, run.training.history_length)
+        self.texts = _text_table(run.texts, self.items) if groups[0].model.reads_text else None
         self.idle_items = IdleRows(self.items, embeddings(size), self.conditions, rate)
         self.idle_targets = (
             self.idle_items
@@ -148,7 +149,9 @@ class Group(nn.Module):
     def _output_rows(self) -> Tensor:
         if self.head.READS == "logit":
             return self.targets.learned
-        raise ConfigError("grid.heads: a model with a robust term has output rows of its own, expected per_item alone")
+        raise ConfigError(
+            "baselines.heads: a model with a robust term has output rows of its own, expected per_item alone"
+        )
 
     def conditions_in(self, scored: Scored) -> list[int]:
         """The set of idle rows of `scored` that each replica has."""
@@ -168,12 +171,11 @@ class Group(nn.Module):
         self.embeddings.put_learned(scored.items, items)
         if targets is not items:
             self.targets.put_learned(scored.targets, targets)
-        texts = _text_table(self.run.texts, scored.items) if self.texts is not None else None
         n_replicas = len(self.replicas)
         parts: list[Tensor] = []
         for rows in scored.rows.split(max(1, STEPS_AT_ONCE // n_replicas)):
-            text = None if texts is None else texts[rows.history].expand(n_replicas, -1, -1, -1)
-            states = self.encoder(_steps(items[:, rows.history[0]], rows, text))
+            texts = None if scored.texts is None else scored.texts[rows.history].expand(n_replicas, -1, -1, -1)
+            states = self.encoder(_steps(items[:, rows.history[0]], rows, texts))
             parts.append(self.head(states, targets[:, rows.target[0]]).sigmoid())
         return torch.cat(parts, dim=1) if parts else torch.empty(n_replicas, 0)
 
