@@ -168,6 +168,8 @@ class BaseParams(Section):
     sequence_length: PositiveInt
     learning_rate: PositiveFloat
     adam_beta2: Fraction
+    n_threads: PositiveInt
+    """CPU threads of the pretraining; part of what makes its result repeatable."""
     seed: int
 
 

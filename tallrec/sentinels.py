@@ -21,7 +21,7 @@ def refuse_inert(cell: str, tuned: Sequence[Prediction], base: Sequence[Predicti
     Args:
         cell: what is scored, for the message.
         tuned: scores with the adapter.
-        base: scores of the same samples without it.
+        base: scores of the same samples, or of some of them, without it.
 
     Raises:
         DataError: all scores are equal, or they are the base model's.
@@ -29,6 +29,6 @@ def refuse_inert(cell: str, tuned: Sequence[Prediction], base: Sequence[Predicti
     scores = [prediction.score for prediction in tuned]
     if len(scores) > 1 and max(scores) - min(scores) < SAME:
         raise DataError(f"{cell}: all {len(scores)} scores are {scores[0]:.6g}, so they rank nothing")
-    of_base = {prediction.sample_id: prediction.score for prediction in base}
-    if scores and all(abs(prediction.score - of_base[prediction.sample_id]) < SAME for prediction in tuned):
-        raise DataError(f"{cell}: its {len(scores)} scores are those of the model without the adapter")
+    of_tuned = {prediction.sample_id: prediction.score for prediction in tuned}
+    if base and all(abs(prediction.score - of_tuned[prediction.sample_id]) < SAME for prediction in base):
+        raise DataError(f"{cell}: its {len(base)} scores are those of the model without the adapter")

@@ -30,7 +30,7 @@ def pretrain(params: Params, folder: Path) -> None:
     from tallrec.prompts import alpaca_template, templates
     from tallrec.training import Schedule
 
-    torch.set_num_threads(params.llm.n_threads)
+    torch.set_num_threads(params.base.n_threads)
     base = params.base
 
     def in_template(rows: Sequence[Mapping[str, str]]) -> list[str]:

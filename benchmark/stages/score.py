@@ -8,6 +8,7 @@ import functools
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmark import language_models
 from benchmark.config import load_config
@@ -17,6 +18,9 @@ from benchmark.grid import tuned_cells
 from benchmark.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Method, Prediction
 from benchmark.tasks import scoring_task
+
+N_COMPARED = 50
+"""Samples that are also scored without the adapter: one with an effect changes every score."""
 
 
 def run(recipe: str, train_domain: str) -> None:
@@ -30,7 +34,9 @@ def run(recipe: str, train_domain: str) -> None:
 
     @functools.cache
     def without_adapter(test_domain: str) -> Sequence[Prediction]:
-        return language_models.scoring_method(model, tokenizer, scoring)(scoring_task(test_domain, seed=0))
+        task = scoring_task(test_domain, seed=0)
+        few = replace(task, test=task.test[:N_COMPARED])
+        return language_models.scoring_method(model, tokenizer, scoring)(few)
 
     def method_of(cell: Cell) -> Method:
         def predict(task: FewShotTask) -> Sequence[Prediction]:

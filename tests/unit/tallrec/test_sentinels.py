@@ -27,4 +27,9 @@ def test_constant_scores_are_refused() -> None:
 
 
 def test_a_single_sample_may_have_any_score() -> None:
-    refuse_inert("cell k16", [Prediction("a", 0.5)], BASE)
+    refuse_inert("cell k16", [Prediction("a", 0.5)], BASE[:1])
+
+
+def test_some_samples_are_enough_to_compare() -> None:
+    with pytest.raises(DataError, match="its 2 scores are those of the model without the adapter"):
+        refuse_inert("cell k16", moved(0.0), BASE[:2])
