@@ -3,8 +3,9 @@
 Paper: Yang et al., A Generic Learning Framework for Sequential Recommendation with Distribution Shifts, SIGIR 2023.
 Reference: the book script of SAI990323/TALLRec at 30b8a5e. There the term pulls the logit of the target to 1 even where
 the target is disliked, all others to 0, and sums over the whole catalogue.
-Differs from the script: items that are no training target enter the sum with a logit of 0 and without a gradient. Their
-initial logits are small, and their gradient in the script is below 1e-5 of their value (see docs/divergences.md).
+Differs from the script: of the catalogue only the training targets and the targets to validate on are in the sum, and
+the latter with a logit of 0 and without a gradient. Their initial logits are small, and their gradient in the script is
+about 1e-5 of their value or less. With fewer items in the sum the term weighs more than in the script.
 """
 
 import torch
