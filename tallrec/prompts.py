@@ -1,14 +1,17 @@
-"""Prompt styles, byte exact. Adding one is one function and one entry of `PROMPTS`.
+"""Prompt styles, byte exact. Adding one is one entry of `PROMPTS`, and a function where it says something new.
 
 Source: `released` is the template and the task text of TALLRec's evaluate.py and data/ at c1db29ce, stray comment
-included; `paper` is the prompt printed in the paper (its table of a rec-tuning sample).
+included; `paper` is the prompt printed in the paper (its table of a rec-tuning sample). No prompt of the paper's
+in-context models was released; `alpaca` and `gpt` ask what the paper prints in the two forms such models know.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from benchmark.schema import Item, Labelled, Sample
 
-ANSWERS = {True: "Yes.", False: "No."}
+ANSWERS: Mapping[bool, str] = {True: "Yes.", False: "No."}
+"""The answers below "### Response:"."""
 PREAMBLE = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request."
@@ -18,6 +21,30 @@ PREAMBLE_WITHOUT_INPUT = (
 )
 STRAY_COMMENT = "  # noqa: E501"
 """Stands at the end of the released template's first line, in training and in evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A task, a question, and its answer, which is empty where it is asked for."""
+
+    instruction: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a question is put."""
+
+    instruction: Callable[[str], str]
+    """The task, given the noun of the items."""
+    question: Callable[[Sample, Mapping[str, Item]], str]
+    layout: Callable[[Sequence[Turn], bool], str]
+    """The text of all turns, the last one asked; the flag says whether the stray comment is wanted."""
+    answers: Mapping[bool, str]
+    """The text of each answer as it follows that of `layout`."""
+    is_chat: bool = False
+    """Whether a model that knows chat messages gets those instead of the text."""
 
 
 def alpaca_template(instruction: str, question: str, stray_comment: bool) -> str:
@@ -61,15 +88,40 @@ def paper_question(sample: Sample, items: Mapping[str, Item]) -> str:
     return f"User's liked items: {liked}.\nUser's disliked items: {disliked}.\nTarget new {target.noun}: {target.text}"
 
 
-STYLES = {
-    "released": (released_instruction, released_question),
-    "paper": (paper_instruction, paper_question),
-}
+def one_input(turns: Sequence[Turn], stray_comment: bool) -> str:
+    """Alpaca's template once, with all demonstrations and their answers in its input, before the question."""
+    *shown, asked = turns
+    question = "".join([*(f"{turn.question}\n{turn.answer}\n\n" for turn in shown), asked.question])
+    return alpaca_template(asked.instruction, question, stray_comment)
+
+
+def blocks(turns: Sequence[Turn], stray_comment: bool) -> str:
+    """Alpaca's template with one whole block of instruction, input and response a turn, without a stray comment."""
+    del stray_comment
+    block = "### Instruction:\n{0.instruction}\n\n### Input:\n{0.question}\n\n### Response:\n{0.answer}"
+    return "\n\n".join([PREAMBLE, *(block.format(turn) for turn in turns)])
+
+
+def completion(turns: Sequence[Turn], stray_comment: bool) -> str:
+    """The task once, then question and answer of each turn, as GPT-3 was shown demonstrations."""
+    del stray_comment
+    return "\n\n".join([turns[-1].instruction, *(f"{turn.question}\nAnswer:{turn.answer}" for turn in turns)])
+
+
 PROMPTS = {
-    "released": "Alpaca's template, task of the released data",
-    "paper": "Alpaca's template, task as printed",
+    "released": Style(released_instruction, released_question, one_input, ANSWERS),
+    "paper": Style(paper_instruction, paper_question, one_input, ANSWERS),
+    "alpaca": Style(paper_instruction, paper_question, blocks, ANSWERS),
+    "gpt": Style(paper_instruction, paper_question, completion, {True: " Yes", False: " No"}, is_chat=True),
 }
-"""Names that `grid.prompts` may hold."""
+"""The styles by the names that `grid.prompts` may hold."""
+TUNED = ("released", "paper")
+"""Styles that a model is tuned with."""
+
+
+def answers(style: str) -> Mapping[bool, str]:
+    """The text of each answer as it follows that of `render`."""
+    return PROMPTS[style].answers
 
 
 def render(
@@ -82,12 +134,59 @@ def render(
 ) -> str:
     """The prompt of one sample, ending where the answer begins; it holds no answer of the sample itself.
 
-    Demonstrations stand before the question, each with its answer, in the same input.
+    Demonstrations stand before the question, each with its answer.
     """
-    instruct, ask = STYLES[style]
-    shown = [f"{ask(row.sample, items)}\n{ANSWERS[row.liked]}\n\n" for row in demonstrations]
-    question = "".join([*shown, ask(sample, items)])
-    return alpaca_template(instruct(items[sample.target_item_id].noun), question, stray_comment)
+    return PROMPTS[style].layout(_turns(style, sample, items, demonstrations), stray_comment)
+
+
+def conversation(
+    style: str,
+    sample: Sample,
+    items: Mapping[str, Item],
+    *,
+    stray_comment: bool,
+    demonstrations: Sequence[Labelled] = (),
+) -> list[dict[str, str]]:
+    """The same as chat messages with `role` and `content`, to which an assistant is to reply.
+
+    A style made for chat has a turn a demonstration, and its task in the first message of the user: not every model
+    knows a system message. Of the other styles, one message holds the text of `render`. The reply is one of `answers`
+    without the white space around it.
+    """
+    if not PROMPTS[style].is_chat:
+        text = render(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
+        return [{"role": "user", "content": text}]
+    turns = _turns(style, sample, items, demonstrations)
+    messages = [
+        {"role": role, "content": content}
+        for turn in turns
+        for role, content in (("user", turn.question), ("assistant", turn.answer.strip()))
+    ]
+    messages[0]["content"] = f"{turns[-1].instruction}\n\n{messages[0]['content']}"
+    return messages[:-1]
+
+
+def templates(nouns: Sequence[str]) -> list[str]:
+    """The prompts that models are tuned with, with an empty history and no title, for each noun.
+
+    They are a part of what the tiny tokenizer learns from, and so of every result of the tiny model. Other styles are
+    left out, so that adding one changes no result of those that are there.
+    """
+    items = {noun: Item(noun, noun, "", "") for noun in nouns}
+    samples = [Sample(noun, "", (), noun) for noun in nouns]
+    return [render(style, sample, items, stray_comment=True) for style in TUNED for sample in samples]
+
+
+def _turns(
+    style: str, sample: Sample, items: Mapping[str, Item], demonstrations: Sequence[Labelled]
+) -> tuple[Turn, ...]:
+    """Each demonstration with its answer, and the sample with none."""
+    kind = PROMPTS[style]
+
+    def turn(shown: Sample, answer: str) -> Turn:
+        return Turn(kind.instruction(items[shown.target_item_id].noun), kind.question(shown, items), answer)
+
+    return (*(turn(row.sample, kind.answers[row.liked]) for row in demonstrations), turn(sample, ""))
 
 
 def _mentions(sample: Sample, items: Mapping[str, Item]) -> tuple[str, str]:
@@ -96,10 +195,3 @@ def _mentions(sample: Sample, items: Mapping[str, Item]) -> tuple[str, str]:
     for event in sample.history:
         lists[event.liked].append(items[event.item_id].mention)
     return ", ".join(lists[True]), ", ".join(lists[False])
-
-
-def templates(nouns: Sequence[str]) -> list[str]:
-    """Every style with an empty history and no title, for each noun: the words that all prompts share."""
-    items = {noun: Item(noun, noun, "", "") for noun in nouns}
-    samples = [Sample(noun, "", (), noun) for noun in nouns]
-    return [render(style, sample, items, stray_comment=True) for style in STYLES for sample in samples]

@@ -1,13 +1,14 @@
 """The prompts byte for byte: a changed byte is another experiment, so a change here has to be meant.
 
-The movies and books are made up; the form is that of the released data and of the paper's printed example.
+The movies and books are made up; the form is that of the released data and of the paper's printed example, and for
+`alpaca` and `gpt` that of Alpaca's training rows and of GPT-3's few-shot prompts.
 """
 
 import pytest
 
 from benchmark.domains.released_json import Prompt, render_input
 from benchmark.schema import Interaction, Item, Labelled, Sample
-from tallrec.prompts import released_question, render
+from tallrec.prompts import answers, conversation, released_question, render
 
 ITEMS = {
     **{
@@ -90,6 +91,26 @@ PAPER_BOOK = (
 )
 
 
+ALPACA_MOVIE = PAPER_MOVIE
+ALPACA_MOVIE_WITH_A_BOOK_SHOWN = PAPER_BOOK + "No.\n\n### Instruction:" + PAPER_MOVIE.partition("### Instruction:")[2]
+GPT_MOVIE_QUESTION = (
+    'User\'s liked items: "Amber Gate (1990)".\n'
+    'User\'s disliked items: "Élan, The (1991)".\n'
+    'Target new movie: A "Quiet" Door (1992)'
+)
+GPT_BOOK_QUESTION = (
+    "User's liked items: .\n"
+    'User\'s disliked items: "Copper Lake" written by A. Barker, "Iron Bell" written by C. Hooper.\n'
+    'Target new book: "Last Road" written by K. Lawson'
+)
+GPT_INSTRUCTION = (
+    "Given the user's historical interactions, please determine whether the user will enjoy the target new movie by "
+    'answering "Yes" or "No".'
+)
+GPT_MOVIE = f"{GPT_INSTRUCTION}\n\n{GPT_MOVIE_QUESTION}\nAnswer:"
+GPT_MOVIE_WITH_A_BOOK_SHOWN = f"{GPT_INSTRUCTION}\n\n{GPT_BOOK_QUESTION}\nAnswer: No\n\n{GPT_MOVIE_QUESTION}\nAnswer:"
+
+
 @pytest.mark.parametrize(
     ("style", "sample", "stray_comment", "expected"),
     [
@@ -97,17 +118,52 @@ PAPER_BOOK = (
         ("released", BOOK, True, RELEASED_BOOK),
         ("paper", MOVIE, False, PAPER_MOVIE),
         ("paper", BOOK, False, PAPER_BOOK),
+        ("alpaca", MOVIE, True, ALPACA_MOVIE),
+        ("gpt", MOVIE, True, GPT_MOVIE),
     ],
-    ids=["released-movie", "released-book", "paper-movie", "paper-book"],
+    ids=["released-movie", "released-book", "paper-movie", "paper-book", "alpaca-movie", "gpt-movie"],
 )
 def test_a_prompt_has_these_bytes(style: str, sample: Sample, stray_comment: bool, expected: str) -> None:
     assert render(style, sample, ITEMS, stray_comment=stray_comment).encode() == expected.encode()
 
 
-def test_a_demonstration_has_these_bytes() -> None:
-    shown = render("released", MOVIE, ITEMS, stray_comment=True, demonstrations=[Labelled(BOOK, False)])
-    question = RELEASED_BOOK.partition("### Input:\n")[2].partition("\n\n### Response:\n")[0]
-    assert shown.encode() == RELEASED_MOVIE.replace("### Input:\n", f"### Input:\n{question}\nNo.\n\n").encode()
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        (
+            "released",
+            RELEASED_MOVIE.replace(
+                "### Input:\n",
+                "### Input:\n" + RELEASED_BOOK.partition("### Input:\n")[2].replace("\n\n### Response:\n", "\nNo.\n\n"),
+            ),
+        ),
+        ("alpaca", ALPACA_MOVIE_WITH_A_BOOK_SHOWN),
+        ("gpt", GPT_MOVIE_WITH_A_BOOK_SHOWN),
+    ],
+)
+def test_a_demonstration_has_these_bytes(style: str, expected: str) -> None:
+    shown = render(style, MOVIE, ITEMS, stray_comment=style == "released", demonstrations=[Labelled(BOOK, False)])
+    assert shown.encode() == expected.encode()
+
+
+def test_a_conversation_has_these_messages() -> None:
+    assert conversation("gpt", MOVIE, ITEMS, stray_comment=True, demonstrations=[Labelled(BOOK, False)]) == [
+        {"role": "user", "content": f"{GPT_INSTRUCTION}\n\n{GPT_BOOK_QUESTION}"},
+        {"role": "assistant", "content": "No"},
+        {"role": "user", "content": GPT_MOVIE_QUESTION},
+    ]
+    assert conversation("gpt", MOVIE, ITEMS, stray_comment=True) == [
+        {"role": "user", "content": f"{GPT_INSTRUCTION}\n\n{GPT_MOVIE_QUESTION}"}
+    ]
+    assert conversation("released", MOVIE, ITEMS, stray_comment=True) == [{"role": "user", "content": RELEASED_MOVIE}]
+
+
+@pytest.mark.parametrize(
+    ("style", "yes", "no"),
+    [("released", "Yes.", "No."), ("paper", "Yes.", "No."), ("alpaca", "Yes.", "No."), ("gpt", " Yes", " No")],
+)
+def test_the_answers_have_these_bytes(style: str, yes: str, no: str) -> None:
+    assert answers(style) == {True: yes, False: no}
 
 
 def test_a_question_is_a_row_of_the_released_files() -> None:
