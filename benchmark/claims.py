@@ -1,42 +1,25 @@
 """The claims ledger: each claim of `claims.yaml` decided from the results.
 
-One rule decides every claim. A test yields a distance d (positive speaks for the claim) and a margin m, the
-half-width of its interval: d > m is supported, d < -m is contradicted, anything else is inconclusive. m
-joins, as if they were independent, the half-widths over users and z standard errors over seeds of all
-operands. Methods that are scored on the same users vary together, so for differences m is on the safe side.
-UAUC has no interval over users here: its m holds the seeds alone, and with a single seed it decides
-nothing.
+A claim is supported if every comparison supports it: more comparisons make that harder, so it needs no correction.
+It is contradicted if one of them contradicts it; so that many comparisons don't find one by chance, such a
+comparison must hold after Holm's correction over all comparisons of its claim.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from statistics import NormalDist, stdev
 from typing import Any
 
+from benchmark.comparisons import Pair
 from benchmark.config import read_yaml
 from benchmark.errors import ConfigError
-from benchmark.results import Summary
+from benchmark.evidence import Evidence, Groups, Results, corrected, decide, evidence
 from benchmark.schema import Cell
 
 CLAIMS_YAML = Path(__file__).with_name("claims.yaml")
 CHANCE = 0.5
-
-Groups = Mapping[Cell, Summary | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One comparison behind a claim."""
-
-    what: str
-    distance: float | None
-    """In AUC or UAUC; None if something was not run."""
-    margin: float | None
-    verdict: str
-    """`supported`, `contradicted`, `inconclusive`, `not run` or `not defined` (no user to judge)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +33,6 @@ class ClaimVerdict:
     """`supported`, `contradicted`, `inconclusive` or `not run`."""
     reason: str
     evidence: tuple[Evidence, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """All that a claim may be decided from."""
-
-    groups: Groups
-    confidence: float
-    efficiency: Sequence[Mapping[str, Any]]
-    """Rows of `results/efficiency.json`."""
-    model_is_papers: bool
-    """Whether the language model is the paper's."""
-
-
-def decide(distance: float, margin: float) -> str:
-    """`supported`, `contradicted` or `inconclusive`."""
-    return "supported" if distance > margin else "contradicted" if distance < -margin else "inconclusive"
 
 
 def select(groups: Groups, selector: Mapping[str, Any]) -> Iterator[Cell]:
@@ -89,7 +55,7 @@ def greater_than(claim: Mapping[str, Any], results: Results) -> Iterator[Evidenc
     """Left minus right, for each pair on one test domain at one K."""
     for left, right in _pairs(claim, results.groups):
         what = f"{_name(left)} vs {_name(right)} on {left.test_domain}"
-        yield _evidence(what, (left, right), claim, results, lambda values: values[0] - values[1])
+        yield evidence(what, (left, right), claim, results, lambda values: values[0] - values[1])
 
 
 def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -97,7 +63,7 @@ def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     for left, right in _pairs(claim, results.groups):
         what = f"{_name(left)} vs {_name(right)} on {left.test_domain}"
         allowance: float = claim["allowance"]
-        yield _evidence(what, (left, right), claim, results, lambda v, a=allowance: a + v[0] - v[1])
+        yield evidence(what, (left, right), claim, results, lambda v, a=allowance: a + v[0] - v[1])
 
 
 def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -105,26 +71,21 @@ def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence
     band: float = claim["band"]
     for cell in select(results.groups, claim["groups"]):
         what = f"{_name(cell)} on {cell.test_domain}"
-        yield _evidence(what, (cell,), claim, results, lambda v: band - abs(v[0] - CHANCE))
+        yield evidence(what, (cell,), claim, results, lambda v: band - abs(v[0] - CHANCE))
 
 
 def above_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Each group lies above 0.5."""
     for cell in select(results.groups, claim["groups"]):
         what = f"{_name(cell)} on {cell.test_domain}"
-        yield _evidence(what, (cell,), claim, results, lambda v: v[0] - CHANCE)
+        yield evidence(what, (cell,), claim, results, lambda v: v[0] - CHANCE)
 
 
 def rises_with_k(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Largest K minus smallest K, for each method and test domain with more than one K."""
-    curves: dict[tuple[str, str], list[Cell]] = {}
-    for cell in select(results.groups, claim["groups"]):
-        curves.setdefault((cell.method, cell.test_domain), []).append(cell)
-    for (method, test_domain), cells in curves.items():
-        first, last = min(cells, key=lambda c: c.n_shots), max(cells, key=lambda c: c.n_shots)
-        if first != last:
-            what = f"{method} on {test_domain}: K {last.n_shots} vs {first.n_shots}"
-            yield _evidence(what, (last, first), claim, results, lambda values: values[0] - values[1])
+    for last, first in _curve_ends(claim, results.groups):
+        what = f"{last.method} on {last.test_domain}: K {last.n_shots} vs {first.n_shots}"
+        yield evidence(what, (last, first), claim, results, lambda values: values[0] - values[1])
 
 
 def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -134,7 +95,7 @@ def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evide
     if results.model_is_papers and rows:
         best = min(rows, key=lambda row: row["peak_memory_bytes"])
         free = claim["limit_gb"] - best["peak_memory_bytes"] / 2**30
-        yield Evidence(f"{best['name']}: GB to spare", free, 0.0, decide(free, 0.0))
+        yield Evidence(f"{best['name']}: GB to spare", free, 0.0, decide(free, 0.0), "exact", 0.0)
 
 
 TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
@@ -147,11 +108,25 @@ TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
 }
 
 
+def claim_pairs(groups: Iterable[Cell], path: Path = CLAIMS_YAML) -> list[Pair]:
+    """The pairs of groups that the claims compare, for `results/differences.csv`."""
+    known = dict.fromkeys(groups)
+    pairs: list[Pair] = []
+    for claim in read_yaml(path)["claims"]:
+        compared: Iterator[tuple[Cell, Cell]] = iter(())
+        if "left" in claim:
+            compared = _pairs(claim, known)
+        elif claim["kind"] == "rises_with_k":
+            compared = _curve_ends(claim, known)
+        pairs += [(left, right, claim.get("metric", "auc")) for left, right in compared]
+    return pairs
+
+
 def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdict]:
     """Every claim of `claims.yaml`, in its order.
 
-    Contradicted if one comparison contradicts; else not run if one could not be made, or there is none; else
-    supported if all support; else inconclusive. What is not defined is left out and counted.
+    Contradicted if one comparison contradicts, after Holm's correction; else not run if one could not be made, or
+    there is none; else supported if all support; else inconclusive. What is not defined is left out and counted.
 
     Raises:
         ConfigError: a claim has no known kind.
@@ -162,15 +137,15 @@ def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdic
 def _judged(claim: Mapping[str, Any], results: Results, path: Path) -> ClaimVerdict:
     if claim["kind"] not in TESTS:
         raise ConfigError(f"{path}: {claim['id']}.kind: {claim['kind']!r} is not one of {', '.join(TESTS)}")
-    evidence = tuple(TESTS[claim["kind"]](claim, results))
-    verdicts = [item.verdict for item in evidence if item.verdict != "not defined"]
+    found = corrected(tuple(TESTS[claim["kind"]](claim, results)), results.confidence)
+    verdicts = [item.verdict for item in found if item.verdict != "not defined"]
     if "contradicted" in verdicts:
         verdict = "contradicted"
     elif not verdicts or "not run" in verdicts:
         verdict = "not run"
     else:
         verdict = "supported" if set(verdicts) == {"supported"} else "inconclusive"
-    return ClaimVerdict(claim["id"], claim["sentence"], claim["where"], verdict, _reason(verdict, evidence), evidence)
+    return ClaimVerdict(claim["id"], claim["sentence"], claim["where"], verdict, _reason(verdict, found), found)
 
 
 def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
@@ -188,7 +163,7 @@ def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
     weakest = min((item for item in defined if item.distance is not None), key=lambda item: item.distance or 0.0)
     if weakest.margin == 0.0:
         return f"{weakest.what}: {weakest.distance:.1f}"
-    margin = "no interval" if weakest.margin is None else f"± {100 * weakest.margin:.1f}"
+    margin = "no interval" if weakest.margin is None else f"± {100 * weakest.margin:.1f} ({weakest.interval})"
     return f"{count}; weakest: {weakest.what}, {100 * (weakest.distance or 0.0):+.1f} {margin}"
 
 
@@ -200,38 +175,15 @@ def _pairs(claim: Mapping[str, Any], groups: Groups) -> Iterator[tuple[Cell, Cel
                 yield left, right
 
 
-def _evidence(
-    what: str,
-    cells: Sequence[Cell],
-    claim: Mapping[str, Any],
-    results: Results,
-    distance_of: Callable[[Sequence[float]], float],
-) -> Evidence:
-    metric: str = claim.get("metric", "auc")
-    summaries = [results.groups[cell] for cell in cells]
-    complete = [summary for summary in summaries if summary and summary.is_complete]
-    values = [value for summary in complete if (value := getattr(summary, metric)) is not None]
-    if len(complete) < len(cells):
-        return Evidence(what, None, None, "not run")
-    if len(values) < len(cells):
-        return Evidence(what, None, None, "not defined")
-    distance = distance_of(values)
-    margins = [_margin(summary, metric, results.confidence) for summary in complete]
-    known = [margin for margin in margins if margin is not None]
-    if not known:
-        return Evidence(what, distance, None, "inconclusive")
-    margin = math.hypot(*known)
-    return Evidence(what, distance, margin, decide(distance, margin))
-
-
-def _margin(summary: Summary, metric: str, confidence: float) -> float | None:
-    """Half-width of the interval of one mean; None for a UAUC of one seed."""
-    values = summary.aucs if metric == "auc" else summary.uaucs
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    over_seeds = z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    if metric == "uauc":
-        return over_seeds
-    return math.hypot((summary.auc_high - summary.auc_low) / 2, over_seeds or 0.0)
+def _curve_ends(claim: Mapping[str, Any], groups: Groups) -> Iterator[tuple[Cell, Cell]]:
+    """Largest and smallest K of each method on each test domain, where they differ."""
+    curves: dict[tuple[str, str], list[Cell]] = {}
+    for cell in select(groups, claim["groups"]):
+        curves.setdefault((cell.method, cell.test_domain), []).append(cell)
+    for cells in curves.values():
+        first, last = min(cells, key=lambda c: c.n_shots), max(cells, key=lambda c: c.n_shots)
+        if first != last:
+            yield last, first
 
 
 def _name(cell: Cell) -> str:

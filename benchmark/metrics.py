@@ -1,6 +1,6 @@
-"""AUC, within-user AUC, and an interval that resamples users. Every number of the tables is made here."""
+"""AUC, within-user AUC, and both on resampled users. Every number of the tables is made here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
-WEIGHTS_AT_ONCE = 4_000_000
-"""Row weights held in memory together (32 MB); it bounds memory and changes no result."""
+WEIGHTS_AT_ONCE = 100_000
+"""Row weights held in memory together (under 1 MB, so that they stay in the cache); it changes no result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ def roc_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) ->
         MetricError: the lengths differ, a score is not finite, or only one class is present.
     """
     liked, values = _checked(labels, scores)
-    return float(_weighted_auc(liked, values, np.ones((1, len(values))))[0])
+    once = np.ones((1, 1)), np.zeros(len(values), dtype=np.int64)
+    return float(_weighted_auc(liked, values, *once)[0])
 
 
 def user_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, users: Sequence[str]) -> float | None:
@@ -63,15 +64,33 @@ def user_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, u
     Source:
         The UAUC of CoLLM (arXiv 2310.19488) and its released code, which takes the unweighted mean.
     """
+    judged = user_aucs(labels, scores, users)
+    judged = judged[np.isfinite(judged)]
+    return float(np.mean(judged)) if len(judged) else None
+
+
+def user_aucs(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, users: Sequence[str]) -> Floats:
+    """The AUC within each user, sorted by name: shape (n_users,), NaN for a user with one label.
+
+    Raises:
+        MetricError: as `roc_auc`.
+    """
     liked, values = _checked(labels, scores)
     user_of_row, n_users = _numbered(users, len(values))
-    n_liked = np.bincount(user_of_row, weights=liked, minlength=n_users)
-    n_rows = np.bincount(user_of_row, minlength=n_users)
-    judged = np.flatnonzero((n_liked > 0) & (n_liked < n_rows))
-    if not len(judged):
-        return None
-    aucs = [roc_auc(liked[user_of_row == user], values[user_of_row == user]) for user in judged]
-    return float(np.mean(aucs))
+    order = np.lexsort((values, user_of_row))
+    user, ranked, answers = user_of_row[order], values[order], liked[order]
+    # Equal scores of one user form one group, as in `_weighted_auc`.
+    is_first = np.concatenate([[True], (user[1:] != user[:-1]) | (ranked[1:] != ranked[:-1])])
+    starts = np.flatnonzero(is_first)
+    n_liked = np.add.reduceat(answers.astype(np.float64), starts)
+    n_disliked = np.add.reduceat((~answers).astype(np.float64), starts)
+    user = user[starts]
+    liked_of, disliked_of = (np.bincount(user, counts, minlength=n_users) for counts in (n_liked, n_disliked))
+    of_users_before = np.cumsum(disliked_of) - disliked_of
+    below = np.cumsum(n_disliked) - n_disliked / 2 - of_users_before[user]
+    won = np.bincount(user, n_liked * below, minlength=n_users)
+    n_pairs = liked_of * disliked_of
+    return np.divide(won, n_pairs, out=np.full(n_users, np.nan), where=n_pairs > 0)
 
 
 def bootstrap_interval(
@@ -100,22 +119,92 @@ def bootstrap_interval(
         MetricError: as `roc_auc`; or there is one user alone; or fewer than half of the resamples have both
             classes.
     """
-    liked, values = _checked(labels, scores)
-    user_of_row, n_users = _numbered(users, len(values))
+    aucs = resampled_auc(labels, [scores], users, n_resamples=n_resamples, seed=seed)[0]
+    return AucInterval(roc_auc(labels, scores), *percentile_interval(aucs, confidence))
+
+
+def percentile_interval(resampled: Floats, confidence: float) -> tuple[float, float]:
+    """The percentile interval of a metric on resamples, shape (n_resamples,); NaN ones are left out.
+
+    Raises:
+        MetricError: fewer than half of the resamples are defined.
+    """
+    defined = resampled[np.isfinite(resampled)]
+    if 2 * len(defined) < len(resampled):
+        raise MetricError(f"only {len(defined)} of {len(resampled)} resamples of users have both classes")
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def resampled_auc(
+    labels: Sequence[bool] | Bools,
+    scores: Sequence[Sequence[float] | Floats] | Floats,
+    users: Sequence[str],
+    *,
+    n_resamples: int,
+    seed: int,
+) -> Floats:
+    """AUC of several methods on the same resamples of users, so that their differences are paired.
+
+    Args:
+        labels: shape (n_samples,); True = liked.
+        scores: shape (n_methods, n_samples), finite.
+        users: shape (n_samples,), the user of each sample.
+        n_resamples: resamples of as many users as there are, who enter with all their rows.
+        seed: of the resamples.
+
+    Returns:
+        Shape (n_methods, n_resamples); NaN where a resample has one class.
+
+    Raises:
+        MetricError: as `roc_auc`; or there is one user alone.
+    """
+    checked = [_checked(labels, values) for values in scores]
+    user_of_row, n_users = _numbered(users, len(labels))
+    parts = [
+        [_weighted_auc(liked, values, times_drawn, user_of_row) for liked, values in checked]
+        for times_drawn in _resamples(n_resamples, n_users, len(labels), seed)
+    ]
+    return np.concatenate([np.stack(part) for part in parts], axis=1)
+
+
+def resampled_user_auc(
+    labels: Sequence[bool] | Bools,
+    scores: Sequence[Sequence[float] | Floats] | Floats,
+    users: Sequence[str],
+    *,
+    n_resamples: int,
+    seed: int,
+) -> Floats | None:
+    """UAUC of several methods on the resamples of `resampled_auc`: the mean over the users drawn.
+
+    Returns:
+        Shape (n_methods, n_resamples), NaN where no drawn user has both labels; None where no user has.
+
+    Raises:
+        MetricError: as `resampled_auc`.
+    """
+    aucs = np.stack([user_aucs(labels, values, users) for values in scores])  # (n_methods, n_users)
+    is_judged = np.isfinite(aucs[0])
+    if not is_judged.any():
+        return None
+    parts: list[Floats] = []
+    for times_drawn in _resamples(n_resamples, aucs.shape[1], len(labels), seed):
+        drawn = times_drawn[:, is_judged]
+        n_drawn = drawn.sum(axis=1)
+        sums = aucs[:, is_judged] @ drawn.T
+        parts.append(np.divide(sums, n_drawn, out=np.full(sums.shape, np.nan), where=n_drawn > 0))
+    return np.concatenate(parts, axis=1)
+
+
+def _resamples(n_resamples: int, n_users: int, n_samples: int, seed: int) -> Iterator[Floats]:
+    """How often each user is drawn, in parts of shape (n_at_once, n_users)."""
     if n_users < 2:
         raise MetricError(f"an interval over users needs at least 2 users, got {n_users}")
     generator = np.random.default_rng(seed)
-    n_at_once = max(1, WEIGHTS_AT_ONCE // max(n_users, len(values)))
-    parts: list[Floats] = []
+    n_at_once = max(1, WEIGHTS_AT_ONCE // max(n_users, n_samples))
     for start in range(0, n_resamples, n_at_once):
-        times_drawn = _resample(generator, min(n_at_once, n_resamples - start), n_users)
-        parts.append(_weighted_auc(liked, values, times_drawn[:, user_of_row]))
-    aucs = np.concatenate(parts)
-    aucs = aucs[np.isfinite(aucs)]
-    if 2 * len(aucs) < n_resamples:
-        raise MetricError(f"only {len(aucs)} of {n_resamples} resamples of {n_users} users have both classes")
-    low, high = np.quantile(aucs, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return AucInterval(roc_auc(liked, values), float(low), float(high))
+        yield _resample(generator, min(n_at_once, n_resamples - start), n_users)
 
 
 def _resample(generator: np.random.Generator, n_resamples: int, n_users: int) -> Floats:
@@ -126,19 +215,21 @@ def _resample(generator: np.random.Generator, n_resamples: int, n_users: int) ->
     return counts.reshape(n_resamples, n_users).astype(np.float64)
 
 
-def _weighted_auc(liked: Bools, scores: Floats, weights: Floats) -> Floats:
-    """AUC under each row of `weights`, shape (n_resamples, n_samples); NaN where a class has no weight."""
+def _weighted_auc(liked: Bools, scores: Floats, times_drawn: Floats, user_of_row: Integers) -> Floats:
+    """AUC where each row weighs as often as its user was drawn, for each of `times_drawn`; NaN without a class."""
     order = np.argsort(scores, kind="stable")
-    ranked = scores[order]
-    # Equal scores form one group, so that a tie counts one half whatever the order of its rows.
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    weights = weights[:, order]
-    liked_weight = np.add.reduceat(weights * liked[order], starts, axis=1)
-    disliked_weight = np.add.reduceat(weights * ~liked[order], starts, axis=1)
-    below = np.cumsum(disliked_weight, axis=1) - disliked_weight / 2
-    n_pairs = liked_weight.sum(axis=1) * disliked_weight.sum(axis=1)
-    won = (liked_weight * below).sum(axis=1)
-    return np.divide(won, n_pairs, out=np.full(len(weights), np.nan), where=n_pairs > 0)
+    ranked, answers, user = scores[order], liked[order], user_of_row[order]
+    liked_weight, disliked_weight = times_drawn[:, user[answers]], times_drawn[:, user[~answers]]
+    up_to = np.zeros((len(times_drawn), disliked_weight.shape[1] + 1))  # weight of the first 0, 1, ... disliked rows
+    np.cumsum(disliked_weight, axis=1, out=up_to[:, 1:])
+    # For each liked row: disliked rows with a lower score, and with a lower or equal one. A tie counts one half.
+    n_below, n_not_above = (np.searchsorted(ranked[~answers], ranked[answers], side) for side in ("left", "right"))
+    below = up_to[:, n_below]
+    if (n_below < n_not_above).any():
+        below = (below + up_to[:, n_not_above]) / 2
+    won = np.einsum("ij,ij->i", liked_weight, below)
+    n_pairs = liked_weight.sum(axis=1) * up_to[:, -1]
+    return np.divide(won, n_pairs, out=np.full(len(won), np.nan), where=n_pairs > 0)
 
 
 def _checked(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -> tuple[Bools, Floats]:

@@ -1,4 +1,4 @@
-"""`results/metrics.csv`: one row a cell, and the rows of all seeds brought together."""
+"""`results/metrics.csv`: one row a cell, and the rows of all seeds brought together; the places of its companions."""
 
 import csv
 import io
@@ -16,6 +16,15 @@ from benchmark.schema import Cell
 KEY_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots", "seed")
 COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high", "uauc", "n_users", "n_samples", "status")
 STATUSES = ("ok", "missing", "invalid")
+
+UAUC_CSV = Path("results/uauc.csv")
+UAUC_COLUMNS = (*KEY_COLUMNS, "uauc", "uauc_low", "uauc_high", "n_users")
+CALIBRATION_CSV = Path("results/calibration.csv")
+CALIBRATION_COLUMNS = (*KEY_COLUMNS, "probability", "log_loss", "expected_calibration_error")
+RELIABILITY_CSV = Path("results/reliability.csv")
+RELIABILITY_COLUMNS = (*KEY_COLUMNS, "low", "high", "n_samples", "mean_probability", "like_rate")
+DIFFERENCES_CSV = Path("results/differences.csv")
+AUDIT_JSON = Path("results/audit.json")
 
 
 @dataclass(frozen=True, slots=True)

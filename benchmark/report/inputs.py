@@ -1,16 +1,29 @@
 """Everything the report reads. What a stage has not written is empty here and `missing` on the page."""
 
 import csv
+import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.comparisons import Difference, Pair, read_differences
 from benchmark.config import load_config, read_yaml
 from benchmark.files import METRICS_CSV, PROBES_CSV, ceiling_file, cell_folder, prepared_folder, read_json
 from benchmark.params import Params
 from benchmark.provenance import run_file
-from benchmark.results import KEY_COLUMNS, MetricRow, Summary, read_rows, summarise
+from benchmark.results import (
+    AUDIT_JSON,
+    CALIBRATION_CSV,
+    DIFFERENCES_CSV,
+    KEY_COLUMNS,
+    UAUC_CSV,
+    MetricRow,
+    Summary,
+    read_rows,
+    summarise,
+)
 from benchmark.schema import Cell
 
 EFFICIENCY = Path("results/efficiency.json")
@@ -31,6 +44,12 @@ class Inputs:
     """AUC of the best possible scorer, of generated domains."""
     efficiency: Sequence[Mapping[str, Any]]
     probes: Sequence[Mapping[str, str]]
+    differences: Mapping[Pair, Difference]
+    uauc_intervals: Mapping[Cell, tuple[float, float]]
+    """Over users, by group."""
+    calibration: Sequence[Mapping[str, str]]
+    audits: Mapping[str, Mapping[str, Any]]
+    """`audit.json`, by domain."""
     records: Mapping[Cell, Mapping[str, Any]]
     """Provenance of the cells that have one."""
     commands: Mapping[Cell, str]
@@ -54,7 +73,11 @@ def read_inputs() -> Inputs:
         stats={domain: read_json(prepared_folder(domain) / "stats.json") for domain in domains},
         ceilings={domain: read_json(path)["auc"] for domain, path in ceilings.items() if path.exists()},
         efficiency=read_json(EFFICIENCY) if EFFICIENCY.exists() else [],
-        probes=_read_csv(PROBES_CSV) if PROBES_CSV.exists() else [],
+        probes=_read_csv(PROBES_CSV),
+        differences=read_differences(DIFFERENCES_CSV) if DIFFERENCES_CSV.exists() else {},
+        uauc_intervals=_uauc_intervals(_read_csv(UAUC_CSV)),
+        calibration=_read_csv(CALIBRATION_CSV),
+        audits=read_json(AUDIT_JSON) if AUDIT_JSON.exists() else {},
         records={row.cell: read_json(run_file(row.cell)) for row in rows if run_file(row.cell).exists()},
         commands=_commands(rows),
     )
@@ -70,8 +93,23 @@ def cost_rows(inputs: Inputs) -> Iterator[tuple[object, ...]]:
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
+    """The lines of a table; none where it was not written."""
+    if not path.exists():
+        return []
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def _uauc_intervals(lines: Sequence[Mapping[str, str]]) -> dict[Cell, tuple[float, float]]:
+    """The mean of the seeds' ends, as for AUC."""
+    ends: dict[Cell, list[tuple[float, float]]] = defaultdict(list)
+    for line in lines:
+        names = (line["family"], line["method"], line["train_domain"], line["test_domain"])
+        ends[Cell(*names, int(line["n_shots"]), 0)].append((float(line["uauc_low"]), float(line["uauc_high"])))
+    return {
+        group: (statistics.fmean(low for low, _ in pairs), statistics.fmean(high for _, high in pairs))
+        for group, pairs in ends.items()
+    }
 
 
 def _commands(rows: Sequence[MetricRow]) -> dict[Cell, str]:

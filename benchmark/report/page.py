@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.claims import ClaimVerdict, Results, judge_claims
-from benchmark.report import figures, sections, tables
+from benchmark.report import checks, figures, sections, tables
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
 from benchmark.verdicts import Paper, Verdict
@@ -38,11 +38,14 @@ class Page:
     ablations: Sequence[figures.CurvePlot]
     icl_plots: Sequence[figures.DotPlot]
     main: Sequence[Table]
+    differences: Sequence[Table]
     within_users: Sequence[Table]
     icl: Sequence[Table]
     cross_domain: Sequence[Table]
     controls: Sequence[Table]
     data: Sequence[Table]
+    calibration: Sequence[Table]
+    audit: Table
     probes: Table
     efficiency: Table
     cost: Table
@@ -55,6 +58,7 @@ class Page:
     def tables(self) -> list[Table]:
         """Every table that is exported."""
         several = [*self.main, *self.within_users, *self.icl, *self.cross_domain, *self.controls, *self.data]
+        several += [*self.differences, *self.calibration, self.audit]
         return [*several, self.probes, self.efficiency, self.fidelity, self.published]
 
 
@@ -62,7 +66,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     """Decide every claim and verdict, and lay out the tables and figures."""
     params, domains = inputs.params, inputs.params.grid.domains
     model_is_papers = bool(re.search(paper.language_model, params.llm.model, re.IGNORECASE))
-    results = Results(inputs.groups, params.evaluate.confidence, inputs.efficiency, model_is_papers)
+    results = Results(inputs.groups, params.evaluate.confidence, inputs.efficiency, model_is_papers, inputs.differences)
     claims = judge_claims(results)
     verdicts: list[Verdict] = [tables.verdict_on(inputs, paper, number) for number in paper.numbers]
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
@@ -81,11 +85,14 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         ablations=[figures.ablation_plot(inputs, paper, domain) for domain in domains],
         icl_plots=[figures.icl_plot(inputs, domain) for domain in domains] if params.grid.icl_models else [],
         main=[tables.main_table(inputs, paper, domain) for domain in domains],
+        differences=[checks.difference_table(inputs, domain) for domain in domains],
         within_users=[tables.within_user_table(inputs, domain) for domain in domains],
         icl=[tables.icl_table(inputs, domain) for domain in domains],
         cross_domain=[tables.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
         controls=[tables.control_table(inputs, domain) for domain in domains],
         data=[table for domain in domains for table in sections.data_tables(inputs, domain)],
+        calibration=[checks.calibration_table(inputs, domain) for domain in domains],
+        audit=checks.audit_table(inputs),
         probes=sections.probe_table(inputs),
         efficiency=sections.efficiency_table(inputs),
         cost=sections.cost_table(inputs),

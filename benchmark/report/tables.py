@@ -69,11 +69,15 @@ def summary_entry(summary: Summary | None) -> Entry:
     return Entry(points(summary.auc), " · ".join(parts))
 
 
-def uauc_entry(summary: Summary | None) -> Entry:
-    """Mean UAUC; `not defined` where no user has both labels."""
+def uauc_entry(inputs: Inputs, group: Cell) -> Entry:
+    """Mean UAUC and its interval over users; `not defined` where no user has both labels."""
+    summary = inputs.groups.get(group)
     if summary is None:
         return Entry(MISSING)
-    return Entry(points(summary.uauc) if summary.uauc is not None else NO_VALUE)
+    if summary.uauc is None:
+        return Entry(NO_VALUE)
+    interval = inputs.uauc_intervals.get(group)
+    return Entry(points(summary.uauc), f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else "")
 
 
 def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
@@ -139,7 +143,7 @@ def within_user_table(inputs: Inputs, domain: str) -> Table:
     rows: list[Row] = []
     for group, summary in inputs.groups.items():
         if group.test_domain == domain and group.n_shots in (largest, 0):
-            entries = (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(summary))
+            entries = (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(inputs, group))
             rows.append(Row(group.method, entries, group.family, is_main=group.method == f"tallrec-{domain}"))
     title = f"Within users, {domain}"
     note = "UAUC: mean over users who have both labels; scores of different users are never compared."
@@ -164,7 +168,7 @@ def control_table(inputs: Inputs, domain: str) -> Table:
 def icl_table(inputs: Inputs, domain: str) -> Table:
     """In-context learning: every model, prompt and number of demonstrations."""
     rows = [
-        Row(group.method, (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(summary)))
+        Row(group.method, (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(inputs, group)))
         for group, summary in inputs.groups.items()
         if group.family == "icl" and group.test_domain == domain
     ]

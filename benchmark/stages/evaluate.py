@@ -1,85 +1,124 @@
-"""Stage `evaluate`: predictions + test labels -> results/metrics.csv, probes.csv, metrics.json, plots/.
+"""Stage `evaluate`: predictions + test labels -> the numbers of the results.
 
+Writes into results/: metrics.csv (one row a cell), uauc.csv (its intervals), differences.csv (pairs of methods),
+calibration.csv and reliability.csv (where scores are probabilities), probes.csv, audit.json, metrics.json and plots/.
 No other stage reads test labels.
 
 Usage: python -m benchmark.stages.evaluate [--partial]
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from benchmark.answers import Answers, in_order, read_answers
+from benchmark.audit import audit, read_prepared
+from benchmark.calibration import calibration, probabilities
+from benchmark.claims import claim_pairs
+from benchmark.comparisons import (
+    CellMetric,
+    Difference,
+    Pair,
+    by_group,
+    cell_metrics,
+    difference,
+    differences_csv,
+    table_pairs,
+)
 from benchmark.config import load_config
-from benchmark.errors import DataError, MissingArtifactError, exit_code_of
+from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.files import (
     METRICS_CSV,
     METRICS_JSON,
     PROBES_CSV,
-    labels_file,
     prepared_folder,
     read_json,
-    read_labels,
-    read_samples,
     read_scores,
     write_bytes,
     write_json,
 )
 from benchmark.grid import cells, probe_cells
-from benchmark.metrics import bootstrap_interval, roc_auc, user_auc
-from benchmark.params import EvaluateParams, Params
-from benchmark.results import KEY_COLUMNS, MetricRow, Summary, csv_bytes, summarise, write_rows
+from benchmark.metrics import Floats, percentile_interval, roc_auc, user_auc
+from benchmark.params import Params
+from benchmark.results import (
+    AUDIT_JSON,
+    CALIBRATION_COLUMNS,
+    CALIBRATION_CSV,
+    DIFFERENCES_CSV,
+    KEY_COLUMNS,
+    RELIABILITY_COLUMNS,
+    RELIABILITY_CSV,
+    UAUC_COLUMNS,
+    UAUC_CSV,
+    MetricRow,
+    Summary,
+    csv_bytes,
+    summarise,
+    write_rows,
+)
 from benchmark.schema import Cell
-from benchmark.seeding import derive_seed
 
 PLOTS = Path("results/plots")
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The answers of a domain, three sequences in the order of the sample ids."""
-
-    sample_ids: tuple[str, ...]
-    users: tuple[str, ...]
-    liked: tuple[bool, ...]
-
-
-def read_answers(domain: str) -> Answers:
-    """Test samples of a domain joined with their labels by sample id.
-
-    Raises:
-        DataError: a test sample has no label, or a label no test sample.
-    """
-    users = {sample.sample_id: sample.user_id for sample in read_samples(prepared_folder(domain) / "test.parquet")}
-    path = labels_file(domain)
-    labels = read_labels(path)
-    if stray := sorted(users.keys() ^ labels.keys()):
-        raise DataError(f"{path}: {len(stray)} ids are in the labels or the test samples alone, e.g. {stray[0]!r}")
-    sample_ids = tuple(sorted(users))
-    return Answers(sample_ids, tuple(users[i] for i in sample_ids), tuple(labels[i] for i in sample_ids))
-
-
-def evaluate(cell: Cell, scores: Mapping[str, float] | None, answers: Answers, params: EvaluateParams) -> MetricRow:
-    """The row of one cell; `scores` by sample id, None if the cell was not run."""
+def read_cell(cell: Cell, answers: Answers) -> tuple[str, Floats | None]:
+    """The status of a cell, and its scores in the order of `answers` if it is `ok`."""
+    scores = read_scores("predictions", cell)
     if scores is None:
-        return MetricRow(cell, "missing")
-    if set(scores) != set(answers.sample_ids) or not all(math.isfinite(score) for score in scores.values()):
-        return MetricRow(cell, "invalid")
-    values = [scores[sample_id] for sample_id in answers.sample_ids]
-    interval = bootstrap_interval(
-        answers.liked,
-        values,
-        answers.users,
-        n_resamples=params.n_bootstrap,
-        confidence=params.confidence,
-        seed=derive_seed("bootstrap", *astuple(cell)),
-    )
-    uauc = user_auc(answers.liked, values, answers.users)
-    n_users = len(set(answers.users))
-    return MetricRow(cell, "ok", interval.auc, interval.low, interval.high, uauc, n_users, len(values))
+        return "missing", None
+    values = in_order(scores, answers)
+    return ("invalid", None) if values is None else ("ok", values)
+
+
+def metric_row(cell: Cell, auc: CellMetric, uauc: CellMetric | None, n_samples: int, confidence: float) -> MetricRow:
+    """The row of a cell that was run."""
+    low, high = percentile_interval(auc.resampled, confidence)
+    return MetricRow(cell, "ok", auc.value, low, high, uauc.value if uauc else None, auc.n_users, n_samples)
+
+
+def uauc_rows(uaucs: Mapping[Cell, CellMetric], confidence: float) -> list[tuple[Any, ...]]:
+    """UAUC of every cell that has one, with its interval over users."""
+    return [(*astuple(cell), found.value, *percentile_interval(found.resampled, confidence), found.n_users)
+            for cell, found in uaucs.items()]  # fmt: skip
+
+
+def differences_of(
+    metrics: Mapping[str, Mapping[Cell, CellMetric]], summaries: Mapping[Cell, Summary | None], confidence: float
+) -> dict[Pair, Difference]:
+    """The differences that a claim or a table asks for, of methods whose every seed was run.
+
+    Args:
+        metrics: cells by metric, `auc` and `uauc`.
+        summaries: every group of the grid.
+        confidence: of the intervals.
+    """
+    groups = {metric: by_group(found) for metric, found in metrics.items()}
+    complete = {group for group, summary in summaries.items() if summary and summary.is_complete}
+    found: dict[Pair, Difference] = {}
+    for left, right, metric in dict.fromkeys([*claim_pairs(summaries), *table_pairs(summaries)]):
+        known = groups[metric]
+        if {left, right} <= complete and left in known and right in known:
+            found[left, right, metric] = difference(known[left], known[right], confidence)
+    return found
+
+
+def calibration_rows(
+    scores: Mapping[Cell, Floats], answers: Mapping[str, Answers], scoring: str
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Log-loss and calibration error of the cells whose scores are probabilities; and the bins of each."""
+    errors: list[tuple[Any, ...]] = []
+    bins: list[tuple[Any, ...]] = []
+    for cell, values in scores.items():
+        meaning = probabilities(cell, values, scoring)
+        if meaning:
+            name, probability = meaning
+            found = calibration(answers[cell.test_domain].liked, probability)
+            errors.append((*astuple(cell), name, found.log_loss, found.expected_error))
+            bins += [(*astuple(cell), *astuple(one)) for one in found.bins]
+    return errors, bins
 
 
 def probe_rows(params: Params, answers: Mapping[str, Answers]) -> list[tuple[Any, ...]]:
@@ -127,27 +166,50 @@ def run(*, partial: bool) -> None:
     """
     params = load_config()
     domains = params.grid.domains
+    confidence, n_resamples = params.evaluate.confidence, params.evaluate.n_bootstrap
     n_train: dict[str, int] = {}
     for domain in domains:
         n_train[domain] = read_json(prepared_folder(domain) / "stats.json")["splits"]["train"]["rows"]
     answers = {domain: read_answers(domain) for domain in domains}
+    grid = list(cells(params, n_train))
+    read = {cell: read_cell(cell, answers[cell.test_domain]) for cell in grid}
+    scores = {cell: values for cell, (_, values) in read.items() if values is not None}
+    if len(scores) < len(grid) and not partial:
+        lost = next(cell for cell in grid if cell not in scores)
+        raise MissingArtifactError(
+            f"{len(grid) - len(scores)} of {len(grid)} cells have no valid predictions, e.g. {lost} "
+            f"({read[lost][0]}); `dvc repro` makes them, --partial evaluates without them"
+        )
+    metrics: dict[str, dict[Cell, CellMetric]] = {"auc": {}, "uauc": {}}
+    for domain, known in answers.items():
+        of_domain = {cell: values for cell, values in scores.items() if cell.test_domain == domain}
+        for metric, found in metrics.items():
+            found.update(cell_metrics(metric, of_domain, known, n_resamples))
     rows: list[MetricRow] = []
-    for cell in cells(params, n_train):
-        row = evaluate(cell, read_scores("predictions", cell), answers[cell.test_domain], params.evaluate)
+    for cell in grid:
+        row = MetricRow(cell, read[cell][0])
+        if cell in scores:
+            row = metric_row(cell, metrics["auc"][cell], metrics["uauc"].get(cell), len(scores[cell]), confidence)
         shown = f"auc {row.auc:.4f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)
-    lost = [row for row in rows if row.status != "ok"]
-    if lost and not partial:
-        raise MissingArtifactError(
-            f"{len(lost)} of {len(rows)} cells have no valid predictions, e.g. {lost[0].cell} "
-            f"({lost[0].status}); `dvc repro` makes them, --partial evaluates without them"
-        )
-    summaries = [summary for summary in summarise(rows).values() if summary]
+    groups = summarise(rows)
+    summaries = [summary for summary in groups.values() if summary]
+    differences = differences_of(metrics, groups, confidence)
+    errors, bins = calibration_rows(scores, answers, params.fidelity.scoring)
+    audits = {
+        domain: audit(read_prepared(domain, known, params), params.tune.max_valid_samples)
+        for domain, known in answers.items()
+    }
     for domain in domains:
         points = curve_points(summaries, domain)
         write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(("n_shots", "auc", "method"), points))
     write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(params, answers)))
+    write_bytes(UAUC_CSV, csv_bytes(UAUC_COLUMNS, uauc_rows(metrics["uauc"], confidence)))
+    write_bytes(DIFFERENCES_CSV, differences_csv(differences))
+    write_bytes(CALIBRATION_CSV, csv_bytes(CALIBRATION_COLUMNS, errors))
+    write_bytes(RELIABILITY_CSV, csv_bytes(RELIABILITY_COLUMNS, bins))
+    write_json(AUDIT_JSON, audits)
     write_json(METRICS_JSON, nested_means(summaries))
     write_rows(METRICS_CSV, rows)
 

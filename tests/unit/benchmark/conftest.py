@@ -8,7 +8,7 @@ from benchmark import files
 from benchmark.config import load_config
 from benchmark.grid import cells
 from benchmark.params import Params
-from benchmark.schema import Interaction, Prediction, Sample
+from benchmark.schema import Interaction, Labelled, Prediction, Sample
 from benchmark.seeding import derive_seed
 
 REPOSITORY = Path(__file__).parents[3]
@@ -60,6 +60,14 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
         ]
         folder = files.prepared_folder(domain)
         files.write_samples(folder / "test.parquet", samples)
+        for split in ("train", "valid"):
+            rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(20)]
+            files.write_labelled(folder / f"{split}.parquet", rows)
+        for n_shots in GRID["n_shots"]:
+            for seed in GRID["seeds"]:
+                drawn = [f"{domain}-train-{row}" for row in range(n_shots)]
+                draw = {"ids": {"llm": drawn, "conventional": drawn}}
+                files.write_json(files.draw_file(domain, n_shots, seed), draw)
         files.write_labels(files.labels_file(domain), {sample_id: liked(sample_id) for sample_id in ids})
         split = {"users": 6, "like_rate": 0.5}
         splits = {"train": {"rows": N_TRAIN[domain]} | split, "test": {"rows": N_TEST} | split}
@@ -76,3 +84,8 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 def noise(cell: object, sample_id: str) -> float:
     """A number in [0, 1.5)."""
     return 1.5 * derive_seed(str(cell), sample_id) / 2**32
+
+
+def _other_row(sample_id: str, target: str) -> Labelled:
+    """A training or validation row, of a user of its own."""
+    return Labelled(Sample(sample_id, f"user of {sample_id}", (), target), liked(sample_id))

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.claims import TESTS, Results, decide, judge_claims
+from benchmark.claims import TESTS, Results, claim_pairs, decide, judge_claims
+from benchmark.comparisons import Difference, Spread
 from benchmark.errors import ConfigError
+from benchmark.evidence import Evidence
 from benchmark.results import MetricRow, summarise
 from benchmark.schema import Cell
 
@@ -30,6 +32,12 @@ def _tuned(train: str, test: str, n_shots: int, recipe: str = "tallrec") -> tupl
 
 def _verdict(claim_id: str, results: Results) -> str:
     return next(claim.verdict for claim in judge_claims(results) if claim.id == claim_id)
+
+
+def _evidence_of(claim_id: str, results: Results) -> Evidence:
+    """The only comparison of a claim."""
+    (found,) = next(claim.evidence for claim in judge_claims(results) if claim.id == claim_id)
+    return found
 
 
 BASELINE = ("baseline", "gru4rec", "movie", "movie", 16)
@@ -103,6 +111,42 @@ def test_seeds_that_disagree_widen_the_margin() -> None:
     found = judge_claims(Results(summarise(rows), 0.95, [], model_is_papers=True))
     within = next(claim for claim in found if claim.id == "beats_controls_within_users")
     assert within.verdict == "not run"
+
+
+def test_a_paired_difference_decides_where_there_is_one() -> None:
+    aucs = {TALLREC: 0.52, BASELINE: 0.5}
+    pair = Cell(*TALLREC, 0), Cell(*BASELINE, 0), "auc"
+    assert pair in claim_pairs(_results(aucs).groups)
+    independent = _evidence_of("beats_baselines", _results(aucs))
+    assert (independent.verdict, independent.interval) == ("inconclusive", "independent")
+    for error, verdict in ((0.002, "supported"), (0.2, "inconclusive")):
+        found = {pair: Difference(0.02, 0.01, 0.03, Spread(error**2, 15))}
+        paired = _evidence_of("beats_baselines", _results(aucs, differences=found))
+        assert (paired.verdict, paired.interval) == (verdict, "paired")
+        assert (paired.p_value < 0.05) == (verdict == "supported")
+
+
+def test_one_contradiction_in_many_comparisons_must_be_more_than_chance() -> None:
+    """p = 0.02 contradicts where it stands alone, and not as one of thirty."""
+    error = 0.02 / 2.3263  # two-sided p = 0.02 in the normal limit
+    for n_others, verdict in ((0, "contradicted"), (29, "inconclusive")):
+        others = [("baseline", f"other{number}", "movie", "movie", 16) for number in range(n_others)]
+        aucs = {TALLREC: 0.6, BASELINE: 0.62} | dict.fromkeys(others, 0.6)
+        left = Cell(*TALLREC, 0)
+        found = {(left, Cell(*key, 0), "auc"): Difference(0.0, -0.1, 0.1, Spread(error**2, 1e9)) for key in others}
+        found[left, Cell(*BASELINE, 0), "auc"] = Difference(-0.02, -0.1, 0.1, Spread(error**2, 1e9))
+        assert _verdict("beats_baselines", _results(aucs, differences=found)) == verdict
+
+
+def test_pairs_that_claims_need_are_at_one_k_but_for_the_curve() -> None:
+    aucs = {TALLREC: 0.6, _tuned("movie", "movie", 64): 0.6, BASELINE: 0.5, CONTROL: 0.5}
+    pairs = claim_pairs(_results(aucs).groups)
+    small, large = Cell(*TALLREC, 0), Cell(*_tuned("movie", "movie", 64), 0)
+    assert set(pairs) == {
+        (small, Cell(*BASELINE, 0), "auc"),
+        (large, small, "auc"),
+        *((left, Cell(*CONTROL, 0), metric) for left in (small, large) for metric in ("auc", "uauc")),
+    }
 
 
 def test_uauc_that_no_user_defines_is_left_out_and_counted() -> None:

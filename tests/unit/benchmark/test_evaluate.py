@@ -56,9 +56,14 @@ def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
     assert evaluate.main([]) == 0
     first = _outputs(finished_run / "results")
     assert set(first) == {
+        "audit.json",
+        "calibration.csv",
+        "differences.csv",
         "metrics.csv",
         "metrics.json",
         "probes.csv",
+        "reliability.csv",
+        "uauc.csv",
         "plots/few_shot_movie.csv",
         "plots/few_shot_book.csv",
     }

@@ -5,7 +5,7 @@ import pytest
 
 from benchmark import metrics
 from benchmark.errors import MetricError
-from benchmark.metrics import bootstrap_interval, roc_auc, user_auc
+from benchmark.metrics import bootstrap_interval, resampled_user_auc, roc_auc, user_auc
 
 SETTINGS = {"n_resamples": 400, "confidence": 0.95, "seed": 7}
 
@@ -65,6 +65,18 @@ def test_weighted_auc_equals_the_auc_of_repeated_rows() -> None:
         aucs.append(roc_auc(labels[rows], scores[rows]))
     low, high = np.quantile(aucs, [0.025, 0.975])
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_resampled_uauc_is_the_mean_over_the_users_drawn() -> None:
+    users = ["a"] * 2 + ["b"] * 2 + ["c"] * 2
+    labels, scores = [True, False, True, False, True, True], [1.0, 0.0, 0.0, 1.0, 0.5, 0.5]
+    found = resampled_user_auc(labels, [scores], users, n_resamples=2000, seed=3)
+    assert found is not None
+    # a has 1, b has 0, c has one label: of the 27 draws of three users, 1 holds neither a nor b.
+    assert np.isnan(found).mean() == pytest.approx(1 / 27, abs=0.015)
+    assert set(np.round(found[np.isfinite(found)], 9)) == {0.0, 1.0, 0.5, round(1 / 3, 9), round(2 / 3, 9)}
+    assert float(np.nanmean(found)) == pytest.approx(0.5, abs=0.03)
+    assert resampled_user_auc([True, False], [[0.1, 0.2]], ["a", "b"], n_resamples=5, seed=0) is None
 
 
 def test_interval_does_not_depend_on_how_many_weights_are_held_at_once(

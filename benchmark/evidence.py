@@ -1,0 +1,125 @@
+"""What a claim is decided by: a distance, its margin, and whether one exceeds the other.
+
+One rule decides every comparison. A test yields a distance d (positive speaks for the claim) and a margin m, the
+half-width of its interval: d > m is supported, d < -m is contradicted, anything else is inconclusive. Where m
+comes from:
+
+- `paired`: a difference of two methods on the same resamples of the same users (`results/differences.csv`), with the
+  noise of seeds; `comparisons` says how.
+- `independent`: for one method, or two without such a difference, m joins the half-widths over users and z standard
+  errors over seeds of all operands, as if they were independent. Methods that are scored on the same users vary
+  together, so this m is on the safe side.
+- `seeds alone`: for UAUC without a paired difference, which then has no interval over users.
+- `exact`: a number without noise.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import NormalDist, stdev
+from typing import Any
+
+from benchmark.comparisons import Difference, Pair, Spread, holm, p_value
+from benchmark.comparisons import margin as paired_margin
+from benchmark.results import Summary
+from benchmark.schema import Cell
+
+Groups = Mapping[Cell, Summary | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One comparison behind a claim."""
+
+    what: str
+    distance: float | None
+    """In AUC or UAUC; None if something was not run."""
+    margin: float | None
+    verdict: str
+    """`supported`, `contradicted`, `inconclusive`, `not run` or `not defined` (no user to judge)."""
+    interval: str = ""
+    """`paired`, `independent`, `seeds alone` or `exact`; empty without a margin."""
+    p_value: float | None = None
+    """Two-sided, of a distance as far from 0; without correction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that a claim may be decided from."""
+
+    groups: Groups
+    confidence: float
+    efficiency: Sequence[Mapping[str, Any]]
+    """Rows of `results/efficiency.json`."""
+    model_is_papers: bool
+    """Whether the language model is the paper's."""
+    differences: Mapping[Pair, Difference] = field(default_factory=dict[Pair, Difference])
+    """Paired differences, from `results/differences.csv`."""
+
+
+def decide(distance: float, margin: float) -> str:
+    """`supported`, `contradicted` or `inconclusive`."""
+    return "supported" if distance > margin else "contradicted" if distance < -margin else "inconclusive"
+
+
+def evidence(
+    what: str,
+    cells: Sequence[Cell],
+    claim: Mapping[str, Any],
+    results: Results,
+    distance_of: Callable[[Sequence[float]], float],
+) -> Evidence:
+    """The comparison of one or two groups.
+
+    Args:
+        what: its name.
+        cells: the groups.
+        claim: an entry of `claims.yaml`; its `metric` is `auc` unless it says another.
+        results: all results.
+        distance_of: the distance from the metric of each group.
+    """
+    metric: str = claim.get("metric", "auc")
+    summaries = [results.groups[cell] for cell in cells]
+    complete = [summary for summary in summaries if summary and summary.is_complete]
+    values = [value for summary in complete if (value := getattr(summary, metric)) is not None]
+    if len(complete) < len(cells):
+        return Evidence(what, None, None, "not run")
+    if len(values) < len(cells):
+        return Evidence(what, None, None, "not defined")
+    distance = distance_of(values)
+    paired = results.differences.get((cells[0], cells[1], metric)) if len(cells) == 2 else None
+    if paired:
+        margin = paired_margin(paired.spread, results.confidence)
+        p = p_value(distance, paired.spread)
+        return Evidence(what, distance, margin, decide(distance, margin), "paired", p)
+    margins = [_margin(summary, metric, results.confidence) for summary in complete]
+    known = [margin for margin in margins if margin is not None]
+    if not known:
+        return Evidence(what, distance, None, "inconclusive")
+    margin = math.hypot(*known)
+    z = NormalDist().inv_cdf((1 + results.confidence) / 2)
+    p = p_value(distance, Spread((margin / z) ** 2, math.inf))
+    interval = "independent" if metric == "auc" else "seeds alone"
+    return Evidence(what, distance, margin, decide(distance, margin), interval, p)
+
+
+def corrected(found: tuple[Evidence, ...], confidence: float) -> tuple[Evidence, ...]:
+    """The comparisons of a claim; one that contradicts by chance, given how many there are, is inconclusive."""
+    tested = [place for place, item in enumerate(found) if item.p_value is not None]
+    p_values = dict(zip(tested, holm([found[place].p_value or 0.0 for place in tested]), strict=True))
+    return tuple(
+        replace(item, verdict="inconclusive")
+        if item.verdict == "contradicted" and p_values.get(place, 0.0) >= 1 - confidence
+        else item
+        for place, item in enumerate(found)
+    )
+
+
+def _margin(summary: Summary, metric: str, confidence: float) -> float | None:
+    """Half-width of the interval of one mean; None for a UAUC of one seed."""
+    values = summary.aucs if metric == "auc" else summary.uaucs
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    over_seeds = z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    if metric == "uauc":
+        return over_seeds
+    return math.hypot((summary.auc_high - summary.auc_low) / 2, over_seeds or 0.0)

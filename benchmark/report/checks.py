@@ -1,0 +1,110 @@
+"""How far the numbers can be trusted, as tables: paired differences, calibration, the audit of the protocol."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmark.comparisons import Difference, margin, p_holm
+from benchmark.report.inputs import Inputs
+from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
+
+UNKNOWN = "not known"
+
+
+def difference_table(inputs: Inputs, domain: str) -> Table:
+    """Each row of the main table against TALLRec and against the rule `liked_share`, on the same users."""
+    corrected = p_holm(inputs.differences)
+    shots = inputs.params.grid.n_shots
+    found: dict[tuple[str, str], dict[tuple[str, int], Entry]] = defaultdict(dict)
+    for pair, difference in inputs.differences.items():
+        left, right, metric = pair
+        if metric != "auc" or left.test_domain != domain:
+            continue
+        entry = _difference_entry(difference, corrected[pair], inputs.params.evaluate.confidence)
+        if left.method == f"tallrec-{domain}" and right.family in ("baseline", "control"):
+            found[right.family, right.method]["TALLRec minus it", left.n_shots] = entry
+        if right.method == "liked_share" and left.family == "baseline":
+            found[left.family, left.method]["it minus liked_share", left.n_shots] = entry
+    places = [(what, n_shots) for what in ("TALLRec minus it", "it minus liked_share") for n_shots in shots]
+    rows = [
+        Row(method, tuple(entries.get(place, Entry(DASH)) for place in places), family)
+        for (family, method), entries in sorted(found.items())
+    ]
+    columns = tuple(f"{what}, K={n_shots}" for what, n_shots in places)
+    note = (
+        "Difference of the mean AUC, times 100, and its margin over users and seeds; p is corrected (Holm) for all "
+        "differences of this metric and test domain in results/differences.csv."
+    )
+    return Table(f"differences_{domain}", f"Paired differences, {domain}", columns, tuple(rows), note, domain)
+
+
+def _difference_entry(found: Difference, corrected: float, confidence: float) -> Entry:
+    p = "p < 0.001" if corrected < 0.001 else f"p {corrected:.3f}"
+    return Entry(f"{100 * found.value:+.1f}", f"± {100 * margin(found.spread, confidence):.1f} · {p}")
+
+
+def calibration_table(inputs: Inputs, domain: str) -> Table:
+    """Log-loss and calibration error of the methods whose scores are probabilities, at their largest K."""
+    largest = max(inputs.params.grid.n_shots)
+    groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = defaultdict(list)
+    for line in inputs.calibration:
+        if line["test_domain"] == domain and int(line["n_shots"]) in (0, largest):
+            groups[line["family"], line["method"], line["probability"]].append(line)
+    rows: list[Row] = []
+    for (family, method, probability), lines in groups.items():
+        losses = [float(line["log_loss"]) for line in lines if line["log_loss"]]
+        loss = f"{statistics.fmean(losses):.3f}" if len(losses) == len(lines) else "infinite"
+        error = points(statistics.fmean(float(line["expected_calibration_error"]) for line in lines), 1)
+        rows.append(Row(method, (Entry(loss), Entry(error), Entry(probability)), family))
+    note = (
+        f"K = {largest}, or none. Natural logarithm; calibration error over ten bins, in points. The released score of "
+        "a language model is no probability; fidelity.scoring = logit_difference gives one."
+    )
+    audited = inputs.audits.get(domain)
+    if audited:
+        rate: float = audited["splits"]["test"]["like_rate"]
+        entropy = -sum(p * math.log(p) for p in (rate, 1 - rate) if p > 0)
+        note += f" A constant at the like rate of the test set has a log-loss of {entropy:.3f}."
+    columns = ("log-loss", "calibration error", "probability")
+    return Table(f"calibration_{domain}", f"Calibration, {domain}", columns, tuple(rows), note, domain)
+
+
+def audit_table(inputs: Inputs) -> Table:
+    """What the splits share, what prompts give away, and how many labels a K-shot result uses."""
+    facts = {domain: _facts(audited) for domain, audited in inputs.audits.items()}
+    names = list(dict.fromkeys(name for of_domain in facts.values() for name in of_domain))
+    rows = [
+        Row(name, tuple(Entry(of_domain.get((group, name), MISSING)) for of_domain in facts.values()), group)
+        for group, name in names
+    ]
+    return Table("audit", "The protocol, audited", tuple(facts), tuple(rows))
+
+
+def _facts(audited: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """The findings on a domain by heading and name."""
+    splits: Mapping[str, Mapping[str, Any]] = audited["splits"]
+    times: Mapping[str, Sequence[str]] | None = audited["target_times"]
+    is_later: bool | None = audited["test_is_later_than_training"]
+    n_revealing = audited["adjacent_test_rows_that_reveal_a_label"]
+    sized, shared, seen = "Splits", "Shared by two splits", "Test targets that were ever a training target"
+    told, chosen, timed = "Labels that prompts give away", "Labels to choose a checkpoint, beside K", "Time of targets"
+    return {
+        **{(sized, name): f"{split['users']} users, {split['rows']} rows" for name, split in splits.items()},
+        (sized, "most test rows of one user"): str(splits["test"]["most_rows_of_a_user"]),
+        **{(shared, p): f"{both['users']} users, {both['rows']} rows" for p, both in audited["overlap"].items()},
+        **{
+            (seen, name): f"{100 * share:.2f} %"
+            for name, share in audited["test_targets_ever_a_training_target"].items()
+        },
+        (told, "pairs of adjacent test rows, the first one's in the second's history"): (
+            f"{n_revealing} of {audited['adjacent_test_rows']}"
+        ),
+        (told, "test rows, theirs in a history of the same user"): (
+            f"{audited['test_labels_in_a_test_history']} of {splits['test']['rows']}"
+        ),
+        **{(chosen, side): str(n) for side, n in audited["labels_to_choose_a_checkpoint"].items()},
+        **{(timed, name): " to ".join(times[name]) if times else UNKNOWN for name in splits},
+        (timed, "test is later than training"): UNKNOWN if is_later is None else "yes" if is_later else "no",
+    }
