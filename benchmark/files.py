@@ -80,6 +80,8 @@ def adapter_folder(variant: str, n_shots: int, seed: int) -> Path:
 def replacing_folder(folder: Path) -> Generator[Path]:
     """A temporary sibling of `folder` that takes its place at the end, so that `folder` is complete or absent."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left_by_a_kill in folder.parent.glob(f".{folder.name}.????????"):
+        shutil.rmtree(left_by_a_kill, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     temporary.chmod(0o755)
     try:

@@ -1,7 +1,7 @@
 """Sections of `params.yaml` -> the settings that `tallrec` takes. Imports torch only inside its functions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark import files
 from benchmark.params import Params
@@ -32,6 +32,15 @@ def load_base(params: Params) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase
     from tallrec.language_model import load_base
 
     return load_base(files.BASE_MODEL, loading(params))
+
+
+def decisive(params: Params) -> dict[str, Any]:
+    """What decides a tuned adapter beside its schedule, rows and start: a checkpoint of another one is not taken."""
+    return {
+        "base": files.read_json(files.BASE_MODEL / "reference.json"),
+        "llm": params.llm.model_dump(mode="json"),
+        "lora": params.lora.model_dump(mode="json"),
+    }
 
 
 def lora(params: Params) -> "Lora":

@@ -43,6 +43,20 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=END)
 
 
+def tiny_config(shape: TinyModel, n_tokens: int, **special: Any) -> LlamaConfig:
+    """The architecture of `shape` for a tokenizer of `n_tokens`; `special` holds its special ids."""
+    return LlamaConfig(
+        vocab_size=n_tokens,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.n_layers,
+        num_attention_heads=shape.n_heads,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=True,
+        **special,
+    )
+
+
 def new_model(tokenizer: PreTrainedTokenizerFast, shape: TinyModel, seed: int) -> LlamaForCausalLM:
     """A LLaMA of `shape` with random weights drawn by `seed`, for the tokens of `tokenizer`."""
     set_seed(seed)
@@ -51,18 +65,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, shape: TinyModel, seed: int) -
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=shape.hidden_size,
-            intermediate_size=shape.intermediate_size,
-            num_hidden_layers=shape.n_layers,
-            num_attention_heads=shape.n_heads,
-            max_position_embeddings=shape.max_positions,
-            tie_word_embeddings=True,
-            **special,
-        )
-    )
+    return LlamaForCausalLM(tiny_config(shape, len(tokenizer), **special))
 
 
 def pretrain(
@@ -74,10 +77,14 @@ def pretrain(
     scratch: Path,
     tell: Callable[[int, int], object] = silent,
 ) -> LlamaForCausalLM:
-    """A LLaMA of `shape`, trained from scratch to continue `texts`, which are packed into rows of equal length."""
+    """A LLaMA of `shape`, trained from scratch to continue `texts`, which are packed into rows of equal length.
+
+    A killed run is taken up again; `scratch` stays for the caller to remove (`tallrec.training.fit`).
+    """
     model = new_model(tokenizer, shape, schedule.seed)
     ids = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
     starts = range(0, len(ids) - sequence_length + 1, sequence_length)
     packed = [ids[start : start + sequence_length] for start in starts]
-    fit(model, [{"input_ids": row, "labels": row} for row in packed], schedule, scratch, tell=tell)
+    rows = [{"input_ids": row, "labels": row} for row in packed]
+    fit(model, rows, schedule, scratch, tell=tell, settings={})
     return model

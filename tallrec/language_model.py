@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from benchmark.errors import DataError, MissingArtifactError
+from tallrec.checkpoints import check_arrived, writing
 
 # PEFT reads an attribute that transformers has renamed; nothing a user could do about.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
@@ -149,23 +150,21 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = F
         raise MissingArtifactError(f"{folder / WEIGHTS}: not there; `dvc repro` makes it")
     stored = load_file(folder / WEIGHTS)
     adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
-    loaded = get_peft_model_state_dict(adapted)
-    unlike = [
-        key
-        for key, tensor in stored.items()
-        if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
-    ]
-    if unlike or len(stored) != len(loaded):
-        raise DataError(f"{folder / WEIGHTS}: {len(unlike)} of {len(stored)} tensors did not reach the model")
+    check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted))
     if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
         raise DataError(f"{folder / WEIGHTS}: all LoRA-B weights are zero; the adapter was saved empty")
     return adapted
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write the adapter as safetensors, without the model card that PEFT adds."""
-    model.save_pretrained(str(folder), safe_serialization=True)
-    (folder / "README.md").unlink(missing_ok=True)
-    config = json.loads((folder / "adapter_config.json").read_text())
-    config["base_model_name_or_path"] = None
-    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    """Write the adapter as safetensors, without the model card that PEFT adds.
+
+    Raises:
+        DataError: the disk is full, or the folder cannot be written for another reason.
+    """
+    with writing(folder):
+        model.save_pretrained(str(folder), safe_serialization=True)
+        (folder / "README.md").unlink(missing_ok=True)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        config["base_model_name_or_path"] = None
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -2,9 +2,8 @@
 
 import inspect
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import torch
 from peft import PeftModel
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
+from tallrec.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore, writing
 from tallrec.encoding import Rows, collate
+from tallrec.loss import LabelledLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,41 @@ class Schedule:
     gradient_checkpointing: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What happened during a training."""
+
+    log: list[dict[str, float]]
+    """One entry an evaluation or logged update."""
+    n_resumed: int
+    """Updates that an earlier, killed run had done."""
+
+
 def silent(done: int, total: int) -> None:
     """Tell nobody of the updates done."""
     del done, total
 
 
 class AucTrainer(Trainer):
-    """Trainer whose evaluation is a function that returns metrics, e.g. the AUC on the validation rows."""
+    """Trainer whose evaluation is a function that returns metrics, e.g. the AUC on the validation rows.
+
+    Its checkpoints are checked: that they reach the disk, and that all of their weights reach the model.
+    """
 
     def __init__(self, *, validate: Callable[[], Mapping[str, float]] | None, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.validate = validate
+        self.labelled_loss = LabelledLoss(keywords["model"])
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
+        """Trainer's own, scaled as it does, from the logits of positions with a label alone."""
+        if self.args.n_gpu > 1:  # one process for several devices copies the model, and with it what the loss hooks
+            return super().compute_loss(model, inputs, *arguments, **keywords)
+
+        def forward(**batch: Any) -> dict[str, Any]:
+            return {"loss": self.labelled_loss(model, **batch)}
+
+        return super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
 
     def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
         """Metrics of `validate`, logged and shown to the callbacks as Trainer's own would be."""
@@ -57,6 +82,15 @@ class AucTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _save_checkpoint(self, *arguments: Any, **keywords: Any) -> None:
+        with writing(Path(self.args.output_dir or "")):
+            super()._save_checkpoint(*arguments, **keywords)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *arguments: Any, **keywords: Any) -> None:
+        del arguments, keywords
+        assert isinstance(self.model, PreTrainedModel | PeftModel)
+        restore(self.model, Path(resume_from_checkpoint))
 
 
 class _Progress(TrainerCallback):
@@ -78,30 +112,80 @@ def fit(
     *,
     validate: Callable[[], Mapping[str, float]] | None = None,
     tell: Callable[[int, int], object] = silent,
-) -> list[dict[str, float]]:
-    """Train `model` in place and return the log: one entry an evaluation or logged update.
+    settings: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Train `model` in place.
+
+    With `settings`, a run that was killed goes on from its last whole checkpoint and ends with the same weights, bit
+    for bit, as one that was not. `scratch` then stays, for the caller to remove when the weights are stored.
 
     Args:
         model: what to train; only parameters that require gradients change.
         rows: encoded rows (`tallrec.encoding.encode_row`).
         schedule: how long and how fast; a batch never holds more rows than there are.
-        scratch: folder for checkpoints, removed at the end.
+        scratch: folder for checkpoints. One of a run with other settings, rows or code is removed first.
         validate: metrics by name, `auc` among them where the best weights are kept.
         tell: told the updates done and to do after each update.
+        settings: what decides the result beside the other arguments, e.g. which base model this is and what
+            `validate` does. None: nothing is taken over from an earlier run, and nothing left for a later one.
 
     Raises:
         ValueError: there is no row to train on.
+        DataError: a checkpoint could not be written.
     """
     if not rows:
         raise ValueError("no row to train on")
-    batch_size = min(schedule.batch_size, len(rows))
-    micro_batch_size = min(schedule.micro_batch_size, batch_size)
-    cadence = "no" if schedule.eval_every is None else "steps"
+    found: Checkpoint | None = None
+    if settings is None:
+        discard(scratch)
+    else:
+        claim(scratch, digest_of_run(model, rows, {**settings, "schedule": asdict(schedule)}))
+        found = last_whole(scratch)
+    if found is None or not found.is_last:
+        trainer = _trainer(model, rows, schedule, scratch, validate, tell, is_resumable=settings is not None)
+        trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
+        log, best = trainer.state.log_history, trainer.state.best_model_checkpoint
+    else:
+        log, best = found.log, found.best
+        restore(model, found.folder)
+    if schedule.keep_best:
+        assert best is not None, "the Trainer keeps the checkpoint of the best validation"
+        restore(model, Path(best))
+    if settings is None:
+        discard(scratch)
+    return Fitted([dict(entry) for entry in log], found.n_updates if found else 0)
+
+
+def micro_batches(schedule: Schedule, n_rows: int) -> tuple[int, int]:
+    """Rows of a micro-batch, no more than the schedule allows, and micro-batches an update.
+
+    Together they are the batch exactly. Only where one batch holds all rows may the last micro-batch be shorter.
+    """
+    batch_size = min(schedule.batch_size, n_rows)
+    n_micro_batches = math.ceil(batch_size / schedule.micro_batch_size)
+    while batch_size < n_rows and batch_size % n_micro_batches:
+        n_micro_batches += 1
+    return math.ceil(batch_size / n_micro_batches), n_micro_batches
+
+
+def _trainer(
+    model: PreTrainedModel | PeftModel,
+    rows: Sequence[dict[str, list[int]]],
+    schedule: Schedule,
+    scratch: Path,
+    validate: Callable[[], Mapping[str, float]] | None,
+    tell: Callable[[int, int], object],
+    *,
+    is_resumable: bool,
+) -> AucTrainer:
+    micro_batch_size, n_micro_batches = micro_batches(schedule, len(rows))
+    # Log and save together: the mean loss since the last entry is then the same in a resumed run.
+    every = schedule.eval_every or max(1, schedule.n_updates // 20)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=schedule.n_updates,
         per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=math.ceil(batch_size / micro_batch_size),
+        gradient_accumulation_steps=n_micro_batches,
         learning_rate=schedule.learning_rate,
         warmup_steps=schedule.warmup_updates,
         lr_scheduler_type="linear",
@@ -109,16 +193,17 @@ def fit(
         adam_beta2=schedule.adam_beta2,
         seed=schedule.seed,
         data_seed=schedule.seed,
-        eval_strategy=cadence,
+        eval_strategy="no" if schedule.eval_every is None else "steps",
         eval_steps=schedule.eval_every,
-        save_strategy=cadence,
-        save_steps=schedule.eval_every or 500,
-        save_total_limit=1,
-        load_best_model_at_end=schedule.keep_best,
+        save_strategy="steps" if is_resumable or schedule.eval_every else "no",
+        save_steps=every,
+        # With a limit of 1, the Trainer removes the last checkpoint at the end and leaves the best one alone.
+        save_total_limit=2,
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model="auc" if schedule.keep_best else None,
         greater_is_better=True if schedule.keep_best else None,
         **_checkpointing(schedule.gradient_checkpointing),
-        logging_steps=max(1, schedule.n_updates // 20),
+        logging_steps=every,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         train_sampling_strategy="random",
@@ -140,9 +225,7 @@ def fit(
         callbacks=callbacks,
     )
     trainer.remove_callback(_printer())
-    trainer.train()
-    shutil.rmtree(scratch, ignore_errors=True)
-    return [dict(entry) for entry in trainer.state.log_history]
+    return trainer
 
 
 def _printer() -> type[TrainerCallback]:

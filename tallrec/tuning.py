@@ -1,20 +1,21 @@
 """The paper's two stages: instruction tuning ("alpaca tuning") and rec-tuning of the same LoRA weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 from sklearn.metrics import roc_auc_score
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
-from benchmark.schema import FewShotTask
+from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
 from tallrec.encoding import encode_row
 from tallrec.prompts import ANSWERS, alpaca_template, render
 from tallrec.scoring import Scoring, score_samples
-from tallrec.training import Schedule, fit, silent
+from tallrec.training import Fitted, Schedule, fit, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Tuned:
     n_steps: int
     best_step: int | None
     best_auc: float | None
+    n_resumed: int = 0
+    """Updates that an earlier, killed run had done."""
 
 
 def instruction_tune(
@@ -39,8 +42,12 @@ def instruction_tune(
     stray_comment: bool,
     max_length: int,
     tell: Callable[[int, int], object] = silent,
+    settings: Mapping[str, Any] | None = None,
 ) -> Tuned:
-    """Tune the adapter of `model` in place on rows with `instruction`, `input` and `output` (Alpaca's format)."""
+    """Tune the adapter of `model` in place on rows with `instruction`, `input` and `output` (Alpaca's format).
+
+    With `settings`, which name the base model, a killed run is taken up again (`tallrec.training.fit`).
+    """
     encoded = [
         encode_row(
             tokenizer,
@@ -51,7 +58,7 @@ def instruction_tune(
         )
         for row in rows
     ]
-    return _tuned(fit(model, encoded, schedule, scratch, tell=tell))
+    return _tuned(fit(model, encoded, schedule, scratch, tell=tell, settings=settings))
 
 
 def rec_tune(
@@ -65,8 +72,11 @@ def rec_tune(
     loss: str,
     max_valid_samples: int | None,
     tell: Callable[[int, int], object] = silent,
+    settings: Mapping[str, Any] | None = None,
 ) -> Tuned:
     """Tune the adapter of `model` in place on the few-shot rows of `task`; its test samples are not looked at.
+
+    With `settings`, which name the base model, a killed run is taken up again (`tallrec.training.fit`).
 
     Raises:
         DataError: the validation rows hold one class, so that their AUC is not defined.
@@ -78,29 +88,30 @@ def rec_tune(
     labels = [row.liked for row in valid]
     if len(set(labels)) != 2:
         raise DataError(f"validation: {len(labels)} rows of one class, so their AUC is not defined")
+
+    def prompt(row: Labelled) -> str:
+        return render(scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
+
     encoded = [
-        encode_row(
-            tokenizer,
-            render(scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment),
-            ANSWERS[row.liked],
-            loss=loss,
-            max_length=scoring.max_length,
-        )
+        encode_row(tokenizer, prompt(row), ANSWERS[row.liked], loss=loss, max_length=scoring.max_length)
         for row in task.train
     ]
+    if settings is not None:
+        validation = [[prompt(row), row.liked] for row in valid]
+        settings = {**settings, "scoring": asdict(scoring), "validation": validation}
 
     def validate() -> dict[str, float]:
         samples = [row.sample for row in valid]
         predictions = score_samples(model, tokenizer, samples, task.items, scoring)
         return {"auc": float(roc_auc_score(labels, [prediction.score for prediction in predictions]))}
 
-    return _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell))
+    return _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
 
 
-def _tuned(log: list[dict[str, float]]) -> Tuned:
-    n_steps = int(max(entry["step"] for entry in log))
-    evaluations = [entry for entry in log if "eval_auc" in entry]
+def _tuned(fitted: Fitted) -> Tuned:
+    n_steps = int(max(entry["step"] for entry in fitted.log))
+    evaluations = [entry for entry in fitted.log if "eval_auc" in entry]
     if not evaluations:
-        return Tuned(log, n_steps, None, None)
+        return Tuned(fitted.log, n_steps, None, None, fitted.n_resumed)
     best = max(evaluations, key=lambda entry: entry["eval_auc"])
-    return Tuned(log, n_steps, int(best["step"]), best["eval_auc"])
+    return Tuned(fitted.log, n_steps, int(best["step"]), best["eval_auc"], fitted.n_resumed)

@@ -20,6 +20,9 @@ from benchmark.params import Params
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
+SCRATCH = Path("scratch/base")
+"""Checkpoints of the pretraining."""
+
 
 def pretrain(params: Params, folder: Path) -> None:
     """Train tokenizer and tiny LLaMA on the embedded reviews and write both, with the corpus, into `folder`."""
@@ -58,7 +61,7 @@ def pretrain(params: Params, folder: Path) -> None:
         max_positions=base.max_positions,
     )
     with progress("pretrain the tiny LLaMA") as tell:
-        model = pretrain(tokenizer, corpus, shape, schedule, base.sequence_length, Path("scratch/base"), tell)
+        model = pretrain(tokenizer, corpus, shape, schedule, base.sequence_length, SCRATCH, tell)
     save_base(model, tokenizer, folder)
     write_bytes(folder / "corpus.txt", "".join(f"{line}\n" for line in corpus).encode())
     write_reference(folder, "tiny", None, file_digests(folder))
@@ -89,13 +92,15 @@ def refer(params: Params, folder: Path) -> None:
 
 def run() -> None:
     """Make or refer to the base model."""
+    from tallrec.checkpoints import scratch_folder
     from tallrec.language_model import write_fresh_start
 
     params = load_config()
-    with replacing_folder(BASE_MODEL) as folder:
-        (pretrain if params.llm.model == "tiny" else refer)(params, folder)
-    with replacing_folder(STARTS / "rt") as folder:
-        write_fresh_start(folder)
+    with scratch_folder(SCRATCH):
+        with replacing_folder(BASE_MODEL) as folder:
+            (pretrain if params.llm.model == "tiny" else refer)(params, folder)
+        with replacing_folder(STARTS / "rt") as folder:
+            write_fresh_start(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

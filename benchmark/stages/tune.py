@@ -22,6 +22,7 @@ from benchmark.tasks import training_task
 
 def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     """Rec-tune one adapter and write it with its curve."""
+    from tallrec.checkpoints import scratch_folder
     from tallrec.language_model import save_adapter, trainable_adapter
     from tallrec.tuning import rec_tune
 
@@ -29,12 +30,14 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     variant = f"{recipe}-{train_domain}"
     cell = Cell("tuned", variant, train_domain, train_domain, n_shots, seed)
     task = training_task(train_domain, n_shots, seed, side="llm")
-    scratch = Path("scratch/tune") / variant / f"k{n_shots}" / f"seed{seed}"
     settings = {
         "tune": params.tune.model_dump(mode="json"),
         "fidelity": params.fidelity.model_dump(mode="json"),
     }
-    with recorded(cell, settings, root="runs/tune") as record:
+    with (
+        scratch_folder(Path("scratch/tune") / variant / f"k{n_shots}" / f"seed{seed}") as scratch,
+        recorded(cell, settings, root="runs/tune") as record,
+    ):
         model, tokenizer = language_models.load_base(params)
         lora = language_models.lora(params)
         adapted = trainable_adapter(model, STARTS / recipe, lora, derive_seed("lora", variant, n_shots, seed))
@@ -49,6 +52,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
                 loss=params.fidelity.loss,
                 max_valid_samples=params.tune.max_valid_samples,
                 tell=tell,
+                settings=language_models.decisive(params),
             )
         curve = [{"step": entry["step"], "auc": entry["eval_auc"]} for entry in tuned.log if "eval_auc" in entry]
         with replacing_folder(adapter_folder(variant, n_shots, seed)) as folder:
@@ -58,7 +62,11 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
                 {"best_step": tuned.best_step, "n_steps": tuned.n_steps, "curve": curve},
             )
         record.update(
-            n_train=len(task.train), n_valid=len(task.valid), n_steps=tuned.n_steps, best_step=tuned.best_step
+            n_train=len(task.train),
+            n_valid=len(task.valid),
+            n_steps=tuned.n_steps,
+            n_resumed=tuned.n_resumed,
+            best_step=tuned.best_step,
         )
     best = "" if tuned.best_auc is None else f", best validation auc {tuned.best_auc:.4f} at {tuned.best_step}"
     print(f"tuned {variant} k{n_shots} seed{seed}: {tuned.n_steps} updates{best}", file=sys.stderr)

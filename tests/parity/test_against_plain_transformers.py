@@ -61,7 +61,7 @@ def test_the_first_loss_of_training_is_that_of_the_whole_batch(
 ) -> None:
     with torch.inference_mode():
         expected = float(tiny_model(**collate(ROWS)).loss)
-    log = fit(tiny_model, ROWS, Schedule(1, 5, micro_batch_size, 1e-9, 0, 0), tmp_path / "scratch")
+    log = fit(tiny_model, ROWS, Schedule(1, 5, micro_batch_size, 1e-9, 0, 0), tmp_path / "scratch").log
     assert log[0]["loss"] == pytest.approx(expected, abs=1e-4)
 
 

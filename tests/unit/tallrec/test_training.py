@@ -31,7 +31,7 @@ def aucs(values: list[float]) -> Callable[[], dict[str, float]]:
 
 
 def test_training_lowers_the_loss(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
-    log = fit(tiny_model, ROWS, replace(SCHEDULE, n_updates=20), tmp_path / "scratch")
+    log = fit(tiny_model, ROWS, replace(SCHEDULE, n_updates=20), tmp_path / "scratch").log
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert len(losses) == 20
     assert losses[-1] < losses[0] - 2
@@ -87,14 +87,14 @@ def test_the_last_weights_are_kept_unless_the_best_are_asked_for(tiny_model: Lla
 
 def test_training_stops_when_patience_ends(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
     impatient = replace(VALIDATED, patience=2)
-    log = fit(tiny_model, ROWS, impatient, tmp_path / "scratch", validate=aucs([0.9, 0.5, 0.5, 0.5, 0.5, 0.5]))
+    log = fit(tiny_model, ROWS, impatient, tmp_path / "scratch", validate=aucs([0.9, 0.5, 0.5, 0.5, 0.5, 0.5])).log
     assert max(entry["step"] for entry in log) == 3
 
 
 def test_the_log_holds_every_validation(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
     values = [0.5, 0.625, 0.75]
     schedule = replace(VALIDATED, eval_every=2)
-    log = fit(tiny_model, ROWS, schedule, tmp_path / "scratch", validate=aucs(values))
+    log = fit(tiny_model, ROWS, schedule, tmp_path / "scratch", validate=aucs(values)).log
     found = [(entry["step"], entry["eval_auc"]) for entry in log if "eval_auc" in entry]
     assert found == [(2, 0.5), (4, 0.625), (6, 0.75)]
 
@@ -126,5 +126,5 @@ def test_no_row_is_an_error(tiny_model: LlamaForCausalLM, tmp_path: Path) -> Non
 
 
 def test_a_batch_holds_no_more_rows_than_there_are(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
-    log = fit(tiny_model, ROWS[:2], replace(SCHEDULE, batch_size=128, micro_batch_size=32), tmp_path / "scratch")
+    log = fit(tiny_model, ROWS[:2], replace(SCHEDULE, batch_size=128, micro_batch_size=32), tmp_path / "scratch").log
     assert log[-1]["epoch"] == 6  # an update is a pass over both rows
