@@ -1,0 +1,123 @@
+"""The loss of labelled positions alone against the one that transformers computes from all logits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
+
+from tallrec import loss
+from tallrec.encoding import IGNORED, collate
+from tallrec.language_model import Lora, trainable_adapter
+from tallrec.loss import LabelledLoss, logits_are_linear
+from tallrec.training import AucTrainer, Schedule, fit
+
+CAPPED_OR_SCALED = {"gemma2", "cohere", "granite"}
+LENGTHS = (20, 3, 31, 12)
+
+
+def rows_of(loss_on: str) -> list[dict[str, list[int]]]:
+    """Rows of different lengths, with the loss on all tokens or on the last two."""
+    ids = [[(11 * row + 5 * place) % 290 + 3 for place in range(n)] for row, n in enumerate(LENGTHS)]
+    return [
+        {"input_ids": row, "labels": row if loss_on == "all_tokens" else [IGNORED] * (len(row) - 2) + row[-2:]}
+        for row in ids
+    ]
+
+
+def gradients(model: PreTrainedModel, value: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    value.backward()
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize("loss_on", ["all_tokens", "answer"])
+def test_loss_and_gradients_are_those_of_transformers(
+    new_model_of: Callable[[str], PreTrainedModel],
+    family: str,
+    loss_on: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loss, "LOGITS", 4 * 300)  # four positions at a time
+    model = new_model_of(family)
+    batch = collate(rows_of(loss_on))
+    expected = model(**batch).loss
+    expected_gradients = gradients(model, expected)
+    found = LabelledLoss(model)(model, **batch)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    found_gradients = gradients(model, found)
+    assert found_gradients.keys() == expected_gradients.keys()
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(found_gradients[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+    assert max(gradient.abs().max() for gradient in expected_gradients.values()) > 1e-3
+
+
+def test_what_a_family_does_to_its_logits_is_noticed(
+    new_model_of: Callable[[str], PreTrainedModel], family: str
+) -> None:
+    assert logits_are_linear(new_model_of(family)) == (family not in CAPPED_OR_SCALED)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_only_labelled_positions_reach_the_output_layer(
+    new_model_of: Callable[[str], PreTrainedModel], family: str
+) -> None:
+    model, seen = new_model_of(family), []
+    labelled = LabelledLoss(model)
+    model.get_output_embeddings().register_forward_hook(lambda *of_call: seen.append(of_call[2].shape[:2].numel()))
+    labelled(model, **collate(rows_of("answer")))
+    # The chunks of linear logits are made beside the layer, which itself sees one position.
+    assert seen == [2 * len(LENGTHS) if family in CAPPED_OR_SCALED else 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_sums_in_full(new_model_of: Callable[[str], PreTrainedModel], dtype: torch.dtype) -> None:
+    model = new_model_of("llama").to(dtype)
+    batch = collate(rows_of("all_tokens"))
+    expected = model(**batch).loss
+    found = LabelledLoss(model)(model, **batch)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+    one, other = gradients(model, expected), gradients(model, found)
+    for name, gradient in one.items():
+        scale = gradient.abs().max()
+        torch.testing.assert_close(other[name] / scale, gradient / scale, atol=0.05, rtol=0, msg=name)
+
+
+def test_mixed_precision_covers_the_loss(new_model_of: Callable[[str], PreTrainedModel]) -> None:
+    model = new_model_of("llama")
+    batch = collate(rows_of("all_tokens"))
+    labelled = LabelledLoss(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected, found = model(**batch).loss, labelled(model, **batch)
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("loss_on", ["all_tokens", "answer"])
+@pytest.mark.parametrize("micro_batch_size", [4, 1])
+def test_training_is_that_of_a_plain_trainer(
+    new_tiny_model: Callable[[], LlamaForCausalLM],
+    fresh_start: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    loss_on: str,
+    micro_batch_size: int,
+) -> None:
+    # With dropout: both draw the same random numbers.
+    lora = Lora(rank=4, alpha=8, dropout=0.2, target_modules=("q_proj", "v_proj"))
+    schedule = Schedule(6, 4, micro_batch_size, 0.01, 2, 0)
+    ends, losses = [], []
+    for plain in (True, False):
+        adapted = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)
+        with monkeypatch.context() as patch:
+            if plain:
+                patch.setattr(AucTrainer, "compute_loss", Trainer.compute_loss)
+            fitted = fit(adapted, rows_of(loss_on), schedule, tmp_path / "scratch")
+        losses.append([entry["loss"] for entry in fitted.log if "loss" in entry])
+        ends.append({name: weight.detach() for name, weight in adapted.named_parameters() if weight.requires_grad})
+    assert len(losses[0]) == 6
+    assert losses[0][0] > losses[0][-1] + 0.01
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    for name, weight in ends[0].items():
+        torch.testing.assert_close(ends[1][name], weight, atol=1e-3, rtol=0, msg=name)
