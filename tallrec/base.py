@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+from transformers.utils import logging
 
 from tallrec.training import Schedule, fit, silent
 
@@ -85,6 +86,7 @@ def pretrain(
     ids = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
     starts = range(0, len(ids) - sequence_length + 1, sequence_length)
     packed = [ids[start : start + sequence_length] for start in starts]
+    logging.disable_progress_bar()  # each checkpoint would draw one
     rows = [{"input_ids": row, "labels": row} for row in packed]
     fit(model, rows, schedule, scratch, tell=tell, settings={})
     return model

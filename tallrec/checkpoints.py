@@ -158,4 +158,5 @@ def writing(folder: Path) -> Generator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise DataError(f"{folder}: cannot be written: {str(error).splitlines()[0]}") from error
+        free = shutil.disk_usage(folder.parent).free / 1e6
+        raise DataError(f"{folder}: cannot be written, {free:.1f} MB free: {str(error).splitlines()[0]}") from error
