@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from sklearn.metrics import roc_auc_score
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
-from benchmark.schema import FewShotTask, Sample
+from benchmark.schema import FewShotTask, Prediction, Sample
+from benchmark.seeding import derive_seed
+from tallrec import tuning
 from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
 from tallrec.scoring import Scoring, score_samples
 from tallrec.training import Schedule
@@ -30,36 +33,55 @@ SCHEDULE = Schedule(
 )
 
 
-def validation_auc(
-    model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, task: FewShotTask, scoring: Scoring
-) -> float:
-    predictions = score_samples(model, tokenizer, [row.sample for row in task.valid], task.items, scoring)
-    return float(roc_auc_score([row.liked for row in task.valid], [p.score for p in predictions]))
+@pytest.fixture
+def validations(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
+    """Filled with the score of each validation row, in every validation of a tuning."""
+    seen: list[list[float]] = []
+
+    def watched(*arguments: Any) -> list[Prediction]:
+        predictions = score_samples(*arguments)
+        seen.append([prediction.score for prediction in predictions])
+        return predictions
+
+    monkeypatch.setattr(tuning, "score_samples", watched)
+    return seen
 
 
-def test_the_saved_adapter_scores_what_the_best_validation_scored(
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_the_saved_adapter_scores_each_row_as_the_best_validation_did(
     new_tiny_model: Callable[..., LlamaForCausalLM],
     tokenizer: PreTrainedTokenizerFast,
     toy_task: FewShotTask,
     scoring: Scoring,
     fresh_start: Path,
     tmp_path: Path,
+    validations: list[list[float]],
+    keep_best: bool,
 ) -> None:
     # Validation labels are turned, so that what is learned makes validation worse: the last weights are not the best.
-    valid = tuple(replace(row, liked=not row.liked) for row in toy_task.valid)
-    toy_task = replace(toy_task, valid=valid)
+    toy_task = replace(toy_task, valid=tuple(replace(row, liked=not row.liked) for row in toy_task.valid))
     adapted = trainable_adapter(new_tiny_model(32), fresh_start, EVERYWHERE, seed=0)
     tuned = rec_tune(
-        adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=None
+        adapted,
+        tokenizer,
+        toy_task,
+        replace(SCHEDULE, keep_best=keep_best),
+        scoring,
+        tmp_path / "s",
+        loss="answer",
+        max_valid_samples=None,
     )
-    aucs = {int(entry["step"]): entry["eval_auc"] for entry in tuned.log if "eval_auc" in entry}
-    assert list(aucs) == list(range(1, 11))
-    assert tuned.best_auc == max(aucs.values()) == aucs[tuned.best_step or 0]
-    assert aucs[10] < tuned.best_auc
-    assert validation_auc(adapted, tokenizer, toy_task, scoring) == tuned.best_auc
+    aucs = [entry["eval_auc"] for entry in tuned.log if "eval_auc" in entry]
+    assert len(aucs) == len(validations) == 10
+    assert tuned.best_auc == max(aucs) == aucs[(tuned.best_step or 0) - 1] > aucs[-1]
     save_adapter(adapted, tmp_path / "saved")
     loaded = load_adapter(new_tiny_model(32), tmp_path / "saved")
-    assert validation_auc(loaded, tokenizer, toy_task, scoring) == tuned.best_auc
+    # In the order of validation, since a batch of other rows is another sum.
+    valid = sorted(toy_task.valid, key=lambda row: derive_seed("valid", row.sample.sample_id))
+    scores = [p.score for p in score_samples(loaded, tokenizer, [r.sample for r in valid], toy_task.items, scoring)]
+    kept = (tuned.best_step or 0) - 1 if keep_best else 9
+    assert [scores == seen for seen in validations] == [number == kept for number in range(10)]
+    assert roc_auc_score([row.liked for row in valid], scores) == aucs[kept]
 
 
 def test_test_samples_are_not_looked_at(
