@@ -4,28 +4,53 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
+
+from benchmark.errors import DataError
 
 IGNORED = -100
 """Label of a position without loss (the convention of transformers)."""
 
 
 def encode_row(
-    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, *, loss: str, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    answer: str,
+    *,
+    loss: str,
+    max_length: int,
+    add_special_tokens: bool = True,
 ) -> dict[str, list[int]]:
     """A training row: the ids of prompt, answer and end of text, with the loss on all of them or on the answer.
 
-    A row longer than `max_length` is cut at the left, so that the answer stays.
+    The answer begins at the first token that the prompt alone would not have there, which is never behind the token
+    that scores are read off (`tallrec.answers`). A row longer than `max_length` is cut at the left, so that the
+    answer stays.
+
+    Raises:
+        DataError: the tokenizer has no end of text.
     """
-    prefix = tokenizer(prompt)["input_ids"]
-    ids = [*tokenizer(prompt + answer)["input_ids"], tokenizer.eos_token_id]
-    labels = list(ids) if loss == "all_tokens" else [IGNORED] * len(prefix) + ids[len(prefix) :]
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise DataError("tokenizer: it has no end of text (`eos_token`), so a model cannot learn where an answer ends")
+    alone, ids = tokenizer([prompt, prompt + answer], add_special_tokens=add_special_tokens)["input_ids"]
+    if ids[-1] != end:  # some tokenizers write it themselves
+        ids = [*ids, end]
+    n_prompt = n_shared(alone, ids)
+    labels = list(ids) if loss == "all_tokens" else [IGNORED] * n_prompt + ids[n_prompt:]
     return {"input_ids": ids[-max_length:], "labels": labels[-max_length:]}
 
 
 def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
     """Ids of each prompt."""
     return tokenizer(list(prompts))["input_ids"]
+
+
+def n_shared(first: Sequence[object], second: Sequence[object]) -> int:
+    """How many tokens, or characters, two sequences begin with alike."""
+    shortest = min(len(first), len(second))
+    return next((place for place in range(shortest) if first[place] != second[place]), shortest)
 
 
 def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -40,6 +65,29 @@ def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         return torch.tensor([row[key] + [filler] * (longest - len(row[key])) for row in rows])
 
     return {"input_ids": padded("input_ids", 0), "labels": padded("labels", IGNORED)}
+
+
+def by_length(batches: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+    """The rows of the micro-batches of one update, regrouped so that each micro-batch holds rows of about one length.
+
+    The gradient of an update is a sum over its rows, whatever their order. What follows the last label of a row has
+    no part in it and is cut off.
+    """
+    if len(batches) < 2:
+        return list(batches)
+    ids, labels = ([row for batch in batches for row in batch[key]] for key in ("input_ids", "labels"))
+    lengths = [int((row != IGNORED).nonzero().max()) + 1 for row in labels]
+    order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
+    regrouped: list[dict[str, torch.Tensor]] = []
+    for batch in batches:
+        group, order = order[: len(batch["labels"])], order[len(batch["labels"]) :]
+        regrouped.append(
+            {
+                key: pad_sequence([rows[at][: lengths[at]] for at in group], batch_first=True, padding_value=filler)
+                for key, rows, filler in (("input_ids", ids, 0), ("labels", labels, IGNORED))
+            }
+        )
+    return regrouped
 
 
 def batches_by_tokens(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

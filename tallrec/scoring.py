@@ -6,14 +6,13 @@ In-context learning is this with an untuned model, and with demonstrations in th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmark.schema import Item, Labelled, Prediction, Sample
-from tallrec.answers import answer_scores, answer_tokens
-from tallrec.encoding import batches_by_tokens, encode_prompts
-from tallrec.prompts import render
+from tallrec.answers import answer_scores, encode_questions
+from tallrec.chat import ask
+from tallrec.logits import last_logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,19 @@ def score_samples(
     Raises:
         DataError: the tokenizer cannot tell the answers apart.
     """
-    prompts = [
-        render(scoring.style, sample, items, stray_comment=scoring.stray_comment, demonstrations=demonstrations)
+    questions = [
+        ask(
+            tokenizer,
+            scoring.style,
+            sample,
+            items,
+            stray_comment=scoring.stray_comment,
+            demonstrations=demonstrations,
+        )
         for sample in samples
     ]
-    encoded = encode_prompts(tokenizer, prompts)
+    encoded, tokens = encode_questions(tokenizer, questions)
     ids = [prompt[-scoring.max_length :] for prompt in encoded]
-    tokens = answer_tokens(tokenizer, prompts[0])
     logits = last_logits(model, ids, scoring.batch_tokens)
     scores = answer_scores(logits, tokens, scoring.rule).tolist()
     answer_mass = logits.softmax(dim=-1)[:, [tokens.yes, tokens.no]].sum(dim=-1).tolist()
@@ -70,28 +75,3 @@ def score_samples(
         )
         for sample, score, mass, prompt in rows
     ]
-
-
-def last_logits(
-    model: PreTrainedModel | PeftModel, prompts: Sequence[Sequence[int]], batch_tokens: int
-) -> torch.Tensor:
-    """Logits of the token that would follow each prompt; shape (n_prompts, vocabulary), float32, on the CPU.
-
-    Prompts are batched by length and padded on the right: attention is causal, so the padding changes nothing.
-    Only the last position goes through the output layer.
-    """
-    body, head = model.get_decoder(), model.get_output_embeddings()
-    assert head is not None, "a causal LM has an output layer"
-    was_training = model.training
-    model.eval()
-    found = torch.empty((len(prompts), head.weight.shape[0]))
-    with torch.inference_mode():
-        for batch in batches_by_tokens([len(prompt) for prompt in prompts], batch_tokens):
-            longest = len(prompts[batch[0]])
-            padded = [[*prompts[position], *[0] * (longest - len(prompts[position]))] for position in batch]
-            hidden = body(input_ids=torch.tensor(padded, device=model.device), use_cache=False).last_hidden_state
-            ends = torch.tensor([len(prompts[position]) - 1 for position in batch], device=model.device)
-            last = hidden[torch.arange(len(batch), device=model.device), ends]
-            found[batch] = head(last).float().cpu()
-    model.train(was_training)
-    return found

@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
+from tallrec.chat import Question, ask
 from tallrec.encoding import encode_row
-from tallrec.prompts import ANSWERS, alpaca_template, render
+from tallrec.prompts import alpaca_template
 from tallrec.scoring import Scoring, score_samples
 from tallrec.training import Fitted, Schedule, fit, silent
 
@@ -89,15 +90,23 @@ def rec_tune(
     if len(set(labels)) != 2:
         raise DataError(f"validation: {len(labels)} rows of one class, so their AUC is not defined")
 
-    def prompt(row: Labelled) -> str:
-        return render(scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
+    def question(row: Labelled) -> Question:
+        return ask(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
 
-    encoded = [
-        encode_row(tokenizer, prompt(row), ANSWERS[row.liked], loss=loss, max_length=scoring.max_length)
-        for row in task.train
-    ]
+    def encode(row: Labelled) -> dict[str, list[int]]:
+        asked = question(row)
+        return encode_row(
+            tokenizer,
+            asked.text,
+            asked.answers[row.liked],
+            loss=loss,
+            max_length=scoring.max_length,
+            add_special_tokens=asked.add_special_tokens,
+        )
+
+    encoded = [encode(row) for row in task.train]
     if settings is not None:
-        validation = [[prompt(row), row.liked] for row in valid]
+        validation = [[question(row).text, row.liked] for row in valid]
         settings = {**settings, "scoring": asdict(scoring), "validation": validation}
 
     def validate() -> dict[str, float]:

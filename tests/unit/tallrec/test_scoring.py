@@ -5,6 +5,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, check_predictions
+from tallrec.prompts import PROMPTS
 from tallrec.scoring import Scoring, last_logits, score_samples
 
 
@@ -46,15 +47,16 @@ def test_demonstrations_lengthen_the_prompt_and_change_scores(
         assert given.score != without.score
 
 
-def test_a_tokenizer_that_merges_answers_is_not_scored_with(
+def test_a_tokenizer_that_cannot_tell_the_answers_apart_is_not_scored_with(
     tiny_model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     toy_task: FewShotTask,
     scoring: Scoring,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tallrec.answers.ANSWERS", {True: "Yes.", False: "Yes!"})
-    with pytest.raises(DataError, match="cannot be told apart"):
+    same = replace(PROMPTS["released"], answers={True: "Yes", False: "Yes."})
+    monkeypatch.setitem(PROMPTS, "released", same)
+    with pytest.raises(DataError, match="the one those the other begins with"):
         score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, scoring)
 
 

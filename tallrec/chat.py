@@ -1,0 +1,70 @@
+"""What a model is asked, as the text that it gets: a prompt style, through the chat template of the model if it is one.
+
+A chat template decides where an answer stands, so the place is read off the template itself: from the two texts in
+which the assistant has replied the one and the other, it is where they begin to differ. Behind most templates that is
+what they write to open a reply. Where they differ, as with the empty thoughts of a model that thinks, a reply to score
+stands where the model has seen replies in training.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from benchmark.errors import DataError
+from benchmark.schema import Item, Labelled, Sample
+from tallrec.encoding import n_shared
+from tallrec.prompts import PROMPTS, answers, conversation, render
+
+TODAY = date(2024, 7, 26)
+"""What templates are told that ask for the day (LLaMA's own default), so that no score depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt as text, and the answers as they follow it."""
+
+    text: str
+    answers: Mapping[bool, str]
+    add_special_tokens: bool = True
+    """Whether the tokenizer adds its own, such as a begin of text; a chat template has written them."""
+
+
+def ask(
+    tokenizer: PreTrainedTokenizerBase,
+    style: str,
+    sample: Sample,
+    items: Mapping[str, Item],
+    *,
+    stray_comment: bool,
+    demonstrations: Sequence[Labelled] = (),
+) -> Question:
+    """The question about one sample in a style; as chat messages if the style and the tokenizer have them.
+
+    Raises:
+        DataError: the chat template does not take the messages, or does not say where a reply stands.
+    """
+    if not (PROMPTS[style].is_chat and tokenizer.chat_template):
+        text = render(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
+        return Question(text, answers(style))
+    messages = conversation(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
+    replies = {liked: answer.strip() for liked, answer in answers(style).items()}
+    whole = {liked: _in_template(tokenizer, messages, reply) for liked, reply in replies.items()}
+    text = whole[True][: n_shared(whole[True], whole[False])]
+    if not all(whole[liked][len(text) :].startswith(reply) for liked, reply in replies.items()):
+        raise DataError("tokenizer: its chat template does not write a reply as it is, so the answer has no place")
+    return Question(text, replies, add_special_tokens=False)
+
+
+def _in_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], reply: str) -> str:
+    """The text of a conversation that ends in a reply of the assistant."""
+    replied = [*messages, {"role": "assistant", "content": reply}]
+    try:
+        text = tokenizer.apply_chat_template(replied, tokenize=False, strftime_now=TODAY.strftime)
+    except (TemplateError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"tokenizer: its chat template does not take a question and a reply: {reason}") from error
+    assert isinstance(text, str)
+    return text
