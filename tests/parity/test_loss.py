@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 
 from tallrec import loss
-from tallrec.encoding import IGNORED, collate
+from tallrec.encoding import IGNORED, by_length, collate
 from tallrec.language_model import Lora, trainable_adapter
 from tallrec.loss import LabelledLoss, logits_are_linear
 from tallrec.training import AucTrainer, Schedule, fit
@@ -95,7 +95,28 @@ def test_mixed_precision_covers_the_loss(new_model_of: Callable[[str], PreTraine
 
 
 @pytest.mark.parametrize("loss_on", ["all_tokens", "answer"])
-@pytest.mark.parametrize("micro_batch_size", [4, 1])
+def test_grouping_by_length_changes_the_padding_alone(
+    new_model_of: Callable[[str], PreTrainedModel], loss_on: str
+) -> None:
+    rows = rows_of(loss_on)
+    batches = [collate(rows[:2]), collate(rows[2:3]), collate(rows[3:])]
+    grouped = by_length(batches)
+    assert [batch["labels"].shape for batch in batches] == [(2, 20), (1, 31), (1, 12)]
+    assert [batch["labels"].shape for batch in grouped] == [(2, 31), (1, 12), (1, 3)]
+    model = new_model_of("llama")
+    n_labels = sum(batch["labels"][:, 1:].ne(IGNORED).sum() for batch in batches)
+    sums = [
+        sum(LabelledLoss(model)(model, **batch, num_items_in_batch=n_labels) for batch in of_update)
+        for of_update in (batches, grouped)
+    ]
+    torch.testing.assert_close(sums[1], sums[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("loss_on", ["all_tokens", "answer"])
+@pytest.mark.parametrize(
+    ("micro_batch_size", "dropout"),
+    [(4, 0.2), (2, 0.0), (1, 0.0)],  # in one batch, dropout draws the same numbers; micro-batches change the order
+)
 def test_training_is_that_of_a_plain_trainer(
     new_tiny_model: Callable[[], LlamaForCausalLM],
     fresh_start: Path,
@@ -103,9 +124,9 @@ def test_training_is_that_of_a_plain_trainer(
     monkeypatch: pytest.MonkeyPatch,
     loss_on: str,
     micro_batch_size: int,
+    dropout: float,
 ) -> None:
-    # With dropout: both draw the same random numbers.
-    lora = Lora(rank=4, alpha=8, dropout=0.2, target_modules=("q_proj", "v_proj"))
+    lora = Lora(rank=4, alpha=8, dropout=dropout, target_modules=("q_proj", "v_proj"))
     schedule = Schedule(6, 4, micro_batch_size, 0.01, 2, 0)
     ends, losses = [], []
     for plain in (True, False):
@@ -113,6 +134,7 @@ def test_training_is_that_of_a_plain_trainer(
         with monkeypatch.context() as patch:
             if plain:
                 patch.setattr(AucTrainer, "compute_loss", Trainer.compute_loss)
+                patch.setattr(AucTrainer, "get_batch_samples", Trainer.get_batch_samples)
             fitted = fit(adapted, rows_of(loss_on), schedule, tmp_path / "scratch")
         losses.append([entry["loss"] for entry in fitted.log if "loss" in entry])
         ends.append({name: weight.detach() for name, weight in adapted.named_parameters() if weight.requires_grad})
