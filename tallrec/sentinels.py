@@ -1,4 +1,4 @@
-"""Refuse scores that cannot be those of a tuned model.
+"""Refuse scores that cannot be those of a tuned model, and a validation that says nothing about it.
 
 The failure that most users of the released code met is an adapter that was silently not saved or not applied: the
 test AUC is then the base model's, near 0.46 and the same for every seed.
@@ -6,6 +6,7 @@ test AUC is then the base model's, near 0.46 and the same for every seed.
 Source: issues 20, 23, 34, 39, 41, 53 and 58 of SAI990323/TALLRec.
 """
 
+import math
 from collections.abc import Sequence
 
 from benchmark.errors import DataError
@@ -32,3 +33,39 @@ def refuse_inert(cell: str, tuned: Sequence[Prediction], base: Sequence[Predicti
     of_tuned = {prediction.sample_id: prediction.score for prediction in tuned}
     if base and all(abs(prediction.score - of_tuned[prediction.sample_id]) < SAME for prediction in base):
         raise DataError(f"{cell}: its {len(base)} scores are those of the model without the adapter")
+
+
+def refuse_unread_answers(sample_ids: Sequence[str], trained: Sequence[int], read: Sequence[int]) -> None:
+    """Refuse a validation that reads other tokens than those that tuning teaches.
+
+    Its AUC is then a number about tokens that are no answers: in one public run it was 1 at every step.
+
+    Args:
+        sample_ids: names of the training rows, for the message.
+        trained: the token whose probability each row raises where its answer begins.
+        read: the token that validation reads as that answer.
+
+    Raises:
+        DataError: they differ in a row.
+
+    Source:
+        mhajiaghayi/tallrec, where the ids of LLaMA's tokenizer were used with another one.
+    """
+    for sample_id, token, expected in zip(sample_ids, trained, read, strict=True):
+        if token != expected:
+            raise DataError(
+                f"{sample_id}: tuning teaches token {token} as the answer and validation reads token {expected}"
+            )
+
+
+def chance_auc(labels: Sequence[bool]) -> float:
+    """The AUC that scores without information exceed on rows with `labels` in one of 40 draws.
+
+    Rows count as independent; those of one user are not, so that this is a lower bound.
+
+    Source:
+        Normal approximation of the Mann-Whitney statistic: variance (m + n + 1) / (12 m n).
+    """
+    n_liked = sum(labels)
+    n_disliked = len(labels) - n_liked
+    return 0.5 + 1.96 * math.sqrt((len(labels) + 1) / (12 * n_liked * n_disliked))

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from benchmark.errors import DataError
 from benchmark.schema import Prediction
-from tallrec.sentinels import refuse_inert
+from tallrec.sentinels import chance_auc, refuse_inert, refuse_unread_answers
 
 BASE = [Prediction("a", 0.1), Prediction("b", 0.2), Prediction("c", 0.3)]
 
@@ -33,3 +35,23 @@ def test_a_single_sample_may_have_any_score() -> None:
 def test_some_samples_are_enough_to_compare() -> None:
     with pytest.raises(DataError, match="its 2 scores are those of the model without the adapter"):
         refuse_inert("cell k16", moved(0.0), BASE[:2])
+
+
+def test_tuning_may_teach_what_validation_reads() -> None:
+    refuse_unread_answers(["a", "b"], [5, 9], [5, 9])
+
+
+@pytest.mark.parametrize("read", [[5, 5], [5, 17]])
+def test_a_validation_that_reads_other_tokens_is_refused(read: list[int]) -> None:
+    expected = f"^b: tuning teaches token 9 as the answer and validation reads token {read[1]}$"
+    with pytest.raises(DataError, match=expected):
+        refuse_unread_answers(["a", "b"], [5, 9], read)
+
+
+@pytest.mark.parametrize(("n_liked", "n_disliked"), [(50, 50), (300, 100), (10, 200)])
+def test_random_scores_exceed_chance_in_one_of_forty_draws(n_liked: int, n_disliked: int) -> None:
+    labels = [True] * n_liked + [False] * n_disliked
+    generator = np.random.default_rng(0)
+    aucs = [roc_auc_score(labels, generator.random(len(labels))) for _ in range(2000)]
+    share = np.mean([auc > chance_auc(labels) for auc in aucs])
+    assert 0.015 < share < 0.035
