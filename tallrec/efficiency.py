@@ -28,7 +28,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 
     from tallrec.encoding import encode_prompts, encode_row
     from tallrec.language_model import Loading, Lora, load_base, trainable_adapter
-    from tallrec.scoring import last_logits
+    from tallrec.logits import last_logits
     from tallrec.training import Schedule, fit
 
     on_gpu = torch.cuda.is_available()

@@ -50,4 +50,4 @@ def last_logits(
                 logits = model(input_ids=torch.tensor(padded, device=model.device), **known).logits
             for position, row in zip(batch, read(logits[:, 0].float()).cpu(), strict=True):
                 found[position] = row
-    return torch.stack(found)
+    return torch.stack(found) if found else read(torch.empty((0, model.config.get_text_config().vocab_size)))

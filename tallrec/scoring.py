@@ -6,11 +6,13 @@ In-context learning is this with an untuned model, and with demonstrations in th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmark.schema import Item, Labelled, Prediction, Sample
-from tallrec.answers import answer_scores, encode_questions
+from tallrec.answers import AnswerTokens, answer_scores, encode_questions
 from tallrec.chat import ask
 from tallrec.logits import last_logits
 
@@ -31,17 +33,23 @@ class Scoring:
     """Most tokens of a batch, padding included."""
 
 
-def score_samples(
-    model: PreTrainedModel | PeftModel,
+@dataclass(frozen=True, slots=True)
+class EncodedSamples:
+    """The prompts of some samples as token ids, ready to be scored as often as needed."""
+
+    sample_ids: tuple[str, ...]
+    prompts: list[list[int]]
+    tokens: AnswerTokens
+
+
+def encode_samples(
     tokenizer: PreTrainedTokenizerBase,
     samples: Sequence[Sample],
     items: Mapping[str, Item],
     scoring: Scoring,
     demonstrations: Sequence[Labelled] = (),
-) -> list[Prediction]:
-    """One prediction a sample, in the order given.
-
-    The details hold what explains a score: probability of both answers together, prompt length, whether it was cut.
+) -> EncodedSamples:
+    """The prompts of `samples` up to where the answers differ.
 
     Raises:
         DataError: the tokenizer cannot tell the answers apart.
@@ -57,15 +65,26 @@ def score_samples(
         )
         for sample in samples
     ]
-    encoded, tokens = encode_questions(tokenizer, questions)
-    ids = [prompt[-scoring.max_length :] for prompt in encoded]
-    logits = last_logits(model, ids, scoring.batch_tokens)
-    scores = answer_scores(logits, tokens, scoring.rule).tolist()
-    answer_mass = logits.softmax(dim=-1)[:, [tokens.yes, tokens.no]].sum(dim=-1).tolist()
-    rows = zip(samples, scores, answer_mass, encoded, strict=True)
+    return EncodedSamples(tuple(sample.sample_id for sample in samples), *encode_questions(tokenizer, questions))
+
+
+def score_encoded(model: PreTrainedModel | PeftModel, encoded: EncodedSamples, scoring: Scoring) -> list[Prediction]:
+    """One prediction a sample, in the order given.
+
+    The details hold what explains a score: probability of both answers together, prompt length, whether it was cut.
+    """
+    answers = [encoded.tokens.yes, encoded.tokens.no]
+
+    def read(logits: Tensor) -> Tensor:
+        answer_mass = logits.softmax(dim=-1)[:, answers].sum(dim=-1)
+        return torch.stack([answer_scores(logits, encoded.tokens, scoring.rule), answer_mass.double()], dim=1)
+
+    ids = [prompt[-scoring.max_length :] for prompt in encoded.prompts]
+    found = last_logits(model, ids, scoring.batch_tokens, read).tolist()
+    rows = zip(encoded.sample_ids, found, encoded.prompts, strict=True)
     return [
         Prediction(
-            sample.sample_id,
+            sample_id,
             score,
             {
                 "answer_mass": mass,
@@ -73,5 +92,17 @@ def score_samples(
                 "is_truncated": float(len(prompt) > scoring.max_length),
             },
         )
-        for sample, score, mass, prompt in rows
+        for sample_id, (score, mass), prompt in rows
     ]
+
+
+def score_samples(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    samples: Sequence[Sample],
+    items: Mapping[str, Item],
+    scoring: Scoring,
+    demonstrations: Sequence[Labelled] = (),
+) -> list[Prediction]:
+    """Encode samples and score them (`encode_samples`, `score_encoded`)."""
+    return score_encoded(model, encode_samples(tokenizer, samples, items, scoring, demonstrations), scoring)

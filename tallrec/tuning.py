@@ -15,7 +15,7 @@ from benchmark.seeding import derive_seed
 from tallrec.chat import Question, ask
 from tallrec.encoding import encode_row
 from tallrec.prompts import alpaca_template
-from tallrec.scoring import Scoring, score_samples
+from tallrec.scoring import Scoring, encode_samples, score_encoded
 from tallrec.training import Fitted, Schedule, fit, silent
 
 
@@ -109,9 +109,10 @@ def rec_tune(
         validation = [[question(row).text, row.liked] for row in valid]
         settings = {**settings, "scoring": asdict(scoring), "validation": validation}
 
+    to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
+
     def validate() -> dict[str, float]:
-        samples = [row.sample for row in valid]
-        predictions = score_samples(model, tokenizer, samples, task.items, scoring)
+        predictions = score_encoded(model, to_validate, scoring)
         return {"auc": float(roc_auc_score(labels, [prediction.score for prediction in predictions]))}
 
     return _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))

@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 from tallrec.answers import AnswerTokens, answer_scores
 from tallrec.encoding import IGNORED, collate
 from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.scoring import last_logits
+from tallrec.logits import last_logits
 from tallrec.training import Schedule, fit
 
 LENGTHS = (3, 17, 1, 40, 17, 8)

@@ -22,7 +22,7 @@ from tallrec.language_model import (
     trainable_adapter,
     write_reference,
 )
-from tallrec.scoring import last_logits
+from tallrec.logits import last_logits
 
 FULL = Loading(dtype="float32", quantization="none", n_threads=1)
 PROMPTS = [[0, 5, 6, 7], [0, 8], [0, 9, 10, 11, 12, 13]]

@@ -5,8 +5,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, check_predictions
+from tallrec.logits import last_logits
 from tallrec.prompts import PROMPTS
-from tallrec.scoring import Scoring, last_logits, score_samples
+from tallrec.scoring import Scoring, score_samples
 
 
 def test_one_prediction_a_sample_in_the_order_given(

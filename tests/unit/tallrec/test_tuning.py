@@ -15,7 +15,7 @@ from benchmark.schema import FewShotTask, Prediction, Sample
 from benchmark.seeding import derive_seed
 from tallrec import tuning
 from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.scoring import Scoring, score_samples
+from tallrec.scoring import Scoring, score_encoded, score_samples
 from tallrec.training import Schedule
 from tallrec.tuning import instruction_tune, rec_tune
 
@@ -39,11 +39,11 @@ def validations(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     seen: list[list[float]] = []
 
     def watched(*arguments: Any) -> list[Prediction]:
-        predictions = score_samples(*arguments)
+        predictions = score_encoded(*arguments)
         seen.append([prediction.score for prediction in predictions])
         return predictions
 
-    monkeypatch.setattr(tuning, "score_samples", watched)
+    monkeypatch.setattr(tuning, "score_encoded", watched)
     return seen
 
 
