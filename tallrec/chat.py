@@ -20,6 +20,15 @@ from tallrec.prompts import PROMPTS, answers, conversation, render
 
 TODAY = date(2024, 7, 26)
 """What templates are told that ask for the day (LLaMA's own default), so that no score depends on it."""
+ASKS_FOR_THE_DAY = "strftime_now"
+"""The function by which a template asks; a macro of that name takes its place."""
+TELL_THE_DAY = "".join(
+    [
+        "{% macro strftime_now(format) %}{{ format",
+        *(f" | replace('%{part}', '{TODAY.strftime(f'%{part}')}')" for part in "aAbBdmyYjHMS"),
+        " }}{% endmacro %}",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,11 @@ def ask(
 def _in_template(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], reply: str) -> str:
     """The text of a conversation that ends in a reply of the assistant."""
     replied = [*messages, {"role": "assistant", "content": reply}]
+    template = tokenizer.get_chat_template()
+    if ASKS_FOR_THE_DAY in template:
+        template = TELL_THE_DAY + template
     try:
-        text = tokenizer.apply_chat_template(replied, tokenize=False, strftime_now=TODAY.strftime)
+        text = tokenizer.apply_chat_template(replied, chat_template=template, tokenize=False)
     except (TemplateError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"tokenizer: its chat template does not take a question and a reply: {reason}") from error
