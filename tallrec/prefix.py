@@ -17,6 +17,9 @@ from tallrec.loss import output_layer_reads
 TURNS_WITH_LENGTH = ("dynamic", "longrope")
 """Rotary embeddings that turn all positions by the length of the whole prompt."""
 
+SHORTEST = 16
+"""Tokens of a beginning that is worth a call of its own."""
+
 
 def common_beginning(prompts: Sequence[list[int]]) -> list[int]:
     """The tokens that all prompts begin with."""
@@ -45,7 +48,8 @@ class SharedPrefix:
         """
         shared = common_beginning(prompts)[: min(len(prompt) for prompt in prompts) - 1]
         n_held = len(self.ids) if shared[: len(self.ids)] == self.ids else 0
-        if self.is_possible and len(prompts) * (len(shared) - n_held) > len(shared):
+        is_saving = len(prompts) * (len(shared) - n_held) > len(shared) >= SHORTEST
+        if self.is_possible and is_saving:
             n_held = self._hold(shared)
         if not n_held:
             return 0, None
