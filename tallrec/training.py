@@ -12,7 +12,7 @@ from peft import PeftModel
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from tallrec.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore, writing
-from tallrec.encoding import Rows, collate
+from tallrec.encoding import Rows, by_length, collate
 from tallrec.loss import LabelledLoss
 
 
@@ -73,6 +73,11 @@ class AucTrainer(Trainer):
             return {"loss": self.labelled_loss(model, **batch)}
 
         return super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
+
+    def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
+        """Trainer's own: the micro-batches of an update and their number of labels; here grouped by length."""
+        batches, n_labels = super().get_batch_samples(*arguments, **keywords)
+        return by_length(batches), n_labels
 
     def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
         """Metrics of `validate`, logged and shown to the callbacks as Trainer's own would be."""
