@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.model import Inputs, Model
-from baselines.replicas import Dropout
+from baselines.replicas import Dropout, Product
 
 INITIAL_BIAS = 0.1
 """released: biases of the convolutions."""
@@ -41,12 +41,14 @@ class Caser(nn.Module):
         rows = torch.cat(
             [w.transpose(1, 2).flatten(2) for w in self.horizontal], dim=2
         )  # (R, n_in, sum(h) * n_filters)
-        products = torch.bmm(steps.reshape(n_replicas, length * n, n_in), rows).view(n_replicas, length, n, -1)
+        products = Product.apply(steps.reshape(n_replicas, length * n, n_in), rows).view(n_replicas, length, n, -1)
         found, first = [], 0
         for height in self.heights:
             own = products[..., first : first + height * self.n_filters].split(self.n_filters, dim=3)
             n_places = length - height + 1
-            responses = torch.stack([part[:, offset : offset + n_places] for offset, part in enumerate(own)]).sum(0)
+            responses = own[0][:, :n_places]
+            for offset, part in enumerate(own[1:], start=1):
+                responses = responses + part[:, offset : offset + n_places]
             found.append(responses.amax(1))  # the ReLU does not change which place has the maximum
             first += height * self.n_filters
         horizontal = (torch.cat(found, dim=2) + self.horizontal_bias).relu()

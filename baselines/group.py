@@ -37,7 +37,7 @@ class Training:
     item_size: int
     """Width of an item embedding."""
     n_threads: int
-    """Threads of torch while the model is trained."""
+    """Groups trained at once, each on one thread. No result depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Group(nn.Module):
         self.texts = _text_table(run.texts, items) if self.model.reads_text else None
         self.decays = torch.tensor([decay for _, decay in self.conditions])
         self.optimizer = torch.optim.Adam(self.parameters(), training.learning_rate, fused=True)
-        self.best_auc = torch.full((len(self.replicas),), -1.0)
+        self.best_auc = torch.full((len(self.replicas),), -1.0, dtype=torch.float64)
         self.best_update = torch.zeros(len(self.replicas), dtype=torch.int64)
         self.best = {name: value.detach().clone() for name, value in self.named_parameters()}
 
@@ -172,11 +172,16 @@ class Group(nn.Module):
         if targets is not items:
             self.targets.put_learned(scored.targets, targets)
         n_replicas = len(self.replicas)
+        texts = [] if scored.texts is None else [scored.texts.expand(n_replicas, -1, -1)]
+        table = torch.cat([*texts, items, items.new_empty(*items.shape[:2], 1)], dim=-1)  # the flag comes with the row
         parts: list[Tensor] = []
         for rows in scored.rows.split(max(1, STEPS_AT_ONCE // n_replicas)):
-            texts = None if scored.texts is None else scored.texts[rows.history].expand(n_replicas, -1, -1, -1)
-            states = self.encoder(_steps(items[:, rows.history[0]], rows, texts))
-            parts.append(self.head(states, targets[:, rows.target[0]]).sigmoid())
+            history = rows.history[0]
+            steps = table.index_select(1, history.flatten()).view(n_replicas, *history.shape, -1)
+            if rows.exists is not None:
+                steps *= rows.exists.unsqueeze(-1)
+            steps[..., -1] = rows.liked
+            parts.append(self.head(self.encoder(steps), targets.index_select(1, rows.target[0])).sigmoid())
         return torch.cat(parts, dim=1) if parts else torch.empty(n_replicas, 0)
 
     def keep(self, aucs: Tensor, update: int) -> None:

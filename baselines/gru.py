@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.replicas import Replicas
+from baselines.replicas import Replicas, product
+
+sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
 
 class Gru(nn.Module):
@@ -51,55 +53,53 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, steps: Tensor, w_in: Tensor, b_in: Tensor, w_rec: Tensor, b_rec: Tensor) -> Tensor:
         n_replicas, length, n, n_in = steps.shape
         size = w_rec.shape[1]
-        # The recurrent bias of r and z joins that of the input; that of c is multiplied by r.
-        bias = b_in + torch.cat([b_rec[..., : 2 * size], torch.zeros_like(b_rec[..., 2 * size :])], dim=-1)
-        gates = torch.bmm(steps.reshape(n_replicas, length * n, n_in), w_in).add_(bias)
+        gates = product(steps.reshape(n_replicas, length * n, n_in), w_in, b_in)
         gates = gates.view(n_replicas, length, n, 3 * size)  # becomes r, z, c of each step, in place
-        remembered = steps.new_empty(n_replicas, length, n, size)  # what r is applied to
         states = steps.new_empty(n_replicas, length, n, size)
+        remembered: list[Tensor] = []  # what r is applied to
         before = torch.zeros_like(states[:, 0])
         for t in range(length):
-            if t:
-                recurrent = torch.bmm(before, w_rec)
-                gates[:, t, :, : 2 * size].add_(recurrent[..., : 2 * size])
-                torch.add(recurrent[..., 2 * size :], b_rec[..., 2 * size :], out=remembered[:, t])
-            else:
-                remembered[:, t] = b_rec[..., 2 * size :]
-            reset, update = gates[:, t, :, : 2 * size].sigmoid_().split(size, dim=-1)
-            candidate = _tanh_(gates[:, t, :, 2 * size :].addcmul_(reset, remembered[:, t]))
+            recurrent = product(before, w_rec, b_rec) if t else b_rec.expand(-1, n, -1)
+            remembered.append(recurrent[..., 2 * size :])
+            reset, update = gates[:, t, :, : 2 * size].add_(recurrent[..., : 2 * size]).sigmoid_().split(size, dim=-1)
+            candidate = _tanh_(gates[:, t, :, 2 * size :].addcmul_(reset, remembered[t]))
             before = torch.lerp(candidate, before, update, out=states[:, t])
-        ctx.save_for_backward(steps, w_in, w_rec, gates, remembered, states)
+        ctx.save_for_backward(steps, w_in, w_rec, gates, states, *remembered)
         return states
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        steps, w_in, w_rec, gates, remembered, states = ctx.saved_tensors
+        steps, w_in, w_rec, gates, states, *remembered = ctx.saved_tensors
         (grad_states,) = grad_outputs
         n_replicas, length, n, n_in = steps.shape
         size = w_rec.shape[1]
-        to_input = torch.empty_like(gates)  # gradient at the gates, before their nonlinearity
-        to_recurrent = torch.empty_like(gates)
-        w_rec_transposed = w_rec.transpose(1, 2).contiguous()
+        # Gradients at the gates before their nonlinearity: c, r, z and, for the recurrent part, c again. So those of
+        # the input are the first three blocks, and those of the recurrent part the last three.
+        at_gates = steps.new_empty(n_replicas, length, n, 4 * size)
+        to_input, to_recurrent = at_gates[..., : 3 * size], at_gates[..., size:]
+        w_rec_transposed = w_rec.transpose(1, 2)
         carried = torch.zeros_like(states[:, 0])
         for t in reversed(range(length)):
-            grad = carried + grad_states[:, t]
+            grad = carried.add_(grad_states[:, t])
             reset, update, candidate = gates[:, t].split(size, dim=-1)
+            d_candidate, d_reset, d_update, d_remembered = at_gates[:, t].split(size, dim=-1)
             before = states[:, t - 1] if t else torch.zeros_like(candidate)
-            d_candidate = (1 - candidate * candidate).mul_(grad).mul_(1 - update)
-            d_update = (before - candidate).mul_(grad).mul_(update * (1 - update))
-            d_reset = (d_candidate * remembered[:, t]).mul_(reset * (1 - reset))
-            torch.cat([d_reset, d_update, d_candidate], dim=-1, out=to_input[:, t])
-            torch.cat([d_reset, d_update, d_candidate * reset], dim=-1, out=to_recurrent[:, t])
+            kept = grad * update
+            tanh_backward(grad - kept, candidate, grad_input=d_candidate)
+            sigmoid_backward((before - candidate).mul_(grad), update, grad_input=d_update)
+            sigmoid_backward(d_candidate * remembered[t], reset, grad_input=d_reset)
+            torch.mul(d_candidate, reset, out=d_remembered)
             if t:
-                carried = torch.bmm(to_recurrent[:, t], w_rec_transposed).addcmul_(grad, update)
-        flat_input = to_input.view(n_replicas, length * n, 3 * size)
+                carried = product(to_recurrent[:, t], w_rec_transposed).add_(kept)
+        flat = at_gates.view(n_replicas, length * n, 4 * size)[..., : 3 * size]
         flat_before = states[:, :-1].reshape(n_replicas, (length - 1) * n, size)
         flat_recurrent = to_recurrent[:, 1:].reshape(n_replicas, (length - 1) * n, 3 * size)
-        d_steps = torch.bmm(flat_input, w_in.transpose(1, 2)).view_as(steps) if ctx.needs_input_grad[0] else None
+        d_w_in = product(steps.reshape(n_replicas, length * n, n_in).transpose(1, 2), flat)
+        rolled = w_in.roll(size, dims=2)  # in the order c, r, z
         return (
-            d_steps,
-            torch.bmm(steps.reshape(n_replicas, length * n, n_in).transpose(1, 2), flat_input),
-            flat_input.sum(1, keepdim=True),
-            torch.bmm(flat_before.transpose(1, 2), flat_recurrent),
+            product(flat, rolled.transpose(1, 2)).view_as(steps) if ctx.needs_input_grad[0] else None,
+            d_w_in.roll(-size, dims=2),
+            to_input.sum((1, 2)).unsqueeze(1).roll(-size, dims=2),
+            product(flat_before.transpose(1, 2), flat_recurrent),
             to_recurrent.sum((1, 2)).unsqueeze(1),
         )

@@ -4,17 +4,18 @@ As in the released scripts, the score is the sigmoid of the target's logit, the 
 label, Adam has coupled L2 decay, short histories repeat their last interaction, and the checkpoint is chosen by the
 AUC on the validation rows. Test samples are scored once, at the chosen checkpoint.
 
-Draws of one size form a group, whose replicas (a draw with a seed and a decay) share every operation. Groups advance
-side by side, since they share the idle rows. The result of a replica does not depend on its company, but for the
-rounding of matrix products.
+Draws of one size form two groups, whose replicas (a draw with a seed and a decay) share every operation. Groups advance
+side by side, since they share the idle rows, each on a thread of its own. The result of a replica does not depend on
+the number of threads, nor on its company, but for the rounding of matrix products.
 """
 
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from baselines.group import Group, Run, Scored, Texts, Training
@@ -71,62 +72,98 @@ def fit(
     """
     _check(tasks)
     valid, test = tasks[0].valid, tasks[0].test
-    sizes = sorted({len(task.train) for task in tasks})
-    with _threads(training.n_threads):
+    with (
+        _one_thread(),
+        ThreadPoolExecutor(training.n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         run = Run(build, training, head_name, weight_decays, texts)
-        groups = {size: Group(run, [task for task in tasks if len(task.train) == size]) for size in sizes}
-        _train(list(groups.values()), run, valid, tell)
-        scores = _test(list(groups.values()), run, test)
-    taken = {size: iter(zip(groups[size].results(), scores[size], strict=True)) for size in sizes}
-    fitted: list[list[Fitted]] = []
-    for task in tasks:
-        fitted.append([])
-        for _ in weight_decays:
-            details, values = next(taken[len(task.train)])
-            rows = zip(test, values.tolist(), strict=True)
-            predictions = [Prediction(sample.sample_id, score, details) for sample, score in rows]
-            fitted[-1].append(Fitted(predictions, details["valid_auc"]))
+        members = _members(tasks)
+        groups = [Group(run, [tasks[index] for index in own]) for own in members]
+        _train(groups, run, valid, pool, tell)
+        scores = _test(groups, run, test, pool)
+    fitted: list[list[Fitted]] = [[] for _ in tasks]
+    for group, own, of_group in zip(groups, members, scores, strict=True):
+        taken = iter(zip(group.results(), of_group, strict=True))
+        for index in own:
+            for _ in weight_decays:
+                details, values = next(taken)
+                rows = zip(test, values.tolist(), strict=True)
+                predictions = [Prediction(sample.sample_id, score, details) for sample, score in rows]
+                fitted[index].append(Fitted(predictions, details["valid_auc"]))
     return fitted
 
 
-def _train(groups: Sequence[Group], run: Run, valid: Sequence[Labelled], tell: Callable[[int, int], object]) -> None:
-    labels = [row.liked for row in valid]
+def _members(tasks: Sequence[FewShotTask]) -> list[list[int]]:
+    """Places in `tasks` of the draws of each group: halves of those of one size, the longest work first.
+
+    Halves, so that two threads have the same work to do; whatever the number of threads, so that results repeat.
+    """
+    members: list[list[int]] = []
+    for size in sorted({len(task.train) for task in tasks}, reverse=True):
+        own = [index for index, task in enumerate(tasks) if len(task.train) == size]
+        half = (len(own) + 1) // 2
+        members += [part for part in (own[:half], own[half:]) if part]
+    return members
+
+
+def _train(
+    groups: Sequence[Group],
+    run: Run,
+    valid: Sequence[Labelled],
+    pool: Executor,
+    tell: Callable[[int, int], object],
+) -> None:
+    labels = torch.tensor([row.liked for row in valid])
     scored = Scored([row.sample for row in valid], groups, run)
-    last = run.training.n_updates
-    for update in range(1, last + 1):
-        for group in groups:
-            group.step()
-        if update % run.training.eval_every == 0 or update == last:
-            scored.advance(update)
-            for group in groups:
-                group.keep(_aucs(labels, group.scores(scored), update), update)
-            tell(update, last)
+    done, last = 0, run.training.n_updates
+    while done < last:
+        update = min(done + run.training.eval_every, last)
+        idle = pool.submit(scored.advance, update)  # first in the queue, since all groups wait for it
+        list(pool.map(partial(_go_on, scored=scored, labels=labels, done=done, update=update, idle=idle), groups))
+        tell(update, last)
+        done = update
 
 
-def _test(groups: Sequence[Group], run: Run, test: Sequence[Sample]) -> dict[int, Tensor]:
-    """Scores of each group, by the size of its draws.
+def _go_on(group: Group, scored: Scored, labels: Tensor, done: int, update: int, idle: Future[None]) -> None:
+    """Train a group from `done` updates to `update`, and validate it."""
+    for _ in range(done, update):
+        group.step()
+    idle.result()
+    scores = group.scores(scored)
+    if not scores.isfinite().all():
+        raise ConfigError(f"baselines.training.learning_rate: training diverged by update {update}")
+    group.keep(aucs(labels, scores), update)
+
+
+def _test(groups: Sequence[Group], run: Run, test: Sequence[Sample], pool: Executor) -> list[Tensor]:
+    """Scores of each group.
 
     Idle rows go through the checkpoints in their order; each replica takes them as they are at its own.
     """
     scored = Scored(test, groups, run)
-    taken = {group: scored.idle_of(group.conditions_in(scored)) for group in groups}
+    taken = [scored.idle_of(group.conditions_in(scored)) for group in groups]
     for update in sorted({update for group in groups for update in group.best_update.tolist()}):
         scored.advance(update)
-        for group in groups:
-            chosen = group.best_update == update
-            for rows, now in zip(taken[group], scored.idle_of(group.conditions_in(scored)), strict=True):
-                rows[chosen] = now[chosen]
-    found: dict[int, Tensor] = {}
-    for group in groups:
+        for group, own in zip(groups, taken, strict=True):
+            chosen = (group.best_update == update).nonzero().flatten().tolist()
+            if chosen:
+                conditions = group.conditions_in(scored)
+                now = scored.idle_of([conditions[replica] for replica in chosen])
+                for rows, values in zip(own, now, strict=True):
+                    rows[chosen] = values
+
+    def at_best(group: Group, own: tuple[Tensor, Tensor]) -> Tensor:
         group.restore()
-        found[group.labels.shape[1]] = group.scores(scored, taken[group])
-    return found
+        return group.scores(scored, own)
+
+    return list(pool.map(at_best, groups, taken))
 
 
-def _aucs(labels: Sequence[bool], scores: Tensor, update: int) -> Tensor:
-    if not scores.isfinite().all():
-        raise ConfigError(f"baselines.training.learning_rate: training diverged by update {update}")
-    return torch.tensor([float(roc_auc_score(labels, row)) for row in scores.numpy()])
+def aucs(labels: Tensor, scores: Tensor) -> Tensor:
+    """AUC of each replica, labels (n,) and scores (R, n) -> (R,): share of pairs in order, a tie counts one half."""
+    liked, disliked = scores[:, labels].contiguous(), scores[:, ~labels].sort().values
+    below, not_above = (torch.searchsorted(disliked, liked, right=right).sum(1) for right in (False, True))
+    return (below + not_above).double() / (2 * liked.shape[1] * disliked.shape[1])
 
 
 def _check(tasks: Sequence[FewShotTask]) -> None:
@@ -142,10 +179,10 @@ def _check(tasks: Sequence[FewShotTask]) -> None:
 
 
 @contextmanager
-def _threads(n_threads: int) -> Generator[None, None, None]:
-    """Torch's number of threads as the run needs it, and then as it was."""
+def _one_thread() -> Generator[None, None, None]:
+    """One thread for each operation of torch, and then as many as before."""
     before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from baselines import group, gru4rec, heads
+from baselines import group, gru4rec, heads, training
 from baselines.model import Inputs, Model
 from baselines.training import Fitted, Training, fit
 from benchmark.errors import ConfigError, DataError
@@ -93,6 +93,15 @@ def test_tasks_of_different_samples_are_refused(toy_task: FewShotTask, changed: 
     other = replace(toy_task, **{changed: getattr(toy_task, changed)[::-1]})
     with pytest.raises(ValueError, match="differ in their validation rows or test samples"):
         fit(build, [toy_task, other], TRAINING, weight_decays=[0.0])
+
+
+@pytest.mark.parametrize("n_values", [2, 5, 1000])
+def test_each_replica_is_judged_by_its_auc_and_ties_count_one_half(n_values: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(n_values, (4, 50), generator=generator).float()
+    labels = torch.rand(50, generator=generator) < 0.3
+    expected = [roc_auc_score(labels, row) for row in scores]
+    assert training.aucs(labels, scores).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_training_that_diverges_is_refused(toy_task: FewShotTask) -> None:

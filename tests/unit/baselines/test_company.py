@@ -84,6 +84,15 @@ def test_a_draw_with_a_decay_gives_alone_what_it_gives_among_others(
             assert_same(found, alone)
 
 
+@pytest.mark.parametrize("name", VALUES)
+def test_the_number_of_threads_changes_nothing(name: str, toy_task: FewShotTask) -> None:
+    tasks, texts = draws(toy_task), texts_of(name, toy_task.items)
+    run = partial(fit, build_of(name), tasks, weight_decays=DECAYS, texts=texts)
+    alone = run(replace(TRAINING, n_threads=1))
+    for n_threads in (2, 5):
+        assert run(replace(TRAINING, n_threads=n_threads)) == alone
+
+
 @pytest.mark.parametrize("name", ["gru4rec", "caser", "sasrec", "gru_bert"])
 def test_a_draw_with_an_empty_history_gives_alone_what_it_gives_among_others(name: str, toy_task: FewShotTask) -> None:
     first, second, third, *_ = toy_task.train

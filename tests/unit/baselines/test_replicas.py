@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.replicas import Dropout, LayerNorm, Linear, Replicas
+from baselines import replicas
+from baselines.replicas import Dropout, LayerNorm, Linear, Product, Replicas, product
 
 DRAWS: dict[str, Callable[[Replicas], Tensor]] = {
     "normal": lambda replicas: replicas.normal(0.5, 3, 2),
@@ -109,3 +110,21 @@ def test_dropout_draws_the_masks_of_its_seed_and_new_ones_each_time() -> None:
     assert torch.equal(first[0], first[1])
     assert not torch.equal(first[0], first[2])
     assert not torch.equal(first, one(x))
+
+
+@pytest.mark.parametrize("large", [1, 1 << 40])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_a_product_is_that_of_torch_whatever_computes_it(
+    large: int, with_bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LARGE", large)
+    a, b, bias = steps(2, 5, 7).float(), steps(2, 7, 3).float(), steps(2, 1, 3).float() if with_bias else None
+    wider = steps(2, 7, 6).float()[..., 1:4]  # neither its rows nor its columns are contiguous
+    for first, second in ((a, b), (a.transpose(1, 2).contiguous().transpose(1, 2), b), (a, wider)):
+        expected = first.double() @ second.double() + (0 if bias is None else bias.double())
+        assert torch.allclose(product(first, second, bias).double(), expected, rtol=0, atol=1e-5)
+
+
+def test_the_gradient_of_a_product_is_the_numerical_one() -> None:
+    shapes = (2, 3, 4), (2, 4, 2), (2, 1, 2)
+    assert torch.autograd.gradcheck(Product.apply, tuple(steps(*shape).requires_grad_() for shape in shapes))
