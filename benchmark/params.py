@@ -112,6 +112,7 @@ class TrainingParams(Section):
     item_size: PositiveInt
     """Width of an item embedding; the like flag makes a step one wider."""
     n_threads: PositiveInt
+    """Groups of draws trained at once, each on one thread. No result depends on it."""
 
 
 class TextEncoderParams(Section):
