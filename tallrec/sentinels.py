@@ -7,7 +7,7 @@ Source: issues 20, 23, 34, 39, 41, 53 and 58 of SAI990323/TALLRec.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmark.errors import DataError
 from benchmark.schema import Prediction
@@ -33,6 +33,21 @@ def refuse_inert(cell: str, tuned: Sequence[Prediction], base: Sequence[Predicti
     of_tuned = {prediction.sample_id: prediction.score for prediction in tuned}
     if base and all(abs(prediction.score - of_tuned[prediction.sample_id]) < SAME for prediction in base):
         raise DataError(f"{cell}: its {len(base)} scores are those of the model without the adapter")
+
+
+def taught_token(row: Mapping[str, Sequence[int]], prompt: Sequence[int]) -> int:
+    """The token that a training row has a loss on where `prompt`, as validation encodes it, ends.
+
+    Args:
+        row: an encoded row, which may be cut at the left.
+        prompt: the ids of its prompt up to where the answers differ.
+
+    Returns:
+        A label of the row; no token (-100) where the row has no loss there.
+    """
+    ids = list(row["input_ids"])
+    ends = (n for n in range(min(len(ids) - 1, len(prompt)), 0, -1) if ids[:n] == list(prompt[-n:]))
+    return row["labels"][next(ends, 0)]
 
 
 def refuse_unread_answers(sample_ids: Sequence[str], trained: Sequence[int], read: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """The paper's two stages: instruction tuning ("alpaca tuning") and rec-tuning of the same LoRA weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tallrec.chat import Question, ask
 from tallrec.encoding import encode_row
 from tallrec.prompts import alpaca_template
 from tallrec.scoring import Scoring, encode_samples, score_encoded
+from tallrec.sentinels import chance_auc, refuse_unread_answers, taught_token
 from tallrec.training import Fitted, Schedule, fit, silent
 
 
@@ -30,6 +31,13 @@ class Tuned:
     best_auc: float | None
     n_resumed: int = 0
     """Updates that an earlier, killed run had done."""
+    chance_auc: float | None = None
+    """What a validation AUC must exceed to tell something (`tallrec.sentinels.chance_auc`)."""
+
+    @property
+    def is_at_chance(self) -> bool | None:
+        """Whether no validation was better than chance; None without validation."""
+        return None if self.best_auc is None or self.chance_auc is None else self.best_auc <= self.chance_auc
 
 
 def instruction_tune(
@@ -80,7 +88,8 @@ def rec_tune(
     With `settings`, which name the base model, a killed run is taken up again (`tallrec.training.fit`).
 
     Raises:
-        DataError: the validation rows hold one class, so that their AUC is not defined.
+        DataError: the validation rows hold one class, so that their AUC is not defined, or validation would read
+            other tokens than tuning teaches.
 
     Source:
         Paper section 3; finetune_rec.py at c1db29ce.
@@ -110,12 +119,20 @@ def rec_tune(
         settings = {**settings, "scoring": asdict(scoring), "validation": validation}
 
     to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
+    shown = encode_samples(tokenizer, [row.sample for row in task.train], task.items, scoring)
+    answer = {True: to_validate.tokens.yes, False: to_validate.tokens.no}
+    refuse_unread_answers(
+        shown.sample_ids,
+        trained=[taught_token(row, prompt) for row, prompt in zip(encoded, shown.prompts, strict=True)],
+        read=[answer[row.liked] for row in task.train],
+    )
 
     def validate() -> dict[str, float]:
         predictions = score_encoded(model, to_validate, scoring)
         return {"auc": float(roc_auc_score(labels, [prediction.score for prediction in predictions]))}
 
-    return _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
+    tuned = _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
+    return replace(tuned, chance_auc=chance_auc(labels))
 
 
 def _tuned(fitted: Fitted) -> Tuned:

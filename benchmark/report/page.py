@@ -12,6 +12,7 @@ from benchmark.claims import ClaimVerdict, Results, judge_claims
 from benchmark.report import checks, figures, sections, tables
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
+from benchmark.validation import doubts
 from benchmark.verdicts import Paper, Verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -122,7 +123,7 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
-    return warnings
+    return [*warnings, *doubts(inputs.rows)]
 
 
 def _environment() -> Environment:

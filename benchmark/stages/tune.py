@@ -59,7 +59,13 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             save_adapter(adapted, folder)
             write_json(
                 folder / "curve.json",
-                {"best_step": tuned.best_step, "n_steps": tuned.n_steps, "curve": curve},
+                {
+                    "best_step": tuned.best_step,
+                    "n_steps": tuned.n_steps,
+                    "chance_auc": tuned.chance_auc,
+                    "is_at_chance": tuned.is_at_chance,
+                    "curve": curve,
+                },
             )
         record.update(
             n_train=len(task.train),
@@ -67,8 +73,17 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             n_steps=tuned.n_steps,
             n_resumed=tuned.n_resumed,
             best_step=tuned.best_step,
+            best_auc=tuned.best_auc,
+            chance_auc=tuned.chance_auc,
+            is_at_chance=tuned.is_at_chance,
         )
     best = "" if tuned.best_auc is None else f", best validation auc {tuned.best_auc:.4f} at {tuned.best_step}"
+    if tuned.is_at_chance:
+        print(
+            f"warning: {variant} k{n_shots} seed{seed}: no validation auc was above {tuned.chance_auc:.4f}, which "
+            "scores without information reach too",
+            file=sys.stderr,
+        )
     print(f"tuned {variant} k{n_shots} seed{seed}: {tuned.n_steps} updates{best}", file=sys.stderr)
 
 

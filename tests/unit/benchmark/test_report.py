@@ -108,6 +108,14 @@ def test_stand_in_data_are_said_first(finished_run: Path) -> None:
     assert "train.sample.json stands in" in (finished_run / "results/report.md").read_text()
 
 
+def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
+    _make()
+    tuned = next(row.cell for row in read_rows(files.METRICS_CSV) if row.cell.method == "tallrec-movie")
+    files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "chance_auc": 0.54})
+    page = _report()
+    assert f"The validation AUC of 1 tuned cells never left chance: {tuned} (0.510, chance up to 0.540)." in page.text
+
+
 def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
     for seed in (0, 1):
         cell = Cell("baseline", "gru4rec", "movie", "movie", 16, seed)

@@ -119,9 +119,32 @@ def test_tuning_leaves_an_adapter_its_curve_and_a_record(finished: Path) -> None
         curve = files.read_json(folder / "curve.json")
         assert [entry["step"] for entry in curve["curve"]] == [2, 4]
         assert curve["best_step"] in (2, 4)
+        best = max(entry["auc"] for entry in curve["curve"])
+        assert curve["is_at_chance"] is (best <= curve["chance_auc"])
         cell = next(tuned_cells(PARAMS, recipe, "movie"))
         record = json.loads(run_file(cell, "runs/tune").read_text())
-        assert (record["n_train"], record["n_steps"]) == (4, 4)
+        assert (record["n_train"], record["n_steps"], record["n_resumed"]) == (4, 4, 0)
+        assert (record["best_auc"], record["is_at_chance"]) == (best, curve["is_at_chance"])
+
+
+def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Next to nothing is learned with this rate, and ten rows are few: whatever the AUC is, it may be chance.
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        section = PARAMS.tune.model_copy(update={"learning_rate": 1e-9})
+        use(PARAMS.model_copy(update={"tune": section}), monkeypatch)
+        arguments = ["--recipe", "rt", "--train-domain", "movie", "--n-shots", "4", "--seed", "0"]
+        folder = files.adapter_folder("rt-movie", 4, 0)
+        record = run_file(next(tuned_cells(PARAMS, "rt", "movie")), "runs/tune")
+        kept = {path: path.read_bytes() for path in (*folder.iterdir(), record)}
+        try:
+            assert tune.main(arguments) == 0
+            curve = files.read_json(folder / "curve.json")
+        finally:
+            for path, content in kept.items():
+                path.write_bytes(content)
+    assert curve["is_at_chance"]
+    expected = f"warning: rt-movie k4 seed0: no validation auc was above {curve['chance_auc']:.4f}, which"
+    assert expected in capsys.readouterr().err
 
 
 def test_recipes_start_from_different_weights(finished: Path) -> None:

@@ -4,7 +4,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmark.errors import DataError
 from benchmark.schema import Prediction
-from tallrec.sentinels import chance_auc, refuse_inert, refuse_unread_answers
+from tallrec.sentinels import chance_auc, refuse_inert, refuse_unread_answers, taught_token
 
 BASE = [Prediction("a", 0.1), Prediction("b", 0.2), Prediction("c", 0.3)]
 
@@ -39,6 +39,20 @@ def test_some_samples_are_enough_to_compare() -> None:
 
 def test_tuning_may_teach_what_validation_reads() -> None:
     refuse_unread_answers(["a", "b"], [5, 9], [5, 9])
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "taught"),
+    [
+        ([0, 3, 4, 9, 1], [0, 3, 4, 9, 1], 9),
+        ([0, 3, 4, 9, 1], [-100, -100, -100, 9, 1], 9),
+        ([3, 4, 9, 1], [-100, -100, 9, 1], 9),  # cut at the left
+        ([0, 3, 4, 9, 1], [-100, -100, -100, -100, 1], -100),  # the mask is one too long
+        ([0, 3, 4, 7, 9, 1], [-100, -100, -100, 7, 9, 1], 7),  # a space before the answer
+    ],
+)
+def test_what_a_row_teaches_is_read_where_the_prompt_ends(ids: list[int], labels: list[int], taught: int) -> None:
+    assert taught_token({"input_ids": ids, "labels": labels}, [0, 3, 4]) == taught
 
 
 @pytest.mark.parametrize("read", [[5, 5], [5, 17]])

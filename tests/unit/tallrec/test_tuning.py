@@ -14,8 +14,9 @@ from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Prediction, Sample
 from benchmark.seeding import derive_seed
 from tallrec import tuning
+from tallrec.answers import AnswerTokens
 from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.scoring import Scoring, score_encoded, score_samples
+from tallrec.scoring import EncodedSamples, Scoring, encode_samples, score_encoded, score_samples
 from tallrec.training import Schedule
 from tallrec.tuning import instruction_tune, rec_tune
 
@@ -135,6 +136,71 @@ def test_validation_rows_of_one_class_are_refused(
     adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
     with pytest.raises(DataError, match="validation: 1 rows of one class"):
         rec_tune(adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=1)
+
+
+def test_a_validation_of_other_tokens_than_the_taught_ones_is_refused(
+    tiny_model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read_wrongly(*arguments: Any) -> EncodedSamples:
+        encoded = encode_samples(*arguments)
+        return replace(encoded, tokens=AnswerTokens(encoded.tokens.yes, 8241))
+
+    monkeypatch.setattr(tuning, "encode_samples", read_wrongly)
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+    with pytest.raises(DataError, match=r"^toy-train-1: tuning teaches token \d+ as the answer and validation reads"):
+        rec_tune(adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=None)
+
+
+@pytest.mark.parametrize("loss", ["all_tokens", "answer"])
+def test_rows_that_are_cut_teach_what_validation_reads(
+    tiny_model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+    loss: str,
+) -> None:
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+    short = replace(scoring, max_length=20)
+    schedule = replace(SCHEDULE, n_updates=1)
+    rec_tune(adapted, tokenizer, toy_task, schedule, short, tmp_path / "s", loss=loss, max_valid_samples=None)
+
+
+@pytest.mark.parametrize(("turned", "is_at_chance"), [(False, False), (True, True)])
+def test_a_curve_that_never_leaves_chance_is_flagged(
+    new_tiny_model: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    tmp_path: Path,
+    turned: bool,
+    is_at_chance: bool,
+) -> None:
+    # Of eight validation rows, an AUC of up to 0.92 may be chance; the toy rows are learned perfectly.
+    valid = tuple(replace(row, liked=row.liked != turned) for row in toy_task.valid)
+    adapted = trainable_adapter(new_tiny_model(32), fresh_start, EVERYWHERE, seed=0)
+    tuned = rec_tune(
+        adapted,
+        tokenizer,
+        replace(toy_task, valid=valid),
+        replace(SCHEDULE, n_updates=30, eval_every=10),
+        scoring,
+        tmp_path / "s",
+        loss="answer",
+        max_valid_samples=None,
+    )
+    assert tuned.chance_auc == pytest.approx(0.924, abs=1e-3)
+    assert tuned.is_at_chance is is_at_chance
 
 
 def test_instruction_tuning_lowers_its_loss_and_has_no_best_step(
