@@ -5,9 +5,14 @@ text at every update; every 5 updates valid.csv and test.csv are read and parsed
 layer of the whole catalogue, and AUC and the accuracy at 13 thresholds are computed. Ours trains all cells in one run.
 
 Both run the same cells (the released draw of each K and seed) in this process, on one thread, on the real files. The
-weights start from different random numbers, so AUCs agree within seed noise, which is printed beside them.
+weights start from different random numbers, so AUCs agree within seed noise, which is printed beside them. Times are of
+the processor, so other work on the machine counts less; those of the whole grid are of the clock.
+
+The procedure takes minutes a cell on book. With --reference-updates it stops after so many updates, and the time of
+all of them is extrapolated, which the output says; there is no AUC of it then.
 
 Usage: TALLREC_BENCH_MIRROR=... python tests/benchmarks/released_baselines.py movie --models gru4rec caser sasrec
+       TALLREC_BENCH_MIRROR=... python tests/benchmarks/released_baselines.py movie book --alone --threads 2
 """
 
 import argparse
@@ -189,20 +194,33 @@ def write_csv(data: DomainData, folder: Path) -> None:
 def main() -> None:
     """Run both and print the ratio of their times a cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("domain", choices=CATALOGUE)
+    parser.add_argument("domains", nargs="+", choices=CATALOGUE)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--shots", nargs="+", type=int, default=[16, 64, 256])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--reference-seeds", nargs="+", type=int, default=[0], help="the procedure runs these alone")
+    parser.add_argument("--reference-shots", nargs="+", type=int, help="as --shots, if the procedure runs fewer")
+    parser.add_argument("--reference-updates", type=int, help="stop the procedure here and extrapolate its time")
+    parser.add_argument("--alone", action="store_true", help="without the procedure: the grid as the stage runs it")
+    parser.add_argument("--threads", type=int, default=1, help="of ours")
     arguments = parser.parse_args()
+    start = time.perf_counter()
+    for domain in arguments.domains:
+        compare(domain, arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{time.perf_counter() - start:.0f} s by the clock in all, peak resident memory {peak:.2f} GiB")
+
+
+def compare(domain: str, arguments: argparse.Namespace) -> None:
+    """Run both on one domain."""
     torch.set_num_threads(1)
-    data = read(arguments.domain, Path(os.environ["TALLREC_BENCH_MIRROR"]))
+    data = read(domain, Path(os.environ["TALLREC_BENCH_MIRROR"]))
     by_id = {row.sample.sample_id: row for row in data.splits["train"]}
     test = {row.sample.sample_id: row.liked for row in data.splits["test"]}
     keys = [(n_shots, seed) for n_shots in arguments.shots for seed in arguments.seeds]
     tasks = [
         FewShotTask(
-            tuple(by_id[i] for i in draw(list(by_id), n_shots, seed, arguments.domain, "released").conventional),
+            tuple(by_id[i] for i in draw(list(by_id), n_shots, seed, domain, "released").conventional),
             data.splits["valid"],
             tuple(row.sample for row in data.splits["test"]),
             data.items,
@@ -214,36 +232,38 @@ def main() -> None:
         write_csv(data, Path(folder))
         for name in arguments.models:
             build, values = MODELS[name]
-            n_updates = 500 if (name, arguments.domain) == ("caser", "book") else 100
-            training = Training(0.001, 256, n_updates, 5, LENGTH, SIZE - 1, n_threads=1)
-            start = time.perf_counter()
+            n_updates = 500 if (name, domain) == ("caser", "book") else 100
+            training = Training(0.001, 256, n_updates, 5, LENGTH, SIZE - 1, n_threads=arguments.threads)
+            clock, start = time.perf_counter(), time.process_time()
             fitted = fit(partial(build, **values), tasks, training, weight_decays=[0.001])
-            ours = (time.perf_counter() - start) / len(tasks)
+            ours, clock = (time.process_time() - start) / len(tasks), time.perf_counter() - clock
+            print(f"{domain} {name}: ours {ours:.3f} s a cell, {clock:.1f} s by the clock for {len(tasks)}", flush=True)
             aucs: dict[int, list[float]] = {}
             for (n_shots, _), (one,) in zip(keys, fitted, strict=True):
                 labels = [test[prediction.sample_id] for prediction in one.predictions]
                 auc = float(roc_auc_score(labels, [prediction.score for prediction in one.predictions]))
                 aucs.setdefault(n_shots, []).append(auc)
-            start, released = time.perf_counter(), {}
-            for n_shots in arguments.shots:
-                cells = (
-                    released_cell(REFERENCES[name], Path(folder), arguments.domain, n_shots, seed, n_updates)
+            for n_shots, of_k in aucs.items():
+                spread = statistics.stdev(of_k) if len(of_k) > 1 else float("nan")
+                print(f"  K={n_shots}: AUC of ours {statistics.fmean(of_k):.4f}, sd over seeds {spread:.4f}")
+            n_done = min(arguments.reference_updates or n_updates, n_updates)
+            if arguments.alone:
+                continue
+            times: list[float] = []
+            for n_shots in arguments.reference_shots or arguments.shots:
+                start = time.process_time()
+                released = statistics.fmean(
+                    released_cell(REFERENCES[name], Path(folder), domain, n_shots, seed, n_done)
                     for seed in arguments.reference_seeds
                 )
-                released[n_shots] = statistics.fmean(cells)
-            n_cells = len(arguments.shots) * len(arguments.reference_seeds)
-            theirs = (time.perf_counter() - start) / n_cells
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(
-                f"{arguments.domain} {name}: released {theirs:.2f} s a cell, ours {ours:.3f}: {theirs / ours:.1f} times"
-            )
-            for n_shots, values_of_k in aucs.items():
-                spread = statistics.stdev(values_of_k) if len(values_of_k) > 1 else float("nan")
-                mean = statistics.fmean(values_of_k)
-                print(
-                    f"  K={n_shots}: AUC released {released[n_shots]:.4f}, ours {mean:.4f}, sd over seeds {spread:.4f}"
-                )
-            print(f"  peak resident memory so far {peak:.2f} GiB", flush=True)
+                seconds = (time.process_time() - start) / len(arguments.reference_seeds)
+                how = f"AUC {released:.4f}"
+                if n_done < n_updates:
+                    how = f"{seconds:.1f} s, extrapolated from {n_done} of {n_updates} updates"
+                times.append(seconds * n_updates / n_done)
+                print(f"  K={n_shots}: released {times[-1]:.2f} s a cell ({how})", flush=True)
+            theirs = statistics.fmean(times)
+            print(f"  released {theirs:.2f} s a cell, ours {ours:.3f}: {theirs / ours:.1f} times", flush=True)
 
 
 if __name__ == "__main__":
