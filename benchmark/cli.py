@@ -5,13 +5,16 @@ Nothing heavy is imported at module level, so that `--help` is instant.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmark.errors import exit_code_of
+
+if TYPE_CHECKING:
+    from benchmark.check import Finding
 
 PARAMS_YAML = Path("params.yaml")
 
@@ -91,8 +94,12 @@ def validate() -> None:
 
 
 @app.command()
-def plan() -> None:
-    """Count the cells and stages that params.yaml asks for."""
+def plan(
+    memory: Annotated[str, typer.Option("--memory", help="Of the device, e.g. 24GB; else that of this machine.")] = "",
+    device: Annotated[str, typer.Option("--device", help="A card, e.g. 'RTX 3090'; else this machine's.")] = "",
+    tokens: Annotated[int, typer.Option("--tokens", help="Of a prompt; else measured, or llm.max_length.")] = 0,
+) -> None:
+    """Cells, memory and time of what params.yaml asks for, before anything runs."""
 
     def work() -> None:
         from collections import Counter
@@ -100,12 +107,14 @@ def plan() -> None:
         from benchmark.config import load_config, read_yaml
         from benchmark.grid import cells
         from benchmark.pipeline import stage_counts
+        from benchmark.plan import show
 
         params = load_config(PARAMS_YAML)
         # The size of a training split names cells and does not change how many there are.
         families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
         _print_counts("cells", dict(families))
         _print_counts("stages", stage_counts(read_yaml(Path("dvc.yaml")), read_yaml(PARAMS_YAML)))
+        show(params, memory=memory, device=device, n_tokens=tokens or None)
 
     _finish(work)
 
@@ -135,6 +144,52 @@ def doctor() -> None:
             raise typer.Exit(1)
 
     _finish(work)
+
+
+@app.command()
+def check(
+    against: Annotated[str, typer.Option("--against", help="A git revision with results/metrics.csv, or such a file.")],
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="The reference's predictions, if DVC does not keep them.")
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Share of checks that may fail by noise alone, over all cells together.")
+    ] = 0.05,
+    by_mean: Annotated[
+        bool, typer.Option("--by-mean", help="Compare means over seeds: for a reference from another machine.")
+    ] = False,
+) -> None:
+    """Compare results/metrics.csv with a reference; exit 1 if a method is worse than noise explains, or missing."""
+
+    def work() -> None:
+        from benchmark.check import FAILURES
+        from benchmark.check import check as findings_of
+        from benchmark.config import load_config
+
+        findings = findings_of(against, predictions, load_config(PARAMS_YAML), alpha=alpha, by_mean=by_mean)
+        _print_findings(findings)
+        if any(finding.verdict in FAILURES for finding in findings):
+            raise typer.Exit(1)
+
+    _finish(work)
+
+
+def _print_findings(findings: "list[Finding]") -> None:
+    from collections import Counter
+
+    table = Table(box=None)
+    for name in ("cell", "before", "after", "change", "tolerance", "interval", ""):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("before", "after", "change") else "left")
+    for row in findings:
+        change = None if row.before is None or row.after is None else row.after - row.before
+        numbers = (row.before, row.after, change, row.tolerance)
+        shown = ("" if value is None else f"{100 * value:.2f}" for value in numbers)
+        name = str(row.cell) if row.n_seeds == 1 else f"{row.cell} and {row.n_seeds - 1} more"
+        table.add_row(name, *shown, row.interval, f"{row.verdict} {row.reason}".strip())
+    console = Console(width=max(110, Console().width))
+    console.print(table)
+    counts = Counter(row.verdict for row in findings)
+    console.print("AUC x100: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 @app.command()

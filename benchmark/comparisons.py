@@ -128,7 +128,7 @@ def difference(left: Mapping[int, CellMetric], right: Mapping[int, CellMetric], 
     Raises:
         MetricError: fewer than half of the resamples are defined.
     """
-    resampled = _mean([cell.resampled for cell in left.values()]) - _mean([cell.resampled for cell in right.values()])
+    resampled = mean_over_seeds(left) - mean_over_seeds(right)
     values = [np.array([cell.value for cell in side.values()]) for side in (left, right)]
     n_users = min(cell.n_users for side in (left, right) for cell in side.values())
     seeds = [values[0] - [right[seed].value for seed in left]] if left.keys() == right.keys() else values
@@ -137,8 +137,9 @@ def difference(left: Mapping[int, CellMetric], right: Mapping[int, CellMetric], 
     return Difference(float(values[0].mean() - values[1].mean()), low, high, joined(spreads))
 
 
-def _mean(resampled: Sequence[Floats]) -> Floats:
-    return np.mean(np.stack(resampled), axis=0)
+def mean_over_seeds(group: Mapping[int, CellMetric]) -> Floats:
+    """The metric of a group on each resample, shape (n_resamples,)."""
+    return np.mean(np.stack([cell.resampled for cell in group.values()]), axis=0)
 
 
 def over_users(resampled: Floats, n_users: int) -> Spread:

@@ -150,16 +150,24 @@ def read_rows(path: Path) -> list[MetricRow]:
         MissingArtifactError: the file is not there.
         SchemaError: a column is missing or a value is malformed; the message names the row.
     """
-    with require(path).open(newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise SchemaError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        rows: list[MetricRow] = []
-        for number, line in enumerate(reader, start=2):
-            try:
-                rows.append(_row_of(line))
-            except (ValueError, TypeError) as error:
-                raise SchemaError(f"{path}: line {number}: {error}") from None
+    return parse_rows(require(path).read_text(), str(path))
+
+
+def parse_rows(text: str, name: str) -> list[MetricRow]:
+    """The rows of a `metrics.csv`, called `name` in messages.
+
+    Raises:
+        SchemaError: as `read_rows`.
+    """
+    reader = csv.DictReader(io.StringIO(text))
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise SchemaError(f"{name}: expected the columns {', '.join(COLUMNS)}")
+    rows: list[MetricRow] = []
+    for number, line in enumerate(reader, start=2):
+        try:
+            rows.append(_row_of(line))
+        except (ValueError, TypeError) as error:
+            raise SchemaError(f"{name}: line {number}: {error}") from None
     return rows
 
 
