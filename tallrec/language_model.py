@@ -3,13 +3,14 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -18,8 +19,9 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
+from transformers.pytorch_utils import Conv1D
 
-from benchmark.errors import DataError, MissingArtifactError
+from benchmark.errors import ConfigError, DataError, MissingArtifactError
 from tallrec.checkpoints import check_arrived, writing
 
 # PEFT reads an attribute that transformers has renamed; nothing a user could do about.
@@ -116,10 +118,15 @@ def write_fresh_start(folder: Path) -> None:
 
 
 def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int) -> PeftModel:
-    """`model` with an adapter to train: a copy of the one in `start`, or new weights drawn by `seed`."""
+    """`model` with an adapter to train: a copy of the one in `start`, or new weights drawn by `seed`.
+
+    Raises:
+        ConfigError: the model has no layer of a name in `lora.target_modules`.
+    """
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if (start / START).exists():
+        _check_layers(model, lora.target_modules)
         set_seed(seed)
         config = LoraConfig(
             r=lora.rank,
@@ -131,6 +138,18 @@ def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int
         )
         return get_peft_model(model, config)
     return load_adapter(model, start, is_trainable=True)
+
+
+def _check_layers(model: PreTrainedModel, wanted: Sequence[str]) -> None:
+    """Refuse a name that no layer has: families name theirs in their own way, and PEFT leaves such a name out."""
+    head = model.get_output_embeddings()
+    layers = [
+        name for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D)) and layer is not head
+    ]
+    for name in wanted:
+        if not any(f".{layer}".endswith(f".{name}") for layer in layers):
+            known = ", ".join(sorted({layer.rpartition(".")[2] for layer in layers}))
+            raise ConfigError(f"lora.target_modules: {name!r} is no layer of {type(model).__name__}; it has {known}")
 
 
 def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = False) -> PeftModel:
