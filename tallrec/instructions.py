@@ -1,6 +1,7 @@
 """Instruction data in Alpaca's format: JSON, JSONL, the seed tasks of self-instruct, or a data set of the Hub."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from benchmark.errors import DataError
 
 KEYS = ("instruction", "input", "output")
 HUB = "hub:"
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def read_instructions(source: str) -> list[dict[str, str]]:
@@ -41,9 +43,9 @@ def read_instructions(source: str) -> list[dict[str, str]]:
 def _hub_rows(source: str) -> Iterable[Any]:
     from datasets import load_dataset
 
-    name, _, revision = source.removeprefix(HUB).partition("@")
-    if not (name and revision):
-        raise DataError(f"instruct.data: {source}: expected hub:OWNER/NAME@REVISION with a pinned revision")
+    name, _, revision = source.removeprefix(HUB).rpartition("@")
+    if not (name and COMMIT.fullmatch(revision)):
+        raise DataError(f"instruct.data: {source}: expected hub:OWNER/NAME@REVISION, a commit as 40 hex digits")
     try:
         return load_dataset(name, revision=revision, split="train")
     except (OSError, ValueError) as error:

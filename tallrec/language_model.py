@@ -175,6 +175,36 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = F
     return adapted
 
 
+def refuse_other_adapter(folder: Path, lora: Lora) -> None:
+    """Refuse an adapter from elsewhere that is not there as safetensors, or not of the shape that is tuned here.
+
+    Raises:
+        DataError: a file is missing, or a value of `adapter_config.json` is not that of section `lora`.
+    """
+    if not (folder / WEIGHTS).exists():
+        pickled = (folder / "adapter_model.bin").exists()
+        reason = (
+            "adapter_model.bin is a pickle, which may run code when it is read; convert it" if pickled else "missing"
+        )
+        raise DataError(f"instruct.adapter: expected {folder / WEIGHTS}: {reason}")
+    path = folder / "adapter_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"instruct.adapter: expected {path}: {error.__class__.__name__}") from None
+    expected = {
+        "peft_type": "LORA",
+        "r": lora.rank,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": lora.dropout,
+        "target_modules": sorted(lora.target_modules),
+    }
+    for name, value in expected.items():
+        found = config.get(name)
+        if (sorted(found) if isinstance(found, list) else found) != value:
+            raise DataError(f"instruct.adapter: {path}: {name} is {found!r}, expected {value!r} as in section lora")
+
+
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write the adapter as safetensors, without the model card that PEFT adds.
 

@@ -22,13 +22,14 @@ from benchmark.seeding import derive_seed
 
 def run() -> None:
     """Instruction-tune new LoRA weights, or take over a published adapter."""
-    from tallrec.language_model import load_adapter
+    from tallrec.language_model import load_adapter, refuse_other_adapter
 
     params = load_config()
     adapter = params.instruct.adapter
     if adapter is None:
         tune(params)
         return
+    refuse_other_adapter(Path(adapter), language_models.lora(params))
     model, _ = language_models.load_base(params)
     load_adapter(model, Path(adapter))
     with replacing_folder(STARTS / "tallrec") as folder:

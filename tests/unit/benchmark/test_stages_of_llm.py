@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,50 @@ def test_a_published_adapter_takes_the_place_of_tuning(finished: Path, monkeypat
     kept = (STARTS / "tallrec" / WEIGHTS).read_bytes()
     assert instruct.main([]) == 0
     assert (STARTS / "tallrec" / WEIGHTS).read_bytes() == (published / WEIGHTS).read_bytes() != kept
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"r": 16}, "adapter_config.json: r is 16, expected 8 as in section lora"),
+        ({"lora_dropout": 0.1}, "adapter_config.json: lora_dropout is 0.1, expected 0.05 as in section lora"),
+        (
+            {"target_modules": ["q_proj", "k_proj"]},
+            "adapter_config.json: target_modules is ['q_proj', 'k_proj'], expected ['q_proj', 'v_proj'] as in section",
+        ),
+        ({"peft_type": "IA3"}, "adapter_config.json: peft_type is 'IA3', expected 'LORA' as in section lora"),
+        ("no config", "adapter_config.json: FileNotFoundError"),
+        ("pickle", "adapter_model.safetensors: adapter_model.bin is a pickle, which may run code when it is read"),
+        ("nothing", "adapter_model.safetensors: missing"),
+    ],
+)
+def test_a_published_adapter_of_another_kind_is_one_line(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: Any,
+    problem: str,
+) -> None:
+    published = tmp_path / "published"
+    shutil.copytree(files.adapter_folder("rt-movie", 4, 0), published)
+    config = published / "adapter_config.json"
+    if isinstance(change, dict):
+        config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    elif change == "no config":
+        config.unlink()
+    else:
+        (published / WEIGHTS).unlink()
+    if change == "pickle":
+        (published / "adapter_model.bin").write_bytes(b"")
+    section = PARAMS.instruct.model_copy(update={"adapter": str(published)})
+    use(PARAMS.model_copy(update={"instruct": section}), monkeypatch)
+    kept = (STARTS / "tallrec" / WEIGHTS).read_bytes()
+    assert instruct.main([]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: instruct.adapter: ")
+    assert problem in line
+    assert (STARTS / "tallrec" / WEIGHTS).read_bytes() == kept
 
 
 def test_a_model_in_a_folder_is_referred_to_with_its_digests(
