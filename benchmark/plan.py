@@ -1,0 +1,286 @@
+"""What a run will cost, before it runs: memory and time of the stages that use the language model.
+
+Memory and operations come from `tallrec.simulation`, which needs the architecture and no weight; the time from the
+operations, the speed of the device and the share of it that is reached.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark import files
+from benchmark.devices import TERA, Device, chosen_device
+from benchmark.errors import MissingArtifactError
+from benchmark.params import Params
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+GB = 2**30
+RUNTIME_BYTES = 600 * 2**20
+"""CUDA context or torch with its companions on a CPU: held before the first weight is loaded."""
+START_SECONDS = 7.0
+"""A process that imports torch, transformers and PEFT, and DVC around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All processes of one stage."""
+
+    stage: str
+    n_processes: int
+    n_cells: int
+    peak_bytes: int | None
+    """Of one process, runtime included; None where no model is simulated."""
+    seconds: float
+    """Of all processes one after the other."""
+
+    def fits(self, device: Device) -> bool:
+        """Whether one process finds room."""
+        return self.peak_bytes is None or self.peak_bytes <= device.memory_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rows and prompt lengths, as far as they are known before a run."""
+
+    n_valid: dict[str, int]
+    n_test: dict[str, int]
+    n_tokens: int
+    """Of a prompt; the longest of a batch."""
+    tokens_are_measured: bool
+    """False: nothing is prepared, and `llm.max_length` bounds it."""
+
+
+def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
+    """Rows of the splits and the length of a prompt.
+
+    Args:
+        params: the configuration.
+        n_tokens: overrides the length of a prompt.
+
+    Raises:
+        MissingArtifactError: stage `prepare` has not run, so the number of test rows is not known.
+    """
+    n_valid: dict[str, int] = {}
+    n_test: dict[str, int] = {}
+    for domain in params.grid.domains:
+        stats_file = files.prepared_folder(domain) / "stats.json"
+        if not stats_file.exists():
+            raise MissingArtifactError(f"{stats_file}: not there; `dvc repro prepare` makes it in a minute")
+        splits = files.read_json(stats_file)["splits"]
+        n_valid[domain] = min(splits["valid"]["rows"], params.tune.max_valid_samples or splits["valid"]["rows"])
+        n_test[domain] = splits["test"]["rows"]
+    measured = None if n_tokens else _measured_tokens(params)
+    return Sizes(n_valid, n_test, n_tokens or measured or params.llm.max_length, bool(n_tokens or measured))
+
+
+def _measured_tokens(params: Params) -> int | None:
+    """95th percentile of prompt lengths in the first domain's test samples, if the tokenizer is on this machine."""
+    import transformers
+
+    from tallrec.prompts import render
+
+    source = str(files.BASE_MODEL) if params.llm.model == "tiny" else params.llm.model
+    try:
+        kind: Any = transformers.AutoTokenizer
+        tokenizer: Any = kind.from_pretrained(source, revision=params.llm.revision, trust_remote_code=False)
+    except (OSError, ValueError):
+        return None
+    folder = files.prepared_folder(params.grid.domains[0])
+    samples, items = files.read_samples(folder / "test.parquet")[:200], files.read_items(folder / "items.parquet")
+    lengths = sorted(len(tokenizer(render("released", s, items, stray_comment=True))["input_ids"]) for s in samples)
+    return min(lengths[int(0.95 * (len(lengths) - 1))] + 3, params.llm.max_length)
+
+
+def architecture(params: Params) -> "PreTrainedConfig":
+    """The architecture of `llm.model`; no weight is read.
+
+    Raises:
+        DataError: it is not on this machine.
+    """
+    from tallrec.architecture import config_of
+    from tallrec.base import TinyModel, tiny_config
+
+    if params.llm.model != "tiny":
+        return config_of(params.llm.model, params.llm.revision)
+    base = params.base
+    shape = TinyModel(
+        base.vocabulary_size,
+        base.hidden_size,
+        base.intermediate_size,
+        base.n_layers,
+        base.n_heads,
+        base.max_positions,
+    )
+    return tiny_config(shape, base.vocabulary_size)
+
+
+class Planner:
+    """Simulated steps of one configuration; each shape is simulated once."""
+
+    def __init__(self, params: Params, found: Sizes) -> None:
+        from benchmark import language_models
+
+        self.params = params
+        self.sizes = found
+        self.config = architecture(params)
+        self.loading = language_models.loading(params)
+        self.lora = language_models.lora(params)
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def tuning(self, n_rows: int, *, loss: str | None = None) -> Any:
+        """The `tallrec.simulation.Step` of a micro-batch of rec-tuning."""
+        from tallrec.simulation import simulate_tuning
+
+        loss = loss or self.params.fidelity.loss
+        return self._once(
+            ("tuning", n_rows, loss),
+            lambda: simulate_tuning(
+                self.config,
+                self.loading,
+                self.lora,
+                n_rows=n_rows,
+                n_tokens=self.sizes.n_tokens,
+                loss=loss,
+                gradient_checkpointing=self.params.tune.gradient_checkpointing,
+            ),
+        )
+
+    def scoring(self) -> Any:
+        """The `tallrec.simulation.Step` of a batch of scoring."""
+        from tallrec.simulation import simulate_scoring
+
+        n_rows = self.rows_a_batch()
+        return self._once(
+            ("scoring", n_rows),
+            lambda: simulate_scoring(self.config, self.loading, n_rows=n_rows, n_tokens=self.sizes.n_tokens),
+        )
+
+    def rows_a_batch(self) -> int:
+        """Rows of a batch of scoring."""
+        return max(1, self.params.score.batch_tokens // self.sizes.n_tokens)
+
+    def largest_micro_batch(self, memory_bytes: int, *, at_most: int = 256) -> int:
+        """Most rows that a tuning step may hold at a time; 0 where not even one fits."""
+        fits, fails = 0, at_most + 1
+        while fails - fits > 1:
+            middle = (fits + fails) // 2
+            if self.tuning(middle).peak_bytes + RUNTIME_BYTES <= memory_bytes:
+                fits = middle
+            else:
+                fails = middle
+        return fits
+
+    def _once(self, key: tuple[Any, ...], simulate: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._known[key] = simulate()
+        return self._known[key]
+
+    def works(self, device: Device) -> Iterator[Work]:
+        """The stages that run the language model, in the order of the pipeline."""
+        params, grid = self.params, self.params.grid
+        tune = params.tune
+
+        def seconds(flops: float) -> float:
+            return flops / (device.flops_per_second * device.utilisation)
+
+        scored = self.scoring()
+        flops_a_sample = scored.flops / self.rows_a_batch()
+        micro = min(params.instruct.micro_batch_size, params.instruct.batch_size)
+        if params.instruct.adapter is None and ("tallrec" in grid.recipes or "alpaca" in grid.icl_models):
+            step = self.tuning(micro, loss=params.instruct.loss)
+            flops = step.flops / micro * params.instruct.batch_size * params.instruct.n_updates
+            yield Work("instruct", 1, 0, step.peak_bytes + RUNTIME_BYTES, START_SECONDS + seconds(flops))
+        shots = [
+            (train, n_shots * (len(grid.domains) if train == "both" else 1))
+            for train in grid.train_domains
+            for n_shots in grid.n_shots
+        ]
+        n_variants = len(grid.recipes) * len(grid.seeds)
+        if shots and n_variants:
+            peak, total = 0, 0.0
+            for train_domain, n_rows in shots:
+                batch = min(tune.batch_size, n_rows)
+                micro = min(tune.micro_batch_size, batch)
+                step = self.tuning(micro)
+                peak = max(peak, step.peak_bytes, scored.peak_bytes)
+                validated = grid.domains[0] if train_domain == "both" else train_domain
+                flops = step.flops / micro * batch * tune.n_updates
+                flops += (tune.n_updates // tune.eval_every) * self.sizes.n_valid[validated] * flops_a_sample
+                total += n_variants * (START_SECONDS + seconds(flops))
+            n_cells = n_variants * len(shots)
+            yield Work("tune", n_cells, n_cells, peak + RUNTIME_BYTES, total)
+            n_processes = len(grid.recipes) * len(grid.train_domains)
+            n_tested = sum(self.sizes.n_test.values())
+            flops = n_tested * n_cells * flops_a_sample
+            time = START_SECONDS * n_processes + seconds(flops)
+            yield Work("score", n_processes, n_cells * len(grid.domains), scored.peak_bytes + RUNTIME_BYTES, time)
+        yield from self._in_context(flops_a_sample, scored.peak_bytes, seconds)
+
+    def _in_context(self, flops_a_sample: float, peak: int, seconds: Callable[[float], float]) -> Iterator[Work]:
+        from benchmark.grid import icl_cells
+
+        grid = self.params.grid
+        local: Sequence[str] = [model for model in grid.icl_models if model in ("base", "alpaca")]
+        flops, n_cells = 0.0, 0
+        for model in local:
+            for prompt in grid.prompts:
+                for domain in grid.domains:
+                    for cell in icl_cells(self.params, model, prompt, domain):
+                        # A demonstration is as long as the question that it stands before.
+                        flops += (1 + cell.n_shots) * self.sizes.n_test[domain] * flops_a_sample
+                        n_cells += 1
+        if n_cells:
+            n_processes = len(local) * len(grid.prompts)
+            yield Work("icl", n_processes, n_cells, peak + RUNTIME_BYTES, START_SECONDS * n_processes + seconds(flops))
+
+
+def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> None:
+    """Print memory and time of the stages that run the language model.
+
+    Args:
+        params: the configuration.
+        memory: of the device, e.g. `24GB`; empty: that of this machine.
+        device: a card by name; empty: this machine's.
+        n_tokens: of a prompt; None: measured, or `llm.max_length`.
+
+    Raises:
+        ConfigError: the device or its memory is not understood.
+        DataError: the architecture of `llm.model` is not on this machine.
+        MissingArtifactError: stage `prepare` has not run.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    where = chosen_device(params.llm.dtype, name=device, memory=memory)
+    planner = Planner(params, sizes(params, n_tokens))
+    table = Table("language model", "cells", "processes", "peak GB", "", "hours", box=None, show_footer=True)
+    total = 0.0
+    for work in planner.works(where):
+        total += work.seconds
+        fit = "fits" if work.fits(where) else "does not fit"
+        peak = "" if work.peak_bytes is None else f"{work.peak_bytes / GB:.2f}"
+        table.add_row(work.stage, str(work.n_cells), str(work.n_processes), peak, fit, f"{work.seconds / 3600:.2f}")
+    table.columns[0].footer, table.columns[5].footer = "all", f"{total / 3600:.2f}"
+    for column in (1, 2, 3, 5):
+        table.columns[column].justify = "right"
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for line in _remarks(params, planner, where):
+        console.print(line, markup=False, highlight=False)
+
+
+def _remarks(params: Params, planner: "Planner", where: Device) -> Iterator[str]:
+    asked = min(params.tune.micro_batch_size, params.tune.batch_size)
+    largest = planner.largest_micro_batch(where.memory_bytes, at_most=max(asked, params.tune.batch_size))
+    yield f"device: {where.name}, {where.memory_bytes / GB:.1f} GB, {where.flops_per_second / TERA:.2f} TFLOP/s"
+    if largest:
+        yield f"tune.micro_batch_size: {asked}; the largest that fits: {largest}"
+    else:
+        yield "tune.micro_batch_size: not even one row fits"
+    known = "measured here" if where.is_measured else "assumed; stage `efficiency` measures it"
+    yield f"share of the peak: {where.utilisation:.0%} ({known})"
+    bound = "" if planner.sizes.tokens_are_measured else " (llm.max_length, an upper bound)"
+    yield f"tokens of a prompt: {planner.sizes.n_tokens}{bound}"
+    yield "time is for one process after the other, without early stopping; controls and baselines take minutes more"
