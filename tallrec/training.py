@@ -207,7 +207,7 @@ def _trainer(
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model="auc" if schedule.keep_best else None,
         greater_is_better=True if schedule.keep_best else None,
-        **_checkpointing(schedule.gradient_checkpointing),
+        **_checkpointing(schedule.gradient_checkpointing, model),
         logging_steps=every,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -239,8 +239,17 @@ def _printer() -> type[TrainerCallback]:
     return PrinterCallback
 
 
-def _checkpointing(is_on: bool) -> dict[str, Any]:
+def checkpointing_settings(model: PreTrainedModel | PeftModel) -> dict[str, bool]:
+    """How activations are dropped and computed again.
+
+    The layers of bitsandbytes in 8 bits keep their input in a way that torch's newer checkpointing cannot see: with it
+    they drop nothing. The older one runs the forward pass without gradients, so there is nothing to keep.
+    """
+    return {"use_reentrant": bool(getattr(model, "is_loaded_in_8bit", False))}
+
+
+def _checkpointing(is_on: bool, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
     """The Trainer's switch for gradient checkpointing, whose name changed in transformers 5."""
     names = inspect.signature(TrainingArguments).parameters
-    new, old = "activation_checkpointing", "gradient_checkpointing"
-    return {new if new in names else old: True} if is_on else {}
+    name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": checkpointing_settings(model)} if is_on else {}
