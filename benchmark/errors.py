@@ -24,6 +24,10 @@ class MetricError(BenchmarkError):
     """A metric is not defined for what it was given."""
 
 
+class ServerError(BenchmarkError):
+    """A server refuses a request or gives no usable answer; the message names its address."""
+
+
 class MissingArtifactError(BenchmarkError):
     """A file that an earlier stage writes is not there."""
 

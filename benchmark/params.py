@@ -2,19 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-
-
-class Section(BaseModel):
-    """A section of `params.yaml`: frozen, unknown keys refused, no conversion of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+from benchmark.icl_params import IclParams
+from benchmark.values import Count, Fraction, Name, PositiveFloat, PositiveInt, Section
 
 
 class DataParams(Section):
@@ -78,8 +69,8 @@ class GridParams(Section):
     """`tallrec`: instruction tuning, then rec-tuning; `rt`: rec-tuning alone."""
     train_domains: tuple[Name, ...]
     """What the recipes are tuned on: domains, or `both` for the same number of shots from every domain."""
-    icl_models: tuple[Literal["base", "alpaca"], ...]
-    """`base`: the untuned model; `alpaca`: after instruction tuning."""
+    icl_models: tuple[Name, ...]
+    """`base`: the untuned model; `alpaca`: after instruction tuning; or a key of `icl.models`."""
     prompts: tuple[Name, ...]
     """Prompt styles of in-context learning."""
 
@@ -224,13 +215,6 @@ class ScoreParams(Section):
 
     batch_tokens: PositiveInt
     """Most tokens (padding included) of a batch."""
-
-
-class IclParams(Section):
-    """In-context learning."""
-
-    n_demonstrations: tuple[Count, ...]
-    """0 is zero-shot; others show that many rows of the few-shot draw of the same size."""
 
 
 class ProbeParams(Section):

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark.domains import FORMATS, format_module
 from benchmark.errors import ConfigError
+from benchmark.icl_params import ApiModelParams, LocalModelParams
 from benchmark.methods import BASELINES_FOLDER, CONTROLS, baseline_keywords, reads_text
 from benchmark.params import Params
 from benchmark.probes import PROBES
@@ -18,6 +19,12 @@ from benchmark.probes import PROBES
 PROMPTS_MODULE = Path(__file__).parent.parent / "tallrec" / "prompts.py"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+ADDRESS = re.compile(r"https?://[^\s@?#/]+(/[^\s@?#]*)?")
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+OWN_MODELS = ("base", "alpaca")
+"""In-context models without an entry in `icl.models`: that of section `llm`, and the same after instruction tuning."""
+SENT = ("model", "messages", "prompt", "logprobs", "top_logprobs", "stream", "n")
+"""What the client sends of its own, or cannot read."""
 KEYWORD_TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple[int, ...]": tuple[int, ...]}
 """Annotation of a baseline's keyword argument -> the type its value in `params.yaml` must have."""
 
@@ -44,6 +51,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from _grid_sizes(params)
     yield from _probes(params)
     yield from _language_model(params)
+    yield from _icl_models(params)
     if params.fidelity.checkpoint == "best_auc" and params.tune.eval_every > params.tune.n_updates:
         yield "tune.eval_every", f"no validation within tune.n_updates = {params.tune.n_updates}"
 
@@ -56,6 +64,7 @@ def _grid_names(params: Params) -> Iterator[Problem]:
         ("grid.controls", grid.controls, list(CONTROLS)),
         ("grid.baselines", grid.baselines, list(params.baselines.models)),
         ("grid.prompts", grid.prompts, prompt_names()),
+        ("grid.icl_models", grid.icl_models, [*OWN_MODELS, *params.icl.models]),
     ):
         for name in names:
             if name not in known:
@@ -153,17 +162,10 @@ def _has_type(value: object, annotation: str) -> bool:
 
 def _language_model(params: Params) -> Iterator[Problem]:
     llm, grid = params.llm, params.grid
-    if llm.model == "tiny" or Path(llm.model).is_dir():
-        if llm.revision is not None:
-            yield "llm.revision", f"only a Hub model has one, expected null for {llm.model!r}"
-    elif not HUB_ID.fullmatch(llm.model):
-        yield "llm.model", f"{llm.model!r} is neither 'tiny', nor a folder, nor a Hub id OWNER/NAME"
-    elif llm.revision is None or not COMMIT.fullmatch(llm.revision):
-        yield (
-            "llm.revision",
-            f"expected the commit of {llm.model} as 40 hex digits (its page, 'Files', 'History'), "
-            f"got {llm.revision!r}; or llm.model is a folder that is not there",
-        )
+    if llm.model != "tiny":
+        yield from _pinned("llm.model", "llm.revision", llm.model, llm.revision)
+    elif llm.revision is not None:
+        yield "llm.revision", "only a Hub model has one, expected null for 'tiny'"
     if llm.model == "tiny" and llm.max_length > params.base.max_positions:
         yield (
             "llm.max_length",
@@ -174,6 +176,44 @@ def _language_model(params: Params) -> Iterator[Problem]:
             if params.domains[domain].format == "released-csv":
                 problem = f"released-csv has no titles for grid.recipes and grid.icl_models of {domain!r}"
                 yield f"domains.{domain}.format", f"{problem}; empty both, or use released-json"
+
+
+def _pinned(model_key: str, revision_key: str, model: str, revision: str | None) -> Iterator[Problem]:
+    """A model other than `tiny` is a folder without a revision, or one of the Hub at a commit."""
+    if Path(model).is_dir():
+        if revision is not None:
+            yield revision_key, f"only a Hub model has one, expected null for {model!r}"
+    elif not HUB_ID.fullmatch(model):
+        tiny = "'tiny', nor " if model_key == "llm.model" else ""
+        yield model_key, f"{model!r} is neither {tiny}a folder, nor a Hub id OWNER/NAME"
+    elif revision is None or not COMMIT.fullmatch(revision):
+        yield (
+            revision_key,
+            f"expected the commit of {model} as 40 hex digits (its page, 'Files', 'History'), "
+            f"got {revision!r}; or {model_key} is a folder that is not there",
+        )
+
+
+def _icl_models(params: Params) -> Iterator[Problem]:
+    for name, section in params.icl.models.items():
+        key = f"icl.models.{name}"
+        if name in OWN_MODELS:
+            yield key, f"{name!r} is the model of section llm, call this one otherwise"
+        if isinstance(section, LocalModelParams):
+            yield from _pinned(f"{key}.model", f"{key}.revision", section.model, section.revision)
+        else:
+            yield from _api_model(key, section)
+
+
+def _api_model(key: str, section: ApiModelParams) -> Iterator[Problem]:
+    # Neither line repeats the value: it may hold a key.
+    if not ADDRESS.fullmatch(section.address):
+        yield f"{key}.address", "expected http(s)://HOST/PATH without a user, a query or a key"
+    if section.key_variable is not None and not VARIABLE.fullmatch(section.key_variable):
+        yield f"{key}.key_variable", "expected the name of an environment variable in capitals, not the key itself"
+    for parameter in section.parameters:
+        if parameter in SENT:
+            yield f"{key}.parameters.{parameter}", "set by the other keys of the model"
 
 
 def prompt_names() -> list[str]:

@@ -17,6 +17,7 @@ def run_cells(
     task_of: Callable[[Cell], FewShotTask],
     method_of: Callable[[Cell], Method],
     settings_of: Callable[[Cell], Mapping[str, Any]],
+    notes_of: Callable[[Cell], Mapping[str, Any]] = lambda _: {},
 ) -> None:
     """Predict `cells` one after the other; each is written as soon as it is done.
 
@@ -25,6 +26,7 @@ def run_cells(
         task_of: the task of a cell.
         method_of: the method of a cell.
         settings_of: the values that decide the result of a cell, for its provenance.
+        notes_of: what is to be said of its run once it is predicted, for its provenance too.
 
     Raises:
         SchemaError: a method broke the contract; its cell is not written.
@@ -36,6 +38,7 @@ def run_cells(
             predictions = method_of(cell)(task)
             check_predictions(predictions, task)
             _write(cell, task, predictions, record)
+            record.update(notes_of(cell))
         left = (time.perf_counter() - start) / n_done * (len(cells) - n_done)
         progress = f"{n_done} of {len(cells)} cells, {left:.0f} s left"
         _LOG.info("%s: %d samples scored (%s)", cell, len(predictions), progress)

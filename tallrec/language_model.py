@@ -83,18 +83,35 @@ def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrain
         raise MissingArtifactError(f"{reference_file}: not there; `dvc repro base` makes it")
     reference = json.loads(reference_file.read_text())
     source = str(folder) if reference["model"] == "tiny" else reference["model"]
+    return load_model(source, reference["revision"], loading, key="llm.model")
+
+
+def load_model(
+    source: str, revision: str | None, loading: Loading, key: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model in evaluation mode, and its tokenizer, from a folder or from the Hub at a commit.
+
+    Args:
+        source: the folder or the Hub id.
+        revision: the commit of a Hub id.
+        loading: how it is loaded.
+        key: where `params.yaml` names the model, for errors.
+
+    Raises:
+        DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers.
+    """
     torch.set_num_threads(loading.n_threads)
-    pinned: dict[str, Any] = {"revision": reference["revision"], "trust_remote_code": False}
+    pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     quantization = quantization_config(loading)
     if quantization is not None:
         pinned["quantization_config"] = quantization
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=reference["revision"], trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=getattr(torch, loading.dtype), use_safetensors=True, **pinned
         )
     except (OSError, ValueError) as error:
-        raise DataError(f"llm.model: cannot load {source!r}: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{key}: cannot load {source!r}: {str(error).splitlines()[0]}") from error
     if torch.cuda.is_available() and quantization is None:
         model = model.to("cuda")  # pyright: ignore[reportArgumentType]  # the decorator of transformers hides self
     return model.eval(), tokenizer

@@ -1,4 +1,4 @@
-"""Stage `icl`: an untuned model and a prompt style -> predictions on every domain, zero-shot and with demonstrations.
+"""Stage `icl`: a model as it is and a prompt style -> predictions on every domain, zero-shot and with demonstrations.
 
 Usage: python -m benchmark.stages.icl --model base --prompt released
 """
@@ -7,12 +7,13 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from benchmark import language_models
 from benchmark.config import load_config
-from benchmark.errors import exit_code_of
+from benchmark.errors import ConfigError, exit_code_of
 from benchmark.grid import icl_cells
-from benchmark.language_models import STARTS
+from benchmark.icl_models import icl_method, icl_settings
+from benchmark.rules import unknown
 from benchmark.running import run_cells
 from benchmark.schema import Cell, FewShotTask
 from benchmark.tasks import few_shot_task, scoring_task
@@ -20,13 +21,11 @@ from benchmark.tasks import few_shot_task, scoring_task
 
 def run(model_name: str, prompt: str) -> None:
     """Score every domain, the model loaded once. The demonstrations are the few-shot draw of their number."""
-    from tallrec.language_model import load_adapter
-
     params = load_config()
-    model, tokenizer = language_models.load_base(params)
-    if model_name == "alpaca":
-        model = load_adapter(model, STARTS / "tallrec")
-    method = language_models.scoring_method(model, tokenizer, language_models.scoring(params, prompt))
+    if model_name not in params.grid.icl_models:
+        raise ConfigError(f"--model: {unknown(model_name, params.grid.icl_models)} of grid.icl_models")
+    notes: dict[str, Any] = {}
+    method = icl_method(params, model_name, prompt, notes)
 
     def task_of(cell: Cell) -> FewShotTask:
         if cell.n_shots == 0:
@@ -37,11 +36,8 @@ def run(model_name: str, prompt: str) -> None:
         [cell for domain in params.grid.domains for cell in icl_cells(params, model_name, prompt, domain)],
         task_of=task_of,
         method_of=lambda _: method,
-        settings_of=lambda _: {
-            "llm": params.llm.model_dump(mode="json"),
-            "fidelity": params.fidelity.model_dump(mode="json"),
-            "prompt": prompt,
-        },
+        settings_of=lambda _: icl_settings(params, model_name, prompt),
+        notes_of=lambda _: notes,
     )
 
 
@@ -49,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, choices=["base", "alpaca"])
+    parser.add_argument("--model", required=True, help="base, alpaca, or a key of icl.models")
     parser.add_argument("--prompt", required=True)
     args = parser.parse_args(argv)
     return exit_code_of(lambda: run(args.model, args.prompt))

@@ -26,6 +26,8 @@ EXEMPT = {
         "benchmark.errors",
         "benchmark.config",
         "benchmark.params",
+        "benchmark.icl_params",
+        "benchmark.values",
         "benchmark.rules",
         "benchmark.provenance",
         "benchmark.progress",

@@ -60,7 +60,7 @@ def params(**changes: Any) -> Params:
             n_shots=values["n_shots"],
             seeds=(0, 1),
         ),
-        icl=IclParams(n_demonstrations=(0, 3)),
+        icl=IclParams(n_demonstrations=(0, 3), models={}),
         fidelity=FidelityParams.model_construct(draw=values["how"], both_validation=values["both_validation"]),
     )
 

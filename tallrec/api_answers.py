@@ -1,0 +1,64 @@
+"""The body of a server's answer -> what is read of it: text, log-probabilities of the first token, token counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer."""
+
+    text: str
+    top: tuple[tuple[str, float], ...] | None
+    """The likeliest first tokens and their log-probabilities, as many as the server gave; None: it gave none."""
+    is_withheld: bool
+    """Whether the server says itself that the model refused, or that a filter took the answer away."""
+    n_input_tokens: int | None
+    """As the server counts them, None where it does not."""
+    n_output_tokens: int | None
+
+
+def answer_of(body: object) -> Answer:
+    """The answer in the body of either endpoint, completions or chat.
+
+    Raises:
+        ValueError: it is not the body of an answer, such as an error with the status of a success.
+    """
+    try:
+        choice = _mapping(_mapping(body)["choices"][0])
+        usage = _mapping(_mapping(body).get("usage") or {})
+        message = _mapping(choice["message"]) if "message" in choice else {"content": choice["text"]}
+        return Answer(
+            text=str(message.get("content") or ""),
+            top=_top(choice.get("logprobs")),
+            is_withheld=bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter",
+            n_input_tokens=_count(usage.get("prompt_tokens")),
+            n_output_tokens=_count(usage.get("completion_tokens")),
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"no answer in it ({type(error).__name__}: {error})") from error
+
+
+def _top(logprobs: object) -> tuple[tuple[str, float], ...] | None:
+    """The first token's alternatives, in the form of either endpoint; likeliest first."""
+    if not logprobs:
+        return None
+    found = _mapping(logprobs)
+    pairs: Sequence[tuple[Any, Any]] = ()
+    if found.get("content"):
+        pairs = [(entry["token"], entry["logprob"]) for entry in found["content"][0].get("top_logprobs") or ()]
+    elif found.get("top_logprobs"):
+        pairs = list(_mapping(found["top_logprobs"][0] or {}).items())
+    top = [(str(token), float(value)) for token, value in pairs]
+    return tuple(sorted(top, key=lambda pair: -pair[1])) or None
+
+
+def _mapping(part: object) -> Mapping[str, Any]:
+    if not isinstance(part, Mapping):
+        raise TypeError(f"expected an object, got {type(part).__name__}")
+    return part
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None

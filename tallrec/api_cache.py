@@ -1,0 +1,79 @@
+"""Answers of servers, kept on disk by what was asked, so that an interrupted run never pays twice.
+
+One SQLite file for all checkouts of a user, since an answer costs money and not time alone. Each answer is a
+transaction of its own: when `put` has returned, it outlives a kill.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import DataError
+
+WAIT_SECONDS = 60.0
+"""For another process that is writing."""
+
+
+def default_cache_file() -> Path:
+    """In the user's cache folder, as XDG_CACHE_HOME names it."""
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(folder) / "tallrec-bench" / "answers.sqlite3"
+
+
+def key_of(question: Mapping[str, Any]) -> str:
+    """SHA-256 in hexadecimal of all that decides an answer, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(question, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class AnswerCache:
+    """Question -> body of the answer. One process may hold several, and several processes one file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The body kept under `key`, or None."""
+        row = self._connection.execute("SELECT body FROM answers WHERE key = ?", (key,)).fetchone()
+        return json.loads(zlib.decompress(row[0])) if row else None
+
+    def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """Keep `body`; on disk when this returns. The first answer to a question stays."""
+        packed = (zlib.compress(json.dumps(part).encode()) for part in (question, body))
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO answers (key, question, body, asked_at) VALUES (?, ?, ?, datetime('now'))",
+                (key, *packed),
+            )
+
+
+@contextmanager
+def opened(path: Path) -> Generator[AnswerCache]:
+    """The cache in `path`, made if it is not there.
+
+    Raises:
+        DataError: the file is no such cache, or cannot be written.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=WAIT_SECONDS)
+        # A write-ahead log lets several processes read and one write; FULL waits for the disk at each answer.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        with connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS answers "
+                "(key TEXT PRIMARY KEY, question BLOB NOT NULL, body BLOB NOT NULL, asked_at TEXT NOT NULL)"
+            )
+        yield AnswerCache(connection)
+    except (sqlite3.Error, OSError, zlib.error) as error:
+        raise DataError(f"{path}: the cache of answers cannot be used: {error}") from error
+    finally:
+        if connection is not None:
+            connection.close()

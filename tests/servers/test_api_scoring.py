@@ -1,0 +1,57 @@
+"""Scores over the wire are those of the same weights scored here."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.schema import FewShotTask, Prediction
+from tallrec.api import ApiModel
+from tallrec.api_scoring import ApiScoring, score_samples_by_api
+from tallrec.scoring import Scoring, score_samples
+
+TOLERANCE = 1e-6
+"""Between log-probabilities in double precision and logits in single precision."""
+
+
+def scores(predictions: list[Prediction]) -> dict[str, float]:
+    return {prediction.sample_id: prediction.score for prediction in predictions}
+
+
+@pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
+@pytest.mark.parametrize("style", ["released", "paper", "alpaca"])
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
+@pytest.mark.parametrize("n_demonstrations", [0, 2])
+def test_scores_are_those_of_local_scoring(
+    rule: str,
+    style: str,
+    endpoint: str,
+    n_demonstrations: int,
+    api_model: ApiModel,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    tiny_model: Any,
+    tokenizer: Any,
+    cache_file: Path,
+) -> None:
+    shown = toy_task.train[:n_demonstrations]
+    local = score_samples(
+        tiny_model,
+        tokenizer,
+        toy_task.test,
+        toy_task.items,
+        replace(scoring, style=style, rule=rule, max_length=2000),
+        demonstrations=shown,
+    )
+    asked = ApiScoring(style, stray_comment=True, rule=rule, missing_answer="smallest_of_top")
+    found, traffic = score_samples_by_api(
+        replace(api_model, endpoint=endpoint), toy_task.test, toy_task.items, asked, cache_file, demonstrations=shown
+    )
+    assert scores(found) == pytest.approx(scores(local), abs=TOLERANCE)
+    assert len(set(scores(local).values())) == len(toy_task.test)
+    assert [p.details["n_missing"] for p in found] == [0.0] * len(found)
+    masses = [p.details["answer_mass"] for p in local]
+    assert [p.details["answer_mass"] for p in found] == pytest.approx(masses, abs=TOLERANCE)
+    assert traffic.n_requests == len(toy_task.test)
+    assert traffic.n_input_tokens == sum(p.details["n_prompt_tokens"] for p in local)
