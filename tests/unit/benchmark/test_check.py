@@ -1,5 +1,6 @@
 """The regression gate: how often it turns red by noise alone, what it must catch, and how it fails."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from benchmark.results import MetricRow, write_rows
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
 
+ROOT = Path(__file__).parents[3]
 N_ROWS, N_USERS, N_RESAMPLES = 300, 15, 100  # the movie test set of smoke
 RULE = Cell("control", "liked_share", "movie", "movie", 0, 0)
 TALLREC = Cell("tuned", "tallrec-movie", "movie", "movie", 64, 0)
@@ -336,3 +338,12 @@ def test_predictions_that_dvc_keeps_of_a_revision_are_found(in_both: Path, param
         check("HEAD", None, params, alpha=0.0)
     assert isinstance(check("HEAD", None, params, alpha=0.05)[0], Finding)
     assert in_both.exists()
+
+
+def test_the_workflow_checks_against_a_reference_that_can_be_read() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    (against,) = re.findall(r"tallrec-bench check --against (\S+)", workflow)
+    rows = reference_rows(str(ROOT / against))
+    assert len(rows) > 80
+    assert {row.status for row in rows} == {"ok"}
+    assert _verdicts(rows, rows) == ["same"] * len(rows)
