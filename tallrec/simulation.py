@@ -5,7 +5,7 @@ on torch's device `meta`. What a real step would allocate is counted from the st
 architecture of transformers is covered, in seconds, without a weight and without a GPU.
 
 What it leaves out: the runtime itself (CUDA context, libraries), the cuts of a caching allocator, and work space within
-an operator. A fused attention kernel is replaced by one that keeps what such a kernel keeps.
+an operator other than the loss. A fused attention kernel is replaced by one that keeps what such a kernel keeps.
 """
 
 import tempfile
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.modules.linear_cross_entropy  # registers its operators
 from peft import PeftModel
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,12 +26,19 @@ from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 from tallrec.architecture import empty_model
 from tallrec.encoding import IGNORED
 from tallrec.language_model import Loading, Lora, trainable_adapter, write_fresh_start
-from tallrec.loss import LabelledLoss
+from tallrec.loss import LOGITS, LabelledLoss
 from tallrec.training import checkpointing_settings
 
 FUSED, EAGER = "simulated_fused", "simulated_eager"
 N_ANSWER_TOKENS = 3
 """Positions with a loss where it is on the answer: "Yes", ".", end of text."""
+
+
+CROSS_ENTROPY: tuple[Any, ...] = (
+    torch.ops.torch_nn._linear_cross_entropy_batch_chunked,
+    torch.ops.torch_nn._linear_cross_entropy_batch_chunked_no_reduction,
+)
+"""Logits, loss and gradient in one operator, into which neither memory nor operations are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class LiveStorages(TorchDispatchMode):
         for found in tree_iter(result):
             if isinstance(found, Tensor):
                 self.add(found)
+        if func.overloadpacket in CROSS_ENTROPY:
+            self.peak = max(self.peak, self.bytes + _work_space_of_loss(*args[:2]))
         return result
 
 
@@ -122,7 +132,7 @@ def simulate_tuning(
     whole = empty_model(config, replace(loading, quantization="none"), kernel)
     adapted = _adapted(whole, lora, gradient_checkpointing=gradient_checkpointing)
     loss_of = _loss(adapted)
-    with FlopCounterMode(display=False) as counter:
+    with _operations() as counter:
         loss_of(adapted, input_ids=input_ids, labels=labels).backward()
     return Step(weights, live.peak, counter.get_total_flops())
 
@@ -139,7 +149,7 @@ def simulate_scoring(
     with live, torch.inference_mode():
         model(input_ids=input_ids, use_cache=False, logits_to_keep=1)
     whole = empty_model(config, replace(loading, quantization="none"), kernel)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    with _operations() as counter, torch.inference_mode():
         whole(input_ids=input_ids, use_cache=False, logits_to_keep=1)
     return Step(weights, live.peak, counter.get_total_flops())
 
@@ -157,6 +167,21 @@ def _adapted(model: PreTrainedModel, lora: Lora, *, gradient_checkpointing: bool
 def _loss(adapted: PeftModel) -> LabelledLoss:
     is_capped = getattr(adapted.config, "final_logit_softcapping", None) is not None
     return LabelledLoss(adapted, is_linear=not is_capped)
+
+
+def _work_space_of_loss(hidden: Tensor, head: Tensor) -> int:
+    """The logits of one turn in single precision, of which softmax and gradient take the place."""
+    return 4 * min(hidden.shape[0] * head.shape[0], LOGITS)
+
+
+def _operations_of_loss(hidden: torch.Size, head: torch.Size, *others: Any, **keywords: Any) -> int:
+    """Logits from hidden states, and the gradient of the hidden states."""
+    del others, keywords
+    return 2 * 2 * hidden[0] * hidden[1] * head[0]
+
+
+def _operations() -> FlopCounterMode:
+    return FlopCounterMode(display=False, custom_mapping=dict.fromkeys(CROSS_ENTROPY, _operations_of_loss))
 
 
 def _count_weights(live: LiveStorages, model: nn.Module) -> int:
