@@ -49,12 +49,14 @@ class Calibration:
 def probabilities(cell: Cell, scores: Floats, scoring: str) -> tuple[str, Floats] | None:
     """Which probability the scores of a cell stand for, and its values, shape (n_samples,); None if for none.
 
+    A baseline of another kind may give scores outside [0, 1], which are none.
+
     Args:
         cell: whose scores they are.
         scores: shape (n_samples,), as the method gave them.
         scoring: `fidelity.scoring`, the rule behind the score of a language model.
     """
-    if cell.family == "baseline":
+    if cell.family == "baseline" and ((scores >= 0) & (scores <= 1)).all():
         return "sigmoid of the target's logit", scores
     if cell.family == "control" and cell.method in SHARES:
         return "share of likes", scores

@@ -52,4 +52,5 @@ def test_which_scores_are_probabilities() -> None:
     assert probabilities(_cell("control", "item_popularity"), scores, "double_softmax") is None
     assert probabilities(_cell("control", "random"), scores, "double_softmax") is None
     assert probabilities(_cell("control", "liked_share"), scores, "double_softmax") is not None
-    assert probabilities(_cell("baseline", "gru4rec"), scores, "double_softmax") is not None
+    assert probabilities(_cell("baseline", "gru4rec"), np.array([0.0, 0.3, 1.0]), "double_softmax") is not None
+    assert probabilities(_cell("baseline", "dot_product"), scores, "double_softmax") is None

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,9 +11,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmark import files
+from benchmark.comparisons import read_differences
 from benchmark.grid import cells
 from benchmark.params import Params
-from benchmark.results import COLUMNS, read_rows
+from benchmark.results import COLUMNS, DIFFERENCES_CSV, KEY_COLUMNS, group_of, read_rows, summarise
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
 
@@ -69,6 +71,61 @@ def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
     }
     assert evaluate.main([]) == 0
     assert _outputs(finished_run / "results") == first
+
+
+def test_differences_are_those_of_the_means_in_the_table(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    groups = summarise(read_rows(files.METRICS_CSV))
+    differences = read_differences(DIFFERENCES_CSV)
+    left, right = Cell("tuned", "tallrec-movie", "movie", "movie", 16, 0), group_of(CELL)
+    expected = groups[left].auc - groups[right].auc
+    assert differences[left, right, "auc"].value == pytest.approx(expected, abs=1e-12)
+    assert differences[left, right, "uauc"].value == pytest.approx(groups[left].uauc - groups[right].uauc, abs=1e-12)
+    # On book every user has one row: AUC alone is compared. Nothing is compared across test domains.
+    assert {metric for pair, _, metric in differences if pair.test_domain == "book"} == {"auc"}
+    assert all(one.test_domain == other.test_domain for one, other, _ in differences)
+    assert finished_run.exists()
+
+
+def test_differences_leave_out_a_method_that_lacks_a_seed(finished_run: Path) -> None:
+    shutil.rmtree(finished_run / files.cell_folder("predictions", CELL))
+    assert evaluate.main(["--partial"]) == 0
+    compared = {group for pair in read_differences(DIFFERENCES_CSV) for group in pair[:2]}
+    assert group_of(CELL) not in compared
+    assert Cell("baseline", "gru4rec", "movie", "movie", 4, 0) in compared
+
+
+def test_uauc_has_intervals_and_probabilities_are_judged_where_there_are_some(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    uaucs = _lines("uauc.csv")
+    assert {line["test_domain"] for line in uaucs} == {"movie"}
+    assert all(float(line["uauc_low"]) <= float(line["uauc"]) <= float(line["uauc_high"]) for line in uaucs)
+    judged = _lines("calibration.csv")
+    assert {(line["family"], line["probability"]) for line in judged} == {
+        ("control", "share of likes"),
+        ("baseline", "sigmoid of the target's logit"),
+    }
+    rows_of: Counter[str] = Counter()
+    for line in _lines("reliability.csv"):
+        rows_of[",".join(line[name] for name in KEY_COLUMNS)] += int(line["n_samples"])
+    assert set(rows_of.values()) == {60}
+    assert len(rows_of) == len(judged)
+    assert finished_run.exists()
+
+
+def test_the_audit_is_of_both_domains(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    found = json.loads((finished_run / "results/audit.json").read_text())
+    assert set(found) == {"movie", "book"}
+    assert found["movie"]["splits"]["test"]["users"] == 6
+    # Every history is one and the same like, and no target is that item.
+    assert found["movie"]["adjacent_test_rows_that_reveal_a_label"] == 0
+    assert found["movie"]["test_targets_ever_a_training_target"] == {"all rows": 1.0, "K=4": 1.0, "K=16": 1.0}
+
+
+def _lines(name: str) -> list[dict[str, str]]:
+    with Path("results", name).open() as stream:
+        return list(csv.DictReader(stream))
 
 
 def test_a_missing_cell_stops_the_stage_and_nothing_is_written(

@@ -142,6 +142,36 @@ def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
     assert line["k16_verdict"] == "not comparable"
 
 
+def test_differences_calibration_and_audit_are_shown(finished_run: Path) -> None:
+    page = _make()
+    with (finished_run / "results/tables/differences_movie.csv").open() as stream:
+        lines = {line["name"]: line for line in csv.DictReader(stream)}
+    rows = read_rows(files.METRICS_CSV)
+    means = [
+        sum(row.auc or 0 for row in rows if (row.cell.method, row.cell.test_domain, row.cell.n_shots) == key) / 2
+        for key in (("tallrec-movie", "movie", 16), ("gru4rec", "movie", 16))
+    ]
+    assert re.fullmatch(
+        re.escape(f"{100 * (means[0] - means[1]):+.1f}") + r" ± \d+\.\d · p (< )?\d\.\d{3}",
+        lines["gru4rec"]["TALLRec minus it, K=16"],
+    )
+    assert lines["gru4rec"]["it minus liked_share, K=16"] != "\u2013"
+    assert lines["liked_share"]["it minus liked_share, K=16"] == "\u2013"
+    assert "A constant at the like rate of the test set has a log-loss of 0." in page.text
+    with (finished_run / "results/tables/audit.csv").open() as stream:
+        facts = {line["name"]: line["movie"] for line in csv.DictReader(stream)}
+    assert facts["test"] == "not known"  # the last of that name: its time
+    assert facts["pairs of adjacent test rows, the first one's in the second's history"] == "0 of 59"
+    assert facts["K=16"] == "100.00 %"
+
+
+def test_without_what_evaluate_did_not_write_yet_the_page_stands(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    for name in ("differences.csv", "uauc.csv", "calibration.csv", "audit.json"):
+        (finished_run / "results" / name).unlink()
+    assert "missing: nothing of this was run." in _report().text
+
+
 def test_text_from_outside_is_escaped(finished_run: Path) -> None:
     path = files.prepared_folder("book") / "stats.json"
     stats = files.read_json(path)
