@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from tallrec.checkpoints import check_arrived, writing
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 REFERENCE = "reference.json"
+RANDOM = "random"
+"""Weights of a model that is built from its architecture alone, for memory and speed."""
 START = "start.json"
 WEIGHTS = "adapter_model.safetensors"
 
@@ -41,6 +43,8 @@ class Loading:
     """`none`, `8bit` or `4bit` (bitsandbytes)."""
     n_threads: int
     """CPU threads of torch, for the whole process."""
+    attention: str = "sdpa"
+    """Attention kernel, as transformers names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,11 @@ def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder
     tokenizer.save_pretrained(folder)
 
 
-def write_reference(folder: Path, model: str, revision: str | None, files: Mapping[str, str]) -> None:
+def write_reference(
+    folder: Path, model: str, revision: str | None, files: Mapping[str, str], weights: str = "pretrained"
+) -> None:
     """Write which weights `folder` stands for; a model of the Hub is only named, with the digests of its files."""
-    content = {"model": model, "revision": revision, "files": dict(files)}
+    content = {"model": model, "revision": revision, "weights": weights, "files": dict(files)}
     (folder / REFERENCE).write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -82,8 +88,20 @@ def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrain
     if not reference_file.exists():
         raise MissingArtifactError(f"{reference_file}: not there; `dvc repro base` makes it")
     reference = json.loads(reference_file.read_text())
+    if reference.get("weights") == RANDOM:
+        return _load_random(folder, loading)
     source = str(folder) if reference["model"] == "tiny" else reference["model"]
     return load_model(source, reference["revision"], loading, key="llm.model")
+
+
+def _load_random(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The architecture and the tokenizer in `folder`, with random weights: the same ones each time on one device."""
+    from tallrec.architecture import config_of, random_model
+
+    torch.set_num_threads(loading.n_threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return random_model(config_of(str(folder)), loading, seed=0, device=device), tokenizer
 
 
 def load_model(
@@ -108,7 +126,11 @@ def load_model(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, loading.dtype), use_safetensors=True, **pinned
+            source,
+            dtype=getattr(torch, loading.dtype),
+            attn_implementation=loading.attention,
+            use_safetensors=True,
+            **pinned,
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{key}: cannot load {source!r}: {str(error).splitlines()[0]}") from error
@@ -142,6 +164,12 @@ def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int
     """
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        layers: Iterable[Any] = model.modules()
+        for layer in layers:
+            # On a CPU that has instructions for it, bitsandbytes packs 4-bit weights anew in the first validation, and
+            # from then on no gradient passes through them.
+            if hasattr(layer, "support_avx512bf16_for_cpu"):
+                layer.support_avx512bf16_for_cpu = False
     if (start / START).exists():
         _check_layers(model, lora.target_modules)
         set_seed(seed)
