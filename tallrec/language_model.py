@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -164,8 +164,7 @@ def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int
     """
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        layers: Iterable[Any] = model.modules()
-        for layer in layers:
+        for layer in cast("Iterable[Any]", model.modules()):
             # On a CPU that has instructions for it, bitsandbytes packs 4-bit weights anew in the first validation, and
             # from then on no gradient passes through them.
             if hasattr(layer, "support_avx512bf16_for_cpu"):

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tallrec.language_model import Lora, trainable_adapter
-from tallrec.training import Schedule, fit
+from tallrec.training import Schedule, fit, micro_batches
 
 ROWS = [{"input_ids": ids, "labels": ids} for ids in ([0, 5, 6, 7, 1], [0, 8, 9, 1], [0, 10, 1], [0, 5, 9, 1])]
 SCHEDULE = Schedule(n_updates=6, batch_size=4, micro_batch_size=4, learning_rate=0.01, warmup_updates=0, seed=0)
@@ -128,3 +128,54 @@ def test_no_row_is_an_error(tiny_model: LlamaForCausalLM, tmp_path: Path) -> Non
 def test_a_batch_holds_no_more_rows_than_there_are(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
     log = fit(tiny_model, ROWS[:2], replace(SCHEDULE, batch_size=128, micro_batch_size=32), tmp_path / "scratch").log
     assert log[-1]["epoch"] == 6  # an update is a pass over both rows
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch_size", "n_rows", "expected"),
+    [
+        (16, 16, 16, (16, 1)),
+        (16, 5, 16, (4, 4)),
+        (16, 5, 64, (4, 4)),
+        (128, 32, 64, (32, 2)),
+        (128, 32, 8000, (32, 4)),
+        (17, 16, 17, (9, 2)),  # all rows at once: 9 and 8
+        (17, 16, 100, (1, 17)),
+        (128, 32, 3, (3, 1)),
+    ],
+)
+def test_micro_batches_make_up_the_batch(
+    batch_size: int, micro_batch_size: int, n_rows: int, expected: tuple[int, int]
+) -> None:
+    schedule = replace(SCHEDULE, batch_size=batch_size, micro_batch_size=micro_batch_size)
+    assert micro_batches(schedule, n_rows) == expected
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(7, 16), (10, 4)])
+@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+def test_accumulation_and_checkpointing_change_nothing(
+    new_tiny_model: Callable[[], LlamaForCausalLM],
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+    n_rows: int,
+    batch_size: int,
+    gradient_checkpointing: bool,
+) -> None:
+    # Rows of many lengths: a mean of micro-batch means would weigh their tokens otherwise. With a last short
+    # micro-batch (7 rows in threes), and with a last short batch (10 rows in fours).
+    rows = [{"input_ids": ids, "labels": ids} for ids in ([0, *range(5, 6 + 3 * n), 1] for n in range(n_rows))]
+    losses: list[list[float]] = []
+    ends: list[torch.Tensor] = []
+    for micro_batch_size, is_on in ((batch_size, False), (3, gradient_checkpointing)):
+        adapted = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)
+        schedule = replace(
+            SCHEDULE, batch_size=batch_size, micro_batch_size=micro_batch_size, gradient_checkpointing=is_on
+        )
+        log = fit(adapted, rows, schedule, tmp_path / "scratch").log
+        losses.append([entry["loss"] for entry in log if "loss" in entry])
+        ends.append(torch.cat([p.detach().flatten() for p in adapted.parameters() if p.requires_grad]))
+    assert len(losses[0]) == SCHEDULE.n_updates
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    start = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)
+    moved = ends[0] - torch.cat([p.detach().flatten() for p in start.parameters() if p.requires_grad])
+    assert (ends[1] - ends[0]).norm() < 1e-3 * moved.norm()
