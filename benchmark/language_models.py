@@ -1,5 +1,6 @@
 """Sections of `params.yaml` -> the settings that `tallrec` takes. Imports torch only inside its functions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,22 @@ def loading(params: Params) -> "Loading":
     return Loading(params.llm.dtype, params.llm.quantization, params.llm.n_threads)
 
 
-def load_base(params: Params) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The base model that stage `base` made or refers to, and its tokenizer."""
+def load_base(params: Params, *, to_score: bool = False) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The base model that stage `base` made or refers to, and its tokenizer.
+
+    Args:
+        params: the configuration.
+        to_score: quantized as section `score` says instead of as `llm` does, for tuned adapters.
+
+    Source:
+        The released code tunes in 8 bits and scores in half precision: finetune_rec.py, evaluate.py at c1db29ce.
+    """
     from tallrec.language_model import load_base
 
-    return load_base(files.BASE_MODEL, loading(params))
+    as_tuned = loading(params)
+    return load_base(
+        files.BASE_MODEL, replace(as_tuned, quantization=params.score.quantization) if to_score else as_tuned
+    )
 
 
 def decisive(params: Params) -> dict[str, Any]:

@@ -215,6 +215,8 @@ class ScoreParams(Section):
 
     batch_tokens: PositiveInt
     """Most tokens (padding included) of a batch."""
+    quantization: Literal["none", "8bit", "4bit"]
+    """Of the base model while tuned adapters are scored; `llm.quantization` is that of tuning and of untuned models."""
 
 
 class ProbeParams(Section):

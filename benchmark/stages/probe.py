@@ -23,7 +23,7 @@ def run(variant: str) -> None:
     from tallrec.language_model import load_adapter
 
     params = load_config()
-    model, tokenizer = language_models.load_base(params)
+    model, tokenizer = language_models.load_base(params, to_score=True)
     scoring = language_models.scoring(params)
     for cell in probe_cells(params, variant):
         task = scoring_task(cell.test_domain, cell.seed)

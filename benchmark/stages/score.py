@@ -29,7 +29,7 @@ def run(recipe: str, train_domain: str) -> None:
     from tallrec.sentinels import refuse_inert
 
     params = load_config()
-    model, tokenizer = language_models.load_base(params)
+    model, tokenizer = language_models.load_base(params, to_score=True)
     scoring = language_models.scoring(params)
 
     @functools.cache
@@ -57,6 +57,7 @@ def run(recipe: str, train_domain: str) -> None:
         method_of=method_of,
         settings_of=lambda _: {
             "llm": params.llm.model_dump(mode="json"),
+            "score": params.score.model_dump(mode="json"),
             "fidelity": params.fidelity.model_dump(mode="json"),
         },
     )

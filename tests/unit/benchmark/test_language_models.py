@@ -32,6 +32,17 @@ def test_loading_and_lora_follow_their_sections(params: Params) -> None:
     assert (lora.rank, lora.target_modules) == (3, ("o_proj",))
 
 
+def test_tuned_adapters_are_scored_in_a_quantization_of_their_own(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Any] = []
+    monkeypatch.setattr("tallrec.language_model.load_base", lambda folder, loading: loaded.append(loading))
+    released = changed(changed(params, "llm", quantization="8bit", dtype="float16"), "score", quantization="none")
+    language_models.load_base(released)
+    language_models.load_base(released, to_score=True)
+    assert [(loading.dtype, loading.quantization) for loading in loaded] == [("float16", "8bit"), ("float16", "none")]
+
+
 @pytest.mark.parametrize(("checkpoint", "keep_best"), [("best_auc", True), ("last", False)])
 def test_fidelity_decides_the_checkpoint(params: Params, checkpoint: str, keep_best: bool) -> None:
     schedule = language_models.tuning_schedule(changed(params, "fidelity", checkpoint=checkpoint), seed=0)
