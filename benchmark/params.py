@@ -138,6 +138,8 @@ class LlmParams(Section):
     """`tiny` (pretrained by the pipeline), a Hub id, or a local folder."""
     revision: str | None
     """Commit of the Hub model, required for one."""
+    weights: Literal["pretrained", "random"]
+    """`random`: the architecture alone is read, for memory and speed; such a model ranks nothing."""
     dtype: Literal["float32", "bfloat16", "float16"]
     quantization: Literal["none", "8bit", "4bit"]
     max_length: PositiveInt
@@ -235,6 +237,10 @@ class EfficiencyConfiguration(Section):
     quantization: Literal["none", "8bit", "4bit"]
     micro_batch_size: PositiveInt
     gradient_checkpointing: bool
+    n_tokens: PositiveInt | None
+    """Tokens of every row; null: the rows are as long as their prompts."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+    """Attention kernel."""
 
 
 class EfficiencyParams(Section):

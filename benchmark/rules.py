@@ -162,6 +162,8 @@ def _has_type(value: object, annotation: str) -> bool:
 
 def _language_model(params: Params) -> Iterator[Problem]:
     llm, grid = params.llm, params.grid
+    if llm.model == "tiny" and llm.weights == "random":
+        yield "llm.weights", "'random' is for an architecture of a folder or of the Hub; 'tiny' is pretrained here"
     if llm.model != "tiny":
         yield from _pinned("llm.model", "llm.revision", llm.model, llm.revision)
     elif llm.revision is not None:

@@ -35,32 +35,29 @@ def config_of(source: str, revision: str | None = None) -> PreTrainedConfig:
         raise DataError(f"llm.model: no architecture of {source!r}: {str(error).splitlines()[0]}") from error
 
 
-def empty_model(config: PreTrainedConfig, loading: Loading, attention: str = "sdpa") -> PreTrainedModel:
+def empty_model(config: PreTrainedConfig, loading: Loading) -> PreTrainedModel:
     """The model on torch's device `meta`: shapes and types, and no memory."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(
-            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=attention
+            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=loading.attention
         )
         _quantize(model, loading, is_empty=True)
     return model.eval()
 
 
-def random_model(
-    config: PreTrainedConfig, loading: Loading, *, seed: int, device: str, attention: str = "sdpa"
-) -> PreTrainedModel:
+def random_model(config: PreTrainedConfig, loading: Loading, *, seed: int, device: str) -> PreTrainedModel:
     """The model with random weights on `device`, quantized layer by layer there.
 
     Args:
         config: the architecture.
-        loading: type of the weights and their quantization.
+        loading: type of the weights, their quantization, and the attention kernel.
         seed: of the weights.
         device: of torch; until the last layer is quantized it also holds what is left of the full weights.
-        attention: kernel, as transformers names it.
     """
     set_seed(seed)
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(
-            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=attention
+            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=loading.attention
         )
     _quantize(model, loading, is_empty=False)
     return model.eval()

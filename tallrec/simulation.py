@@ -98,26 +98,25 @@ def simulate_tuning(
     n_tokens: int,
     loss: str,
     gradient_checkpointing: bool,
-    attention: str = "sdpa",
 ) -> Step:
     """One micro-batch of rec-tuning, forward and backward, and the update after it.
 
     Args:
         config: architecture of the base model.
-        loading: type and quantization of its weights.
+        loading: type and quantization of its weights, and the attention kernel: `eager` keeps a matrix of positions by
+            positions, any other is taken to be fused.
         lora: shape of the adapter.
         n_rows: the micro-batch size.
         n_tokens: tokens of each row, padding included.
         loss: `answer` or `all_tokens`.
         gradient_checkpointing: whether activations are computed again in the backward pass.
-        attention: `eager` keeps a matrix of positions by positions; any other kernel is taken to be fused.
     """
-    kernel = _kernel(attention)
+    loading = _simulated(loading)
     input_ids = torch.zeros((n_rows, n_tokens), dtype=torch.long, device="meta")
     labels = torch.zeros((n_rows, n_tokens), dtype=torch.long)
     if loss == "answer":
         labels[:, :-N_ANSWER_TOKENS] = IGNORED
-    adapted = _adapted(empty_model(config, loading, kernel), lora, gradient_checkpointing=gradient_checkpointing)
+    adapted = _adapted(empty_model(config, loading), lora, gradient_checkpointing=gradient_checkpointing)
     loss_of = _loss(adapted)
     optimizer = torch.optim.AdamW([parameter for parameter in adapted.parameters() if parameter.requires_grad])
     live = LiveStorages()
@@ -129,7 +128,7 @@ def simulate_tuning(
             optimizer.step()
             optimizer.zero_grad()
     # Apart, since the counter keeps tensors alive; unquantized, since it knows torch's own products alone.
-    whole = empty_model(config, replace(loading, quantization="none"), kernel)
+    whole = empty_model(config, replace(loading, quantization="none"))
     adapted = _adapted(whole, lora, gradient_checkpointing=gradient_checkpointing)
     loss_of = _loss(adapted)
     with _operations() as counter:
@@ -137,18 +136,16 @@ def simulate_tuning(
     return Step(weights, live.peak, counter.get_total_flops())
 
 
-def simulate_scoring(
-    config: PreTrainedConfig, loading: Loading, *, n_rows: int, n_tokens: int, attention: str = "sdpa"
-) -> Step:
+def simulate_scoring(config: PreTrainedConfig, loading: Loading, *, n_rows: int, n_tokens: int) -> Step:
     """One batch of scoring: the forward pass, and logits of the last position alone. Arguments as `simulate_tuning`."""
-    kernel = _kernel(attention)
-    model = empty_model(config, loading, kernel)
+    loading = _simulated(loading)
+    model = empty_model(config, loading)
     input_ids = torch.zeros((n_rows, n_tokens), dtype=torch.long, device="meta")
     live = LiveStorages()
     weights = _count_weights(live, model)
     with live, torch.inference_mode():
         model(input_ids=input_ids, use_cache=False, logits_to_keep=1)
-    whole = empty_model(config, replace(loading, quantization="none"), kernel)
+    whole = empty_model(config, replace(loading, quantization="none"))
     with _operations() as counter, torch.inference_mode():
         whole(input_ids=input_ids, use_cache=False, logits_to_keep=1)
     return Step(weights, live.peak, counter.get_total_flops())
@@ -195,11 +192,11 @@ def _count_weights(live: LiveStorages, model: nn.Module) -> int:
     return live.bytes
 
 
-def _kernel(attention: str) -> str:
-    """The kernel to build a model with in place of `attention`; neither of them needs a mask."""
+def _simulated(loading: Loading) -> Loading:
+    """The same with a kernel that runs without storage; neither of them needs a mask."""
     AttentionInterface.register(FUSED, _fused)
     AttentionInterface.register(EAGER, _eager)
-    return EAGER if attention == "eager" else FUSED
+    return replace(loading, attention=EAGER if loading.attention == "eager" else FUSED)
 
 
 def _fused(

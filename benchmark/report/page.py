@@ -66,7 +66,8 @@ class Page:
 def build_page(inputs: Inputs, paper: Paper) -> Page:
     """Decide every claim and verdict, and lay out the tables and figures."""
     params, domains = inputs.params, inputs.params.grid.domains
-    model_is_papers = bool(re.search(paper.language_model, params.llm.model, re.IGNORECASE))
+    has_its_name = re.search(paper.language_model, params.llm.model, re.IGNORECASE)
+    model_is_papers = bool(has_its_name) and params.llm.weights == "pretrained"
     results = Results(inputs.groups, params.evaluate.confidence, inputs.efficiency, model_is_papers, inputs.differences)
     claims = judge_claims(results)
     verdicts: list[Verdict] = [tables.verdict_on(inputs, paper, number) for number in paper.numbers]
@@ -116,6 +117,8 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     if not model_is_papers:
         model = inputs.params.llm.model
         name = "a tiny model pretrained by the pipeline" if model == "tiny" else model
+        if inputs.params.llm.weights == "random":
+            name = f"{name} with random weights, for memory and speed alone"
         warnings.append(
             f"The language model is {name}, not the paper's LLaMA-7B: every verdict on TALLRec below is about "
             "this model."

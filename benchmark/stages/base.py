@@ -1,12 +1,14 @@
 """Stage `base`: the base model -> models/base/, and what rec-tuning alone starts from -> models/start/rt/.
 
 Where `llm.model` is `tiny`, a LLaMA is pretrained on the reviews of the embedded world. Any other model stays where
-it is (Hub cache or local folder), and models/base/reference.json names it with its revision and file digests.
+it is (Hub cache or local folder), and models/base/reference.json names it with its revision and file digests. Where
+`llm.weights` is `random`, its architecture alone is copied.
 
 Usage: python -m benchmark.stages.base
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,9 @@ from benchmark.seeding import derive_seed
 
 SCRATCH = Path("scratch/base")
 """Checkpoints of the pretraining."""
+SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+"""What a model needs beside its weights."""
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "added_tokens.json")
 
 
 def pretrain(params: Params, folder: Path) -> None:
@@ -70,24 +75,46 @@ def pretrain(params: Params, folder: Path) -> None:
 def refer(params: Params, folder: Path) -> None:
     """Write a reference to a Hub model or a local folder, with the digests of its files.
 
+    Of a model with random weights only the architecture and the tokenizer are looked for, and copied.
+
     Raises:
         DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded.
     """
+    from tallrec.language_model import file_digests, write_reference
+
+    name, revision, is_random = params.llm.model, params.llm.revision, params.llm.weights == "random"
+    snapshot = _snapshot(name, revision, [*SMALL_FILES] if is_random else [*SMALL_FILES, "*.safetensors"])
+    if is_random:
+        _copy_architecture(snapshot, folder)
+    write_reference(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
+
+
+def _snapshot(name: str, revision: str | None, wanted: list[str]) -> Path:
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    from tallrec.language_model import file_digests, write_reference
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"llm.model: cannot get {name!r} at {revision} from the Hub: {reason}") from error
 
-    name, revision = params.llm.model, params.llm.revision
-    snapshot = Path(name)
-    if not snapshot.is_dir():
-        wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-        try:
-            snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"llm.model: cannot get {name!r} at {revision} from the Hub: {reason}") from error
-    write_reference(folder, name, revision, file_digests(snapshot))
+
+def _copy_architecture(snapshot: Path, folder: Path) -> None:
+    """Copy `config.json` and the tokenizer; where there is none, its place takes one of the words of the prompts."""
+    from tallrec.architecture import config_of
+    from tallrec.base import train_tokenizer
+    from tallrec.prompts import templates
+
+    config = config_of(str(snapshot))
+    config.save_pretrained(folder)
+    found = [path for pattern in TOKENIZER_FILES for path in snapshot.glob(pattern)]
+    for path in found:
+        shutil.copy(path, folder / path.name)
+    if not found:
+        train_tokenizer(templates(texts.NOUNS), config.vocab_size).save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
 
 
 def run() -> None:

@@ -8,6 +8,7 @@ Usage: python -m benchmark.stages.efficiency
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from benchmark.schema import FewShotTask
 from benchmark.tasks import training_task
 
 RESULT = Path("results/efficiency.json")
+GIVE_BACK_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""To glibc, which keeps up to three times what a model needs, so that a CPU's peak would be the allocator's."""
 
 
 def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConfiguration) -> dict[str, Any]:
@@ -46,11 +49,18 @@ def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConf
     return {
         "base": str(BASE_MODEL),
         "start": str(STARTS / "rt"),
-        "loading": asdict(replace(language_models.loading(params), quantization=configuration.quantization)),
+        "loading": asdict(
+            replace(
+                language_models.loading(params),
+                quantization=configuration.quantization,
+                attention=configuration.attention,
+            )
+        ),
         "lora": asdict(language_models.lora(params)),
         "schedule": asdict(schedule),
         "scoring": asdict(scoring),
         "loss": params.fidelity.loss,
+        "n_tokens": configuration.n_tokens,
         "prompts": [render(scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment) for row in rows],
         "answers": [ANSWERS[row.liked] for row in rows],
         "memory_limit_bytes": int(params.efficiency.memory_limit_gb * 2**30),
@@ -65,7 +75,8 @@ def run() -> None:
     rows: list[dict[str, Any]] = []
     for configuration in params.efficiency.configurations:
         measured = _measured(settings_of(params, task, configuration), configuration.name)
-        rows.append({**configuration.model_dump(), "weights": params.llm.model, **measured})
+        weights = params.llm.model if params.llm.weights == "pretrained" else f"random, as {params.llm.model}"
+        rows.append({**configuration.model_dump(), "weights": weights, **measured})
         print(f"efficiency {configuration.name}: {measured}", file=sys.stderr)
     write_json(RESULT, rows)
 
@@ -75,7 +86,9 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
         file = Path(folder) / "settings.json"
         file.write_text(json.dumps({**settings, "scratch": str(Path(folder) / "checkpoints")}))
         command = [sys.executable, "-m", "tallrec.efficiency", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, **GIVE_BACK_FREED_MEMORY}
+        )
     if done.returncode == -signal.SIGKILL or "bad_alloc" in done.stderr:  # how the limit speaks below Python
         return {"status": "does not fit"}
     if done.returncode:

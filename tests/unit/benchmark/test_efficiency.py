@@ -21,7 +21,12 @@ from tallrec.language_model import save_base, write_fresh_start, write_reference
 REPOSITORY = Path(__file__).parents[3]
 CONFIGURATIONS = tuple(
     EfficiencyConfiguration(
-        name=name, quantization=quantization, micro_batch_size=2, gradient_checkpointing=checkpointing
+        name=name,
+        quantization=quantization,
+        micro_batch_size=2,
+        gradient_checkpointing=checkpointing,
+        n_tokens=None,
+        attention="sdpa",
     )
     for name, quantization, checkpointing in (("full", "none", False), ("small", "4bit", True))
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tallrec.efficiency import is_out_of_memory, measure
+from tallrec.efficiency import _of_length, is_out_of_memory, measure
 from tallrec.language_model import Loading, Lora, save_base, write_reference
 from tallrec.scoring import Scoring
 from tallrec.training import Schedule
@@ -35,6 +35,7 @@ def settings(
         "schedule": asdict(Schedule(2, 4, 2, 0.01, 0, 0)),
         "scoring": asdict(scoring),
         "loss": "all_tokens",
+        "n_tokens": None,
         "prompts": ["Is it good?\n", "Is it bad?\n", "Is it?\n"],
         "answers": ["Yes.", "No.", "No."],
         "memory_limit_bytes": LIMIT,
@@ -51,8 +52,20 @@ def test_tuning_and_scoring_are_timed(settings: dict[str, Any], monkeypatch: pyt
     assert measured["peak_memory_bytes"] > 0
     assert measured["scored_samples_per_second"] > 0
     assert measured["tokens_per_second"] > measured["samples_per_second"] > 0
+    assert 0 < measured["utilisation"] < 1
+    assert measured["foretold_bytes"] > 0
     if measured["device"] == "CPU":
         assert limits == [(resource.RLIMIT_DATA, (LIMIT, hard_limit))]
+
+
+@pytest.mark.parametrize("label", [5, -100])
+def test_rows_are_brought_to_a_length_with_their_end_kept(label: int) -> None:
+    row = {"input_ids": [5, 6, 7, 8], "labels": [label, label, 7, 8]}
+    longer, shorter = _of_length(row, 11), _of_length(row, 3)
+    assert longer["input_ids"] == [5, 6, 7, 8, 5, 6, 7, 5, 6, 7, 8]
+    assert longer["labels"] == ([5, 6, 7, 8, 5, 6, 7] if label == 5 else [-100] * 7) + row["labels"]
+    assert (shorter["input_ids"], shorter["labels"]) == ([6, 7, 8], row["labels"][1:])
+    assert _of_length(row, None) == row
 
 
 @pytest.mark.parametrize(
