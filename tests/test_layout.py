@@ -32,6 +32,7 @@ SEEN_OF_THE_HARNESS = {"benchmark.schema", "benchmark.errors", "benchmark.seedin
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes"}
 MAX_LINES = 300
 DISTRIBUTIONS = {
+    "pynvml": "nvidia-ml-py",
     "sklearn": "scikit-learn",
     "ruamel": "ruamel.yaml",
     "yaml": "pyyaml",

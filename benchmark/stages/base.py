@@ -109,7 +109,7 @@ def _copy_architecture(snapshot: Path, folder: Path) -> None:
     from tallrec.prompts import templates
 
     config = config_of(str(snapshot))
-    config.save_pretrained(folder)
+    config.save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
     found = [path for pattern in TOKENIZER_FILES for path in snapshot.glob(pattern)]
     for path in found:
         shutil.copy(path, folder / path.name)
