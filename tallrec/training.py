@@ -15,6 +15,9 @@ from tallrec.checkpoints import Checkpoint, claim, digest_of_run, discard, last_
 from tallrec.encoding import Rows, by_length, collate
 from tallrec.loss import LabelledLoss
 
+CURVE = "curve.tsv"
+"""File of a scratch folder to watch a training by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -99,14 +102,30 @@ class AucTrainer(Trainer):
 
 
 class _Progress(TrainerCallback):
-    """One call an update, for the stage's own progress line."""
+    """One call an update, for the stage's own progress line; and the curve so far, to be watched."""
 
-    def __init__(self, tell: Callable[[int, int], object]) -> None:
+    def __init__(self, tell: Callable[[int, int], object], curve: Path) -> None:
         self.tell = tell
+        self.curve = curve
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
         del control, keywords
         self.tell(state.global_step, args.max_steps)
+
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
+        del args, control, keywords
+        with writing(self.curve):
+            write_curve(self.curve, state.log_history)
+
+
+def write_curve(path: Path, log: Sequence[Mapping[str, float]]) -> None:
+    """Write loss and AUC by update as tab-separated values, which `dvc plots show` draws while training goes on."""
+    by_step: dict[float, dict[str, float]] = {}
+    for entry in log:
+        by_step.setdefault(entry["step"], {}).update(entry)
+    lines = [f"{step}\t{found.get('loss', '')}\t{found.get('eval_auc', '')}\n" for step, found in by_step.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(["step\tloss\tauc\n", *lines]), encoding="utf-8")
 
 
 def fit(
@@ -128,7 +147,8 @@ def fit(
         model: what to train; only parameters that require gradients change.
         rows: encoded rows (`tallrec.encoding.encode_row`).
         schedule: how long and how fast; a batch never holds more rows than there are.
-        scratch: folder for checkpoints. One of a run with other settings, rows or code is removed first.
+        scratch: folder for checkpoints and the curve so far. One of a run with other settings, rows or code is removed
+            first.
         validate: metrics by name, `auc` among them where the best weights are kept.
         tell: told the updates done and to do after each update.
         settings: what decides the result beside the other arguments, e.g. which base model this is and what
@@ -217,7 +237,7 @@ def _trainer(
         disable_tqdm=True,
         log_level="error",
     )
-    callbacks: list[TrainerCallback] = [_Progress(tell)]
+    callbacks: list[TrainerCallback] = [_Progress(tell, scratch / CURVE)]
     if schedule.keep_best:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=schedule.patience))
     trainer = AucTrainer(

@@ -1,5 +1,8 @@
 """Stage `tune`: base model, start adapter and one few-shot draw -> the rec-tuning adapter of one cell.
 
+A killed run goes on from its last checkpoint. To watch one:
+dvc plots show scratch/tune/tallrec-movie/k64/seed0/curve.tsv -x step -y auc
+
 Usage: python -m benchmark.stages.tune --recipe tallrec --train-domain movie --n-shots 64 --seed 0
 """
 

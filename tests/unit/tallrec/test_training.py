@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tallrec.language_model import Lora, trainable_adapter
-from tallrec.training import Schedule, fit, micro_batches
+from tallrec.training import CURVE, Schedule, fit, micro_batches
 
 ROWS = [{"input_ids": ids, "labels": ids} for ids in ([0, 5, 6, 7, 1], [0, 8, 9, 1], [0, 10, 1], [0, 5, 9, 1])]
 SCHEDULE = Schedule(n_updates=6, batch_size=4, micro_batch_size=4, learning_rate=0.01, warmup_updates=0, seed=0)
@@ -103,6 +103,22 @@ def test_each_update_is_told(tiny_model: LlamaForCausalLM, tmp_path: Path) -> No
     told: list[tuple[int, int]] = []
     fit(tiny_model, ROWS, SCHEDULE, tmp_path / "scratch", tell=lambda done, total: told.append((done, total)))
     assert told == [(update, 6) for update in range(1, 7)]
+
+
+def test_the_curve_can_be_watched(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    values = aucs([0.5, 0.625, 0.75])
+
+    def validate() -> Mapping[str, float]:
+        seen.append((tmp_path / "scratch" / CURVE).read_text().splitlines())
+        return values()
+
+    log = fit(tiny_model, ROWS, replace(VALIDATED, eval_every=2), tmp_path / "scratch", validate=validate).log
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert seen[-1] == [
+        "step\tloss\tauc",
+        *(f"{step}\t{loss}\t{auc}" for step, loss, auc in zip((2, 4, 6), losses, (0.5, 0.625, ""), strict=True)),
+    ]
 
 
 def test_only_what_requires_gradients_changes(
