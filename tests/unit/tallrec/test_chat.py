@@ -23,12 +23,24 @@ IN_BRACKETS = """{{ '<s>' }}{%- for message in messages %}{%- if message.role ==
 THINKING = """{%- for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}
 {%- if message.role == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{%- endif %}
 {{- message.content + '<|im_end|>\n' }}{%- endfor %}
-{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}"""
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}
+{%- if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{%- endif %}{%- endif %}"""
+THOUGHTS_NOT_KEPT = """{%- for message in messages %}{{ '<turn|' + message.role + '>' + message.content + '</turn>' }}
+{%- endfor %}{%- if add_generation_prompt %}{{ '<turn|assistant>' }}
+{%- if not enable_thinking %}{{ '<thought></thought>' }}{%- endif %}{%- endif %}"""
+WITH_CHANNELS = """{%- for message in messages %}{{ '<start>' + message.role }}
+{%- if message.role == 'assistant' %}{{ '<channel>final' }}{%- endif %}{{ '<message>' + message.content + '<end>' }}
+{%- endfor %}{%- if add_generation_prompt %}{{ '<start>assistant' }}{%- endif %}"""
+ALWAYS_THINKING = """{%- for message in messages %}{{ '[' + message.role + ']' + message.content }}{%- endfor %}
+{%- if add_generation_prompt %}{{ '[assistant]<think>\n' }}{%- endif %}"""
 CHOOSY = """{%- for message in messages %}{%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}
 {{- raise_exception('Roles must alternate') }}{%- endif %}{%- if message.role not in ('user', 'assistant') %}
 {{- raise_exception('System role not supported') }}{%- endif %}
 {{- message.role + ': ' + message.content + '\n' }}{%- endfor %}
 {%- if add_generation_prompt %}{{ 'assistant: ' }}{%- endif %}"""
+
+CLOSED = {THINKING: "<|im_end|>\n", THOUGHTS_NOT_KEPT: "</turn>", WITH_CHANNELS: "<end>"}
+"""What ends a message."""
 
 
 def with_template(tokenizer: PreTrainedTokenizerFast, template: str) -> PreTrainedTokenizerFast:
@@ -80,12 +92,21 @@ def test_a_space_before_the_reply_goes_to_the_reply(tokenizer: PreTrainedTokeniz
     assert str(chat.decode([tokens.yes])).strip() == "Yes"
 
 
-def test_a_model_that_thinks_is_scored_behind_its_empty_thoughts(
-    tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask
+@pytest.mark.parametrize(
+    ("template", "end"),
+    [
+        (THINKING, "<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+        (THOUGHTS_NOT_KEPT, "<turn|assistant><thought></thought>"),
+        (WITH_CHANNELS, "<start>assistant<channel>final<message>"),
+    ],
+    ids=["thinking", "thoughts not kept", "with channels"],
+)
+def test_a_reply_stands_behind_empty_thoughts_and_in_its_channel(
+    tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, template: str, end: str
 ) -> None:
-    question = ask_first(with_template(tokenizer, THINKING), "gpt", toy_task, n_shown=1)
-    assert question.text.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
-    assert question.text.count("<think>") == 1
+    question = ask_first(with_template(tokenizer, template), "gpt", toy_task)
+    assert question.text.endswith(f"{toy_task.items[toy_task.test[0].target_item_id].text}{CLOSED[template]}{end}")
+    assert question.answers == {True: "Yes", False: "No"}
 
 
 @pytest.mark.parametrize(
@@ -116,10 +137,11 @@ def test_without_a_template_a_chat_style_is_text(tokenizer: PreTrainedTokenizerF
     [
         ("{{ raise_exception('Only a system may speak') }}", "a question and a reply: Only a system may speak"),
         ("{% for message in messages %}", "a question and a reply: .*end of template"),
+        (ALWAYS_THINKING, "has the model think first"),
         ("{{ messages[0].content }}", "does not write a reply as it is"),
         ("{% for message in messages %}{{ message.content | upper }}{% endfor %}", "does not write a reply as it is"),
     ],
-    ids=["refuses", "broken", "drops replies", "changes replies"],
+    ids=["refuses", "broken", "always thinking", "drops replies", "changes replies"],
 )
 def test_a_template_that_cannot_hold_the_answer_is_refused(
     tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, template: str, problem: str
