@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tallrec.encoding import batches_by_tokens
-from tallrec.loss import evaluating, output_layer_reads
+from tallrec.output_layer import evaluating, output_layer_reads
 from tallrec.prefix import SharedPrefix
 
 

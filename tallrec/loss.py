@@ -4,9 +4,7 @@ transformers computes the logits of every position, which of a prompt of 300 tok
 answer needs, and the most expensive part of a small model with a large vocabulary.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
@@ -15,64 +13,34 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from tallrec.encoding import IGNORED
+from tallrec.output_layer import logits_are_linear, output_layer, output_layer_reads
+from tallrec.prefix import SHORTEST, beginning_can_be_kept, is_plain
 
 LOGITS = 2**24
 """Most logits that exist at a time (64 MiB in float32); a loss on more positions takes them in turns."""
 
 
-@contextmanager
-def evaluating(model: PreTrainedModel | PeftModel) -> Iterator[None]:
-    """Within this context `model` drops nothing out, so that no random number is drawn, and keeps no gradient."""
-    was_training = model.training
-    model.eval()
-    try:
-        # Not inference mode: what a model keeps of this call (a rotation, say) must serve a later training too.
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)
-
-
-@contextmanager
-def output_layer_reads(model: PreTrainedModel | PeftModel, choose: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within this context the output layer of `model` gets `choose(hidden)` in place of all last hidden states.
-
-    Whatever a family does with its logits afterwards (cap, scale) it does with those that are left.
-    """
-    handle = _output_layer(model).register_forward_pre_hook(lambda _, inputs: (choose(inputs[0]), *inputs[1:]))
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def logits_are_linear(model: PreTrainedModel | PeftModel) -> bool:
-    """Whether logits are the last hidden states times one matrix: not capped, scaled, adapted or quantized.
-
-    It is measured on a few tokens, since each family may have its own way.
-    """
-    head, seen = _output_layer(model), []
-
-    def keep(hidden: Tensor) -> Tensor:
-        seen.append(hidden)
-        return hidden
-
-    if type(head) is not nn.Linear:
-        return False
-    with evaluating(model), output_layer_reads(model, keep):
-        logits = model(input_ids=torch.arange(8, device=model.device)[None], use_cache=False).logits
-        return torch.equal(logits, functional.linear(seen[0], head.weight, head.bias))
+def drops_out(model: PreTrainedModel | PeftModel) -> bool:
+    """Whether two rows that begin alike are computed differently in training."""
+    layers = any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in model.modules())
+    settings = model.config.get_text_config().to_dict().items()
+    return layers or any(isinstance(value, float) and value > 0 for name, value in settings if "drop" in name)
 
 
 class LabelledLoss:
     """The loss that transformers computes, from the logits of positions with a label alone.
 
     Where the logits are linear (`logits_are_linear`, unless it is known), they exist for a few positions at a time.
+    With `shares_beginning`, what all rows of a batch begin with is computed once where that is exact: where nothing is
+    dropped out, since dropout is drawn for every position of every row.
     """
 
-    def __init__(self, model: PreTrainedModel | PeftModel, *, is_linear: bool | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, *, is_linear: bool | None = None, shares_beginning: bool = False
+    ) -> None:
         self.model = model
         self.is_linear = logits_are_linear(model) if is_linear is None else is_linear
+        self.shares_beginning = shares_beginning and beginning_can_be_kept(model) and not drops_out(model)
 
     def __call__(
         self, forward: nn.Module, *, input_ids: Tensor, labels: Tensor, num_items_in_batch: Tensor | None = None
@@ -85,27 +53,48 @@ class LabelledLoss:
             labels: as `input_ids`; `IGNORED` where there is no loss.
             num_items_in_batch: labels of the update that these rows are a part of.
         """
+        n_rows, n_shared = len(labels), 0
+        if self.shares_beginning and forward is self.model and n_rows > 1:
+            is_alike = ((input_ids == input_ids[:1]) & (labels == labels[:1])).all(dim=0)
+            n_shared = int(is_alike.cumprod(dim=0).sum()) - 1  # the last one predicts what differs
+        total, n_labels, known = 0.0, 0, {}
+        if n_shared >= SHORTEST:
+            beginning = input_ids[:1, :n_shared], labels[:1, : n_shared + 1]
+            found, n_found, cache = self._summed(forward, *beginning, use_cache=True)
+            if is_plain(cache, n_shared):
+                total, n_labels = n_rows * found, n_rows * n_found
+                cache.batch_repeat_interleave(n_rows)
+                known = {"past_key_values": cache, "use_cache": True}
+                input_ids, labels = input_ids[:, n_shared:], labels[:, n_shared:]
+            else:
+                self.shares_beginning = False
+        found, n_found, _ = self._summed(forward, input_ids, labels, **(known or {"use_cache": False}))
+        return (total + found) / (n_labels + n_found if num_items_in_batch is None else num_items_in_batch)
+
+    def _summed(
+        self, forward: nn.Module, input_ids: Tensor, labels: Tensor, **settings: Any
+    ) -> tuple[Tensor, int, Any]:
+        """Summed cross entropy, the number of labels, and what the model keeps of these tokens."""
         rows, places = (labels[:, 1:] != IGNORED).nonzero(as_tuple=True)
         targets = labels[rows, places + 1].to(input_ids.device)
-        means: list[Tensor] = []
+        sums: list[Tensor] = []
 
         def choose(hidden: Tensor) -> Tensor:
             chosen = hidden[rows, places]
-            if not self.is_linear:
+            if not self.is_linear and len(targets):
                 return chosen[None]
             # Inside the model's forward, so that what wraps it (precision, devices) covers the loss too.
-            means.append(self._in_turns(chosen, targets))
-            return chosen[None, :1]
+            sums.append(self._in_turns(chosen, targets) if len(targets) else chosen.sum())
+            return hidden[:1, :1]
 
         with output_layer_reads(self.model, choose):
-            logits = forward(input_ids=input_ids, use_cache=False).logits
-        if not self.is_linear:
-            means.append(functional.cross_entropy(logits[0].float(), targets))
-        mean = means[0]
-        return mean if num_items_in_batch is None else mean * (len(targets) / num_items_in_batch)
+            output = forward(input_ids=input_ids, **settings)
+        if not sums:
+            sums.append(functional.cross_entropy(output.logits[0].float(), targets, reduction="sum"))
+        return sums[0], len(targets), getattr(output, "past_key_values", None)
 
     def _in_turns(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        head = _output_layer(self.model)
+        head = output_layer(self.model)
         weight, bias = cast("Tensor", head.weight), cast("Tensor | None", head.bias)
         options = nn.LinearCrossEntropyOptions(chunking_method=None, batch_chunk_size=max(1, LOGITS // weight.shape[0]))
         hidden = hidden.to(weight.dtype)
@@ -115,10 +104,4 @@ class LabelledLoss:
         losses = functional.linear_cross_entropy(
             hidden, weight, targets, linear_bias=bias, reduction=reduction, options=options
         )
-        return losses.float().mean()
-
-
-def _output_layer(model: PreTrainedModel | PeftModel) -> nn.Module:
-    head = model.get_output_embeddings()
-    assert head is not None, "a causal LM has an output layer"
-    return head
+        return losses.float().mean() * len(targets)

@@ -6,13 +6,14 @@ Every prompt of a task begins with the same template, and with the same demonstr
 from collections.abc import Sequence
 from copy import deepcopy
 from itertools import takewhile
+from typing import TypeGuard
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from tallrec.loss import output_layer_reads
+from tallrec.output_layer import output_layer_reads
 
 TURNS_WITH_LENGTH = ("dynamic", "longrope")
 """Rotary embeddings that turn all positions by the length of the whole prompt."""
@@ -27,6 +28,19 @@ def common_beginning(prompts: Sequence[list[int]]) -> list[int]:
     return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
 
 
+def beginning_can_be_kept(model: PreTrainedModel | PeftModel) -> bool:
+    """Whether what a model computes of the first positions is the same whatever follows them."""
+    rotation = str(getattr(model.config.get_text_config(), "rope_parameters", None))
+    return not any(kind in rotation for kind in TURNS_WITH_LENGTH)
+
+
+def is_plain(cache: object, n_tokens: int) -> TypeGuard[DynamicCache]:
+    """Whether a model keeps of `n_tokens` tokens their keys and values and nothing else; it may also keep nothing."""
+    if not isinstance(cache, DynamicCache):
+        return False
+    return all(isinstance(layer, DynamicLayer) for layer in cache.layers) and cache.get_seq_length() == n_tokens
+
+
 class SharedPrefix:
     """Keys and values of the last common prefix, kept from batch to batch as long as that pays.
 
@@ -38,8 +52,7 @@ class SharedPrefix:
         self.model = model
         self.ids: list[int] = []
         self.cache: DynamicCache | None = None
-        rotation = str(getattr(model.config.get_text_config(), "rope_parameters", None))
-        self.is_possible = not any(kind in rotation for kind in TURNS_WITH_LENGTH)
+        self.is_possible = beginning_can_be_kept(model)
 
     def of(self, prompts: Sequence[list[int]]) -> tuple[int, DynamicCache | None]:
         """How many first tokens of each prompt are computed already, and their keys and values for every prompt.
@@ -63,8 +76,6 @@ class SharedPrefix:
         input_ids = torch.tensor([ids], device=self.model.device)
         with output_layer_reads(self.model, lambda hidden: hidden[:, :1]):
             cache = getattr(self.model(input_ids=input_ids, use_cache=True), "past_key_values", None)
-        self.is_possible = isinstance(cache, DynamicCache) and all(
-            isinstance(layer, DynamicLayer) for layer in cache.layers
-        )
-        self.ids, self.cache = (ids, cache) if self.is_possible else ([], None)
+        self.is_possible = is_plain(cache, len(ids))
+        self.ids, self.cache = (ids, cache) if is_plain(cache, len(ids)) else ([], None)
         return len(self.ids)

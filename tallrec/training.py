@@ -65,7 +65,7 @@ class AucTrainer(Trainer):
     def __init__(self, *, validate: Callable[[], Mapping[str, float]] | None, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.validate = validate
-        self.labelled_loss = LabelledLoss(keywords["model"])
+        self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=True)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
         """Trainer's own, scaled as it does, from the logits of positions with a label alone."""

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 
 from tallrec import loss
 from tallrec.encoding import IGNORED, by_length, collate
 from tallrec.language_model import Lora, trainable_adapter
-from tallrec.loss import LabelledLoss, logits_are_linear
+from tallrec.loss import LabelledLoss
+from tallrec.output_layer import logits_are_linear
 from tallrec.training import AucTrainer, Schedule, fit
 
 CAPPED_OR_SCALED = {"gemma2", "cohere", "granite"}
@@ -57,6 +59,55 @@ def test_what_a_family_does_to_its_logits_is_noticed(
     new_model_of: Callable[[str], PreTrainedModel], family: str
 ) -> None:
     assert logits_are_linear(new_model_of(family)) == (family not in CAPPED_OR_SCALED)
+
+
+def alike(n_shared: int, loss_on: str) -> dict[str, torch.Tensor]:
+    """Rows of different lengths that begin alike."""
+    beginning = [(13 * place) % 280 + 10 for place in range(n_shared)]
+    rows = rows_of(loss_on)
+    ignored = beginning if loss_on == "all_tokens" else [IGNORED] * n_shared
+    return collate([{"input_ids": beginning + row["input_ids"], "labels": ignored + row["labels"]} for row in rows])
+
+
+@pytest.mark.parametrize("loss_on", ["all_tokens", "answer"])
+def test_a_common_beginning_is_computed_once_with_the_same_gradients(
+    new_model_of: Callable[[str], PreTrainedModel], family: str, loss_on: str
+) -> None:
+    model, batch = new_model_of(family), alike(20, loss_on)
+    expected = model(**batch).loss
+    expected_gradients = gradients(model, expected)
+    labelled = LabelledLoss(model, shares_beginning=True)
+    n_tokens: list[int] = []
+    model.get_input_embeddings().register_forward_pre_hook(lambda _, inputs: n_tokens.append(inputs[0].numel()))
+    found = labelled(model, **batch)
+    assert n_tokens == [19, 4 * (51 - 19)], "the last common token predicts what differs"
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    found_gradients = gradients(model, found)
+    assert found_gradients.keys() == expected_gradients.keys()
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(found_gradients[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("obstacle", ["dropout", "checkpointing", "short", "other labels", "nothing alike"])
+def test_a_beginning_is_not_shared_where_that_would_not_be_exact_or_not_pay(
+    new_model_of: Callable[[str], PreTrainedModel], obstacle: str
+) -> None:
+    model = new_model_of("llama")
+    batch = alike({"short": 15, "nothing alike": 0}.get(obstacle, 20), "all_tokens")
+    if obstacle == "dropout":
+        model = get_peft_model(model, LoraConfig(lora_dropout=0.05, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    if obstacle == "checkpointing":
+        model.gradient_checkpointing_enable()
+        model.train()
+    if obstacle == "other labels":
+        batch["labels"][0, :20] = IGNORED
+    labelled = LabelledLoss(model, shares_beginning=True)
+    model.train(obstacle == "checkpointing")
+    torch.testing.assert_close(labelled(model, **batch), model(**batch).loss, atol=1e-5, rtol=0)
+    n_tokens: list[int] = []
+    model.get_input_embeddings().register_forward_pre_hook(lambda _, inputs: n_tokens.append(inputs[0].numel()))
+    labelled(model, **batch)
+    assert n_tokens == [batch["input_ids"].numel()]
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2"])
