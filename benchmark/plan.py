@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark import files
 from benchmark.devices import TERA, Device, chosen_device
-from benchmark.errors import MissingArtifactError
 from benchmark.params import Params
+from benchmark.sizes import Sizes, sizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -38,59 +37,6 @@ class Work:
     def fits(self, device: Device) -> bool:
         """Whether one process finds room."""
         return self.peak_bytes is None or self.peak_bytes <= device.memory_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Rows and prompt lengths, as far as they are known before a run."""
-
-    n_valid: dict[str, int]
-    n_test: dict[str, int]
-    n_tokens: int
-    """Of a prompt; the longest of a batch."""
-    tokens_are_measured: bool
-    """False: nothing is prepared, and `llm.max_length` bounds it."""
-
-
-def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
-    """Rows of the splits and the length of a prompt.
-
-    Args:
-        params: the configuration.
-        n_tokens: overrides the length of a prompt.
-
-    Raises:
-        MissingArtifactError: stage `prepare` has not run, so the number of test rows is not known.
-    """
-    n_valid: dict[str, int] = {}
-    n_test: dict[str, int] = {}
-    for domain in params.grid.domains:
-        stats_file = files.prepared_folder(domain) / "stats.json"
-        if not stats_file.exists():
-            raise MissingArtifactError(f"{stats_file}: not there; `dvc repro prepare` makes it in a minute")
-        splits = files.read_json(stats_file)["splits"]
-        n_valid[domain] = min(splits["valid"]["rows"], params.tune.max_valid_samples or splits["valid"]["rows"])
-        n_test[domain] = splits["test"]["rows"]
-    measured = None if n_tokens else _measured_tokens(params)
-    return Sizes(n_valid, n_test, n_tokens or measured or params.llm.max_length, bool(n_tokens or measured))
-
-
-def _measured_tokens(params: Params) -> int | None:
-    """95th percentile of prompt lengths in the first domain's test samples, if the tokenizer is on this machine."""
-    import transformers
-
-    from tallrec.prompts import render
-
-    source = str(files.BASE_MODEL) if params.llm.model == "tiny" else params.llm.model
-    try:
-        kind: Any = transformers.AutoTokenizer
-        tokenizer: Any = kind.from_pretrained(source, revision=params.llm.revision, trust_remote_code=False)
-    except (OSError, ValueError):
-        return None
-    folder = files.prepared_folder(params.grid.domains[0])
-    samples, items = files.read_samples(folder / "test.parquet")[:200], files.read_items(folder / "items.parquet")
-    lengths = sorted(len(tokenizer(render("released", s, items, stray_comment=True))["input_ids"]) for s in samples)
-    return min(lengths[int(0.95 * (len(lengths) - 1))] + 3, params.llm.max_length)
 
 
 def architecture(params: Params) -> "PreTrainedConfig":
@@ -248,7 +194,6 @@ def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> N
     Raises:
         ConfigError: the device or its memory is not understood.
         DataError: the architecture of `llm.model` is not on this machine.
-        MissingArtifactError: stage `prepare` has not run.
     """
     from rich.console import Console
     from rich.table import Table
@@ -283,4 +228,7 @@ def _remarks(params: Params, planner: "Planner", where: Device) -> Iterator[str]
     yield f"share of the peak: {where.utilisation:.0%} ({known})"
     bound = "" if planner.sizes.tokens_are_measured else " (llm.max_length, an upper bound)"
     yield f"tokens of a prompt: {planner.sizes.n_tokens}{bound}"
+    if planner.sizes.assumed:
+        domains = " and ".join(planner.sizes.assumed)
+        yield f"rows of {domains}: as in the released data, until `dvc repro prepare` counts them"
     yield "time is for one process after the other, without early stopping; controls and baselines take minutes more"

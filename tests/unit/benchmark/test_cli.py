@@ -81,7 +81,7 @@ def test_validate_names_file_and_key(params_yaml: Path):
 
 def test_plan_counts_cells(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    code, out, _ = run("plan")
+    code, out, _ = run("plan", "--tokens", "16", "--memory", "8GB")
     assert code == 0
     assert {"control", "baseline", "cells", "stages"} <= set(out.split())
 

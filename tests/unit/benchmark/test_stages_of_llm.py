@@ -96,7 +96,7 @@ def test_the_base_model_lies_with_its_digests_and_its_corpus(finished: Path) -> 
     reference = files.read_json(files.BASE_MODEL / "reference.json")
     digests = file_digests(files.BASE_MODEL)
     del digests["reference.json"]
-    assert reference == {"model": "tiny", "revision": None, "files": digests}
+    assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests}
     assert {"model.safetensors", "tokenizer.json", "corpus.txt"} <= digests.keys()
     assert not Path("scratch/base").exists()
 
