@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -57,7 +57,7 @@ class Server:
 
 
 @contextmanager
-def serving(answering: Answering) -> Iterator[Server]:
+def serving_with(answering: Answering) -> Iterator[Server]:
     """A server on loopback that answers with `answering`, from the path, the body and the headers of a request."""
     asked: list[dict[str, Any]] = []
 
@@ -105,7 +105,7 @@ def serving(answering: Answering) -> Iterator[Server]:
         thread.join()
 
 
-def answers_of(
+def answers_with(
     model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", delay_seconds: float = 0.0
 ) -> Answering:
     """Answers of `model`: greedy text, and the log-probabilities of its first token where they are asked for."""
@@ -147,7 +147,7 @@ def answers_of(
     return answering
 
 
-SLOW_SECONDS = 1.0
+SLOW_SECONDS = 2.0
 UNASKED = {
     "429": Reply.of({"error": {"message": "slow down"}}, status=429, retry_after="0.01"),
     "500": Reply.of({"error": {"message": "oops"}}, status=500),
@@ -195,8 +195,28 @@ class Faults:
 
 
 @pytest.fixture
+def serving() -> Callable[[Answering], AbstractContextManager[Server]]:
+    return serving_with
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    return Reply
+
+
+@pytest.fixture
+def answers_of() -> Callable[..., Answering]:
+    return answers_with
+
+
+@pytest.fixture
+def faults() -> type[Faults]:
+    return Faults
+
+
+@pytest.fixture
 def tiny_server(tiny_model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast") -> Iterator[Server]:
-    with serving(answers_of(tiny_model, tokenizer)) as server:
+    with serving_with(answers_with(tiny_model, tokenizer)) as server:
         yield server
 
 

@@ -1,6 +1,13 @@
 """Stage `icl` with a model behind an address: scores, records, and what a second or a killed run asks."""
 
 import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,3 +122,124 @@ def test_a_second_run_asks_nothing_and_writes_the_same(tiny_server: Any) -> None
     Path("params.yaml").write_text(text.replace("scoring: double_softmax", "scoring: logit_difference"))
     assert icl.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == 3 * N_ROWS
+
+
+def test_a_killed_run_goes_on_without_paying_again(
+    serving: Any, tiny_model: Any, tokenizer: Any, answers_of: Any, domains: Path
+) -> None:
+    n_questions, max_concurrency = 3 * N_ROWS, 2
+    with serving(answers_of(tiny_model, tokenizer, delay_seconds=0.2)) as server:
+        params = configured(server.address, max_concurrency=max_concurrency)
+        for n_answered in (3, 11):
+            killed = _started()
+            while len(server.asked) < n_answered + 1:
+                assert killed.poll() is None
+                time.sleep(0.01)
+            killed.send_signal(signal.SIGKILL)
+            assert killed.wait() == -signal.SIGKILL
+        assert len(server.counts()) < n_questions
+        assert _started().wait() == 0
+        counts = server.counts()
+        assert len(counts) == n_questions
+        # What was under way at a kill is asked again, and nothing else.
+        assert counts.total() <= n_questions + 2 * max_concurrency
+        assert _started().wait() == 0
+        assert server.counts() == counts
+    for cell in cells_of(params):
+        assert len(files.read_scores("predictions", cell) or {}) == N_ROWS
+
+
+def _started() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benchmark.stages.icl", *ARGUMENTS]
+    return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_the_key_is_in_no_file_and_no_line(
+    status: int,
+    serving: Any,
+    reply: Any,
+    tiny_model: Any,
+    tokenizer: Any,
+    answers_of: Any,
+    domains: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    key = "sk-planted-51d0e8"
+    monkeypatch.setenv("PLANTED_KEY", key)
+    tiny = answers_of(tiny_model, tokenizer)
+
+    def answering(path: str, body: dict[str, Any], headers: Any) -> Any:
+        assert headers["authorization"] == f"Bearer {key}"
+        return tiny(path, body, headers) if status == 200 else reply.of({"error": f"unknown key {key}"}, status=401)
+
+    with serving(answering) as server:
+        configured(server.address, key_variable="PLANTED_KEY")
+        assert icl.main(ARGUMENTS) == (0 if status == 200 else 2)
+    printed = capfd.readouterr()
+    written = [path for path in domains.rglob("*") if path.is_file()]
+    assert any(path.name == "answers.sqlite3" for path in written)
+    content = b"".join(path.read_bytes() for path in written)
+    with sqlite3.connect(domains / "cache" / "tallrec-bench" / "answers.sqlite3") as rows:
+        for packed in rows.execute("SELECT question, body FROM answers"):
+            content += b"".join(map(zlib.decompress, packed))
+    assert (b"Whether the user will like" in content) is (status == 200)
+    assert (b"PLANTED_KEY" in content) is True
+    assert key.encode() not in content
+    assert key not in printed.out + printed.err
+    errors = [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == (0 if status == 200 else 1)
+
+
+def test_answers_as_text_are_scored_where_there_are_no_probabilities(serving: Any, reply: Any) -> None:
+    texts = ["Yes.", "no", "As an AI, I cannot tell.", "Perhaps"]
+
+    def answering(_: str, body: dict[str, Any], headers: Any) -> Any:
+        # By the question, so that the order of arrival does not matter.
+        text = texts[sum(body["prompt"].encode()) % len(texts)]
+        return reply.of({"choices": [{"text": text}]})
+
+    with serving(answering) as server:
+        params = configured(server.address, read="text")
+        assert icl.main(ARGUMENTS) == 0
+        prompts = {body["prompt"] for body in server.asked}
+        assert {"logprobs"}.isdisjoint(server.asked[0])
+    expected = [texts[sum(prompt.encode()) % len(texts)] for prompt in prompts]
+    assert len(set(expected)) == len(texts)
+    cells = [cell for cell in cells_of(params) if cell.test_domain == "movie"]
+    found = [score for cell in cells for score in (files.read_scores("predictions", cell) or {}).values()]
+    for score, n in {1.0: expected.count("Yes."), 0.0: expected.count("no")}.items():
+        assert found.count(score) == n
+    records = [record_of(cell) for cell in cells]
+    refused, unparsable = (sum(r[f"share_{name}"] for r in records) * N_ROWS for name in ("refused", "unparsable"))
+    assert refused == pytest.approx(expected.count(texts[2]))
+    assert unparsable == pytest.approx(expected.count(texts[3]))
+    assert records[0]["dollars"] is None  # this server counts no tokens
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--model", "tiny-serve", "--prompt", "released"], "'tiny-serve' is not one of tiny-server, did you mean"),
+        (ARGUMENTS, "environment variable NO_SUCH_KEY: not set"),
+    ],
+)
+def test_what_is_missing_is_one_line(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configured("http://127.0.0.1:9/v1", key_variable="NO_SUCH_KEY")
+    assert icl.main(arguments) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert problem in errors[0]
+
+
+def test_scores_that_would_all_be_the_same_are_refused(
+    serving: Any, reply: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"choices": [{"text": "The", "logprobs": {"top_logprobs": [{"The": -0.1, "A": -3.0}]}}]}
+    with serving(lambda *_: reply.of(body)) as server:
+        configured(server.address)
+        assert icl.main(ARGUMENTS) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: {server.address}: no answer of {N_ROWS} has Yes or No among its likeliest first tokens" in error
+    assert "(most often 'The')" in error
