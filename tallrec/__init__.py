@@ -1,1 +1,8 @@
 """The paper's method: prompts, base model, instruction tuning, rec-tuning, scoring, in-context learning."""
+
+import logging
+import warnings
+
+# Remarks of libraries on their own business: nothing a user could do about.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message="`.*gradient_checkpointing.*` is deprecated", category=FutureWarning)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,6 @@ from transformers.pytorch_utils import Conv1D
 
 from benchmark.errors import ConfigError, DataError, MissingArtifactError
 from tallrec.checkpoints import check_arrived, writing
-
-# PEFT reads an attribute that transformers has renamed; nothing a user could do about.
-warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 REFERENCE = "reference.json"
 RANDOM = "random"
