@@ -39,8 +39,8 @@ class Loading:
     """`none`, `8bit` or `4bit` (bitsandbytes)."""
     n_threads: int
     """CPU threads of torch, for the whole process."""
-    attention: str = "sdpa"
-    """Attention kernel, as transformers names it."""
+    attention: str | None = None
+    """Attention kernel, as transformers names it; None: its choice, the fastest that the family has."""
 
 
 @dataclass(frozen=True, slots=True)
