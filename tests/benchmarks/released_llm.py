@@ -37,7 +37,7 @@ from tallrec.training import Schedule, fit
 SHAPE = TinyModel(
     vocabulary_size=32_000, hidden_size=256, intermediate_size=688, n_layers=4, n_heads=4, max_positions=2048
 )
-SCORING = Scoring(style="released", stray_comment=True, rule="double_softmax", max_length=512, batch_tokens=8192)
+SCORING = Scoring(style="released", stray_comment=True, rule="double_softmax", max_length=512, batch_tokens=4096)
 LOADING = Loading(dtype="float32", quantization="none", n_threads=1)
 
 
