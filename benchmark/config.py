@@ -1,6 +1,7 @@
 """Read `params.yaml` strictly: every error names the file, the dotted key and what was expected."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -104,8 +105,21 @@ def _validated(model: type[Model], content: object, path: Path, prefix: str = ""
         details = errors.errors()
     # A renamed key is both unknown and missing: the unknown one says what to mend.
     error = next((detail for detail in details if detail["type"] == "extra_forbidden"), details[0])
-    key = ".".join([*([prefix] if prefix else []), *map(str, error["loc"])])
+    key = ".".join([*([prefix] if prefix else []), *_keys_of(error["loc"], content)])
     raise ConfigError(f"{path}: {key}: {_problem(error, model)}")
+
+
+def _keys_of(location: tuple[int | str, ...], content: object) -> Iterator[str]:
+    """The keys on the way to `location`, which also holds the kind where a section may be of several."""
+    for place, part in enumerate(location, start=1):
+        mapping = _mapping(content)
+        if mapping is not None and part not in mapping and place < len(location):
+            continue
+        yield str(part)
+        if mapping is not None:
+            content = mapping.get(str(part))
+        elif isinstance(part, int):
+            content = cast(list[object], content)[part]
 
 
 def _problem(error: ErrorDetails, model: type[BaseModel]) -> str:

@@ -121,6 +121,7 @@ def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
         ("baselines.text_encoder.model", "owner/bert", "expected the commit of owner/bert as 40 hex digits"),
         ("probe.inputs", ["title_remove"], "did you mean 'title_removed'?"),
         ("probe.variants", ["tallrec-film"], "probe.variants: 'tallrec-film' is not one of"),
+        ("grid.icl_models", ["bse"], "did you mean 'base'?"),
         ("llm.max_length", 10**6, "llm.max_length: more than base.max_positions"),
         ("tune.eval_every", 10**6, "tune.eval_every: no validation within"),
         ("fidelity.draw", "share", "fidelity.draw"),
@@ -132,6 +133,72 @@ def test_a_wrong_value_is_explained(key: str, value: object, expected: str):
     parts = tuple(key.split("."))
     section_of(params, parts)[parts[-1]] = value
     assert expected in refused(params)
+
+
+LOCAL = {"kind": "local", "model": "owner/chat", "revision": "0" * 40}
+API = {
+    "kind": "api",
+    "address": "http://localhost:8000/v1",
+    "model": "m",
+    "key_variable": "SOME_KEY",
+    "endpoint": "chat",
+    "read": "logprobs",
+    "n_top_logprobs": 5,
+    "missing_answer": "remainder",
+    "parameters": {"temperature": 0, "stop": ["."]},
+    "max_concurrency": 4,
+    "timeout_seconds": 60,
+    "n_retries": 3,
+    "dollars_per_million_input_tokens": None,
+    "dollars_per_million_output_tokens": 0.5,
+}
+
+
+@pytest.mark.parametrize("model", [LOCAL, API], ids=["local", "api"])
+def test_more_models_may_be_asked_in_context(model: dict[str, Any]):
+    params = content()
+    params["icl"]["models"] = {"mine": model}
+    params["grid"]["icl_models"] = ["base", "mine"]
+    assert parse_config(params, Path("params.yaml")).icl.models["mine"].model_dump(mode="json") == model
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "expected"),
+    [
+        (API, {"endpoint": "chats"}, "icl.models.mine.endpoint: expected 'completions' or 'chat', got 'chats'"),
+        (API, {"n_top_logprob": 5}, "icl.models.mine.n_top_logprob: unknown key"),
+        (API, {"kind": "apis"}, "icl.models.mine: "),
+        (API, {"max_concurrency": 0}, "icl.models.mine.max_concurrency: "),
+        (API, {"address": "localhost:8000"}, "icl.models.mine.address: expected http(s)://HOST/PATH"),
+        (API, {"parameters": {"model": "other"}}, "icl.models.mine.parameters.model: set by the other keys"),
+        (LOCAL, {"revision": "main"}, "icl.models.mine.revision: expected the commit of owner/chat as 40 hex digits"),
+        (LOCAL, {"model": "no model"}, "icl.models.mine.model: 'no model' is neither a folder, nor a Hub id"),
+    ],
+)
+def test_a_wrong_model_to_ask_is_explained(model: dict[str, Any], change: dict[str, Any], expected: str):
+    params = content()
+    params["icl"]["models"] = {"mine": model | change}
+    assert expected in refused(params)
+
+
+def test_a_model_to_ask_may_not_take_the_name_of_one_that_is_there():
+    params = content()
+    params["icl"]["models"] = {"alpaca": LOCAL}
+    assert "icl.models.alpaca: 'alpaca' is the model of section llm" in refused(params)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_variable": "sk-secret"},
+        {"address": "https://sk-secret@host/v1"},
+        {"address": "https://host/v1?key=sk-secret"},
+    ],
+)
+def test_a_key_in_the_configuration_is_refused_and_not_repeated(change: dict[str, Any]):
+    params = content()
+    params["icl"]["models"] = {"mine": API | change}
+    assert "sk-secret" not in refused(params)
 
 
 def test_both_needs_two_domains():
