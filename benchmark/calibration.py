@@ -21,6 +21,9 @@ N_BINS = 10
 SHARES = ("liked_share", "item_mean")
 """Controls whose score is a share of likes."""
 
+TEXT_SCORES = (0.0, 0.5, 1.0)
+"""All that a language model gets whose answers are read as text: no, neither, yes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:
@@ -60,7 +63,8 @@ def probabilities(cell: Cell, scores: Floats, scoring: str) -> tuple[str, Floats
         return "sigmoid of the target's logit", scores
     if cell.family == "control" and cell.method in SHARES:
         return "share of likes", scores
-    if cell.family in ("icl", "tuned") and scoring == "logit_difference":
+    is_text = bool(np.isin(scores, TEXT_SCORES).all())
+    if cell.family in ("icl", "tuned") and scoring == "logit_difference" and not is_text:
         return "P(Yes) / (P(Yes) + P(No))", 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
     return None
 

@@ -46,6 +46,8 @@ def test_which_scores_are_probabilities() -> None:
     scores = np.array([-2.0, 0.0, 2.0])
     assert probabilities(_cell("tuned", "tallrec-movie"), scores, "double_softmax") is None
     assert probabilities(_cell("icl", "icl-base-released"), scores, "double_softmax") is None
+    # Answers read as text: neither log-odds nor probabilities.
+    assert probabilities(_cell("icl", "icl-chat-gpt"), np.array([0.0, 0.5, 1.0, 1.0]), "logit_difference") is None
     name, values = probabilities(_cell("tuned", "tallrec-movie"), scores, "logit_difference") or ("", scores)
     assert name == "P(Yes) / (P(Yes) + P(No))"
     assert values == pytest.approx([np.exp(-2) / (1 + np.exp(-2)), 0.5, np.exp(2) / (1 + np.exp(2))])
