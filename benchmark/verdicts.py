@@ -1,62 +1,20 @@
 """The published numbers beside ours: match, close, off, missing, or not comparable."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from statistics import NormalDist
 
-from benchmark.config import read_yaml
-from benchmark.errors import ConfigError
+from benchmark.paper import Paper, PaperNumber
 from benchmark.params import Params
 from benchmark.results import Summary, group_of
 from benchmark.schema import Cell
 
-PAPER_YAML = Path(__file__).with_name("paper.yaml")
-VERDICTS = ("match", "close", "off", "missing", "not comparable")
-KEYS = {
-    "table": str,
-    "method": str,
-    "train_domain": str,
-    "test_domain": str,
-    "n_shots": int,
-    "auc": float,
-    "tolerance": float,
-    "source": str,
-    "status": str,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PaperNumber:
-    """One published AUC in [0, 1]."""
-
-    table: str
-    method: str
-    train_domain: str
-    test_domain: str
-    n_shots: int
-    auc: float
-    tolerance: float
-    source: str
-    status: str
-    """`published` or `pre-publication`."""
-
-    @property
-    def group(self) -> Cell:
-        """The key of our result in `results.summarise`."""
-        family = "tuned" if self.method.startswith(("tallrec-", "rt-")) else "baseline"
-        return Cell(family, self.method, self.train_domain, self.test_domain, self.n_shots, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """All of `paper.yaml`."""
-
-    numbers: tuple[PaperNumber, ...]
-    sources: Mapping[str, str]
-    language_model: str
-    test_rows: Mapping[str, int]
+RESERVED = "with reservation"
+COUNTED = ("match", "close", "off", RESERVED, "not comparable", "missing")
+"""What verdicts are counted as, in this order."""
+TEXT_MODELS = ("gru_bert", "dros_bert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +24,38 @@ class Verdict:
     number: PaperNumber
     observed: Summary | None
     verdict: str
+    """`match`, `close`, `off`, `missing` or `not comparable`."""
     reason: str
+    reservations: tuple[str, ...] = ()
+    """In what our run differs from the paper's, although it was tested on the same rows."""
+
+    @property
+    def label(self) -> str:
+        """The verdict as it is shown: one that has reservations never reads as one without."""
+        return f"{self.verdict} {RESERVED}" if self.reservations else self.verdict
+
+    @property
+    def counted_as(self) -> str:
+        """One of `COUNTED`."""
+        return RESERVED if self.reservations else self.verdict
 
 
-def load_paper(path: Path = PAPER_YAML) -> Paper:
-    """The published numbers.
+def other_test_rows(number: PaperNumber, params: Params, paper: Paper, test_rows: Mapping[str, int]) -> str | None:
+    """Why our test rows are not those of a published number; None if they are.
 
-    Raises:
-        ConfigError: a key is missing, unknown or of the wrong type, or a number stands twice.
+    Args:
+        number: the published number.
+        params: the configuration.
+        paper: all of `paper.yaml`.
+        test_rows: rows of our test set, by domain.
     """
-    content = read_yaml(path)
-    numbers = tuple(_number(entry, path, position) for position, entry in enumerate(content["numbers"]))
-    keys = [(number.table, number.group) for number in numbers]
-    for position, number in enumerate(numbers):
-        if keys.index(keys[position]) != position:
-            raise ConfigError(f"{path}: numbers.{position}: {number.method} stands twice in table {number.table}")
-        if number.source not in content["sources"]:
-            raise ConfigError(f"{path}: numbers.{position}.source: {number.source!r} is not in sources")
-    return Paper(numbers, content["sources"], content["language_model"], content["test_rows"])
-
-
-def _number(entry: Mapping[str, Any], path: Path, position: int) -> PaperNumber:
-    for key in entry.keys() ^ KEYS.keys():
-        raise ConfigError(f"{path}: numbers.{position}.{key}: {'missing' if key in KEYS else 'unknown key'}")
-    for key, kind in KEYS.items():
-        if type(entry[key]) is not kind:
-            raise ConfigError(f"{path}: numbers.{position}.{key}: expected {kind.__name__}, got {entry[key]!r}")
-    if not 0 <= entry["auc"] <= 1:
-        raise ConfigError(f"{path}: numbers.{position}.auc: expected a value in [0, 1], got {entry['auc']}")
-    return PaperNumber(**entry)
+    domain = number.test_domain
+    if domain not in params.grid.domains:
+        return f"{domain} is not in the grid"
+    if params.domains[domain].source == "embedded":
+        return f"the {domain} data are generated"
+    expected, rows = paper.test_rows[domain], test_rows[domain]
+    return f"another test set: {rows} rows, the paper's has {expected}" if rows != expected else None
 
 
 def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_rows: Mapping[str, int]) -> str | None:
@@ -106,25 +67,57 @@ def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_r
         paper: all of `paper.yaml`.
         test_rows: rows of our test set, by domain.
     """
-    for domain in dict.fromkeys((number.train_domain, number.test_domain)):
-        if domain not in params.grid.domains:
-            return f"{domain} is not in the grid"
-        if params.domains[domain].source == "embedded":
-            return f"the {domain} data are generated"
-    expected, rows = paper.test_rows[number.test_domain], test_rows[number.test_domain]
-    if rows != expected:
-        return f"another test set: {rows} rows, the paper's has {expected}"
-    if number.group.family == "tuned" and not re.search(paper.language_model, params.llm.model, re.IGNORECASE):
+    domain = number.train_domain
+    if domain not in params.grid.domains:
+        return f"{domain} is not in the grid"
+    if params.domains[domain].source == "embedded":
+        return f"the {domain} data are generated"
+    obstacle = other_test_rows(number, params, paper, test_rows)
+    if obstacle or number.group.family != "tuned":
+        return obstacle
+    if not re.search(paper.language_model, params.llm.model, re.IGNORECASE):
         return f"another language model: {params.llm.model}"
-    return None
+    return "random weights" if params.llm.weights == "random" else None
 
 
-def judge(number: PaperNumber, summaries: Mapping[Cell, Summary | None], obstacle: str | None) -> Verdict:
+def reservations(
+    number: PaperNumber, params: Params, paper: Paper, stand_ins: Mapping[str, Mapping[str, str]]
+) -> tuple[str, ...]:
+    """In what a result on the paper's test rows still differs from what was published.
+
+    Args:
+        number: the published number.
+        params: the configuration.
+        paper: all of `paper.yaml`.
+        stand_ins: files that another one stands in for, by domain.
+    """
+    found: list[str] = []
+    if stand_ins.get(number.train_domain):
+        found.append("stand-in training rows")
+    encoder = params.baselines.text_encoder.model
+    if number.method in TEXT_MODELS and not re.search(paper.text_encoder, str(encoder), re.IGNORECASE):
+        found.append("another text encoder")
+    return tuple(found)
+
+
+def judge(
+    number: PaperNumber,
+    summaries: Mapping[Cell, Summary | None],
+    obstacle: str | None,
+    confidence: float,
+    reserved: tuple[str, ...] = (),
+) -> Verdict:
     """The verdict on one number.
 
-    `match`: the published value lies in our interval over users, or between our lowest and highest seed.
-    `close`: our mean is within the tolerance. `off`: neither. `missing`: not every seed was run. `not
-    comparable`: there is an `obstacle`.
+    `match`: the published value lies in our interval, over seeds or over users. `close`: our mean is within the
+    tolerance. `off`: neither. `missing`: not every seed was run. `not comparable`: there is an `obstacle`.
+
+    Args:
+        number: the published number.
+        summaries: our results.
+        obstacle: of `why_not_comparable`.
+        confidence: of the intervals, in (0, 1).
+        reserved: of `reservations`.
     """
     observed = summaries.get(group_of(number.group))
     if observed is None or not observed.is_complete:
@@ -132,17 +125,20 @@ def judge(number: PaperNumber, summaries: Mapping[Cell, Summary | None], obstacl
         return Verdict(number, observed, "missing", run)
     if obstacle:
         return Verdict(number, observed, "not comparable", obstacle)
-    if observed.auc_low <= number.auc <= observed.auc_high:
-        return Verdict(number, observed, "match", "inside our interval over users")
-    if min(observed.aucs) <= number.auc <= max(observed.aucs):
-        return Verdict(number, observed, "match", "inside the range of our seeds")
     difference = observed.auc - number.auc
-    verdict = "close" if abs(difference) <= number.tolerance else "off"
-    return Verdict(number, observed, verdict, f"{100 * difference:+.2f} points")
+    noise = _noise(number.auc, observed, confidence)
+    verdict = "match" if noise else "close" if abs(difference) <= number.tolerance else "off"
+    said = f"{100 * difference:+.2f} points, {f'within {noise} noise' if noise else 'a deviation'}"
+    return Verdict(number, observed, verdict, "; ".join([said, *reserved]), reserved)
 
 
-def judge_all(
-    summaries: Mapping[Cell, Summary | None], params: Params, paper: Paper, test_rows: Mapping[str, int]
-) -> list[Verdict]:
-    """A verdict for each published number, in the order of `paper.yaml`."""
-    return [judge(number, summaries, why_not_comparable(number, params, paper, test_rows)) for number in paper.numbers]
+def _noise(auc: float, observed: Summary, confidence: float) -> str:
+    """What may explain a difference to `auc`: `seed`, `sampling` (of test users), both, or nothing.
+
+    Source: seeds by the normal interval of their mean, z * SD / sqrt(n); users by the bootstrap interval.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    over_seeds = z * (observed.seed_sd or 0.0) / math.sqrt(observed.n_seeds)
+    causes = ["seed"] if over_seeds > 0 and abs(observed.auc - auc) <= over_seeds else []
+    causes += ["sampling"] if observed.auc_low <= auc <= observed.auc_high else []
+    return " or ".join(causes)

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark.paper import Paper
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import points
 from benchmark.results import Summary
 from benchmark.schema import Cell
-from benchmark.verdicts import Paper, why_not_comparable
+from benchmark.verdicts import why_not_comparable
 
 WIDTH = 420
 ROW_HEIGHT = 22
@@ -182,7 +183,7 @@ def ablation_plot(inputs: Inputs, paper: Paper, domain: str) -> CurvePlot:
         and number.test_domain == domain
         and number.method == f"tallrec-{domain}"
         and number.n_shots in inputs.params.grid.n_shots
-        and not why_not_comparable(number, inputs.params, paper, _test_rows(inputs))
+        and not why_not_comparable(number, inputs.params, paper, inputs.test_rows)
     ]
     ends = [end for curve in found.values() for s in curve for end in (s.auc_low, s.auc_high)]
     ends += [number.auc for number in numbers] + [s.auc for s in [at_alone] if s]
@@ -211,10 +212,6 @@ def ablation_plot(inputs: Inputs, paper: Paper, domain: str) -> CurvePlot:
         levels=(("AT alone", "icl", scale(at_alone.auc), _in_words(at_alone)),) if at_alone else (),
         published=tuple(Mark(across(n.n_shots), scale(n.auc), 0, 0, points(n.auc)) for n in numbers),
     )
-
-
-def _test_rows(inputs: Inputs) -> dict[str, int]:
-    return {domain: stats["splits"]["test"]["rows"] for domain, stats in inputs.stats.items()}
 
 
 def _curve(inputs: Inputs, method: str, domain: str) -> Sequence[Summary]:

@@ -55,6 +55,16 @@ class Inputs:
     commands: Mapping[Cell, str]
     """How to make each cell again."""
 
+    @property
+    def test_rows(self) -> dict[str, int]:
+        """Rows of the test set of each domain."""
+        return {domain: stats["splits"]["test"]["rows"] for domain, stats in self.stats.items()}
+
+    @property
+    def stand_ins(self) -> dict[str, Mapping[str, str]]:
+        """Files that another one stands in for, with its name, by domain."""
+        return {domain: stats.get("notes", {}).get("stand_in") or {} for domain, stats in self.stats.items()}
+
 
 def read_inputs() -> Inputs:
     """Read the results in the working directory.

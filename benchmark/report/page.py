@@ -2,18 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.claims import ClaimVerdict, Results, judge_claims
-from benchmark.report import checks, figures, sections, tables
+from benchmark.paper import Paper
+from benchmark.report import checks, figures, published, sections, tables
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
 from benchmark.validation import doubts
-from benchmark.verdicts import Paper, Verdict
+from benchmark.verdicts import COUNTED
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -29,7 +30,7 @@ class Page:
     """What a reader must know before any number."""
     claims: Sequence[ClaimVerdict]
     claim_counts: Counter[str]
-    verdict_counts: Counter[str]
+    verdict_counts: Mapping[str, int]
     cell_counts: Counter[str]
     lost: Sequence[str]
     """Cells without a valid result, by name."""
@@ -53,6 +54,7 @@ class Page:
     commands: Table
     fidelity: Table
     published: Table
+    independent: Table
     provenance: dict[str, str]
 
     @property
@@ -60,7 +62,7 @@ class Page:
         """Every table that is exported."""
         several = [*self.main, *self.within_users, *self.icl, *self.cross_domain, *self.controls, *self.data]
         several += [*self.differences, *self.calibration, self.audit]
-        return [*several, self.probes, self.efficiency, self.fidelity, self.published]
+        return [*several, self.probes, self.efficiency, self.fidelity, self.published, self.independent]
 
 
 def build_page(inputs: Inputs, paper: Paper) -> Page:
@@ -70,7 +72,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     model_is_papers = bool(has_its_name) and params.llm.weights == "pretrained"
     results = Results(inputs.groups, params.evaluate.confidence, inputs.efficiency, model_is_papers, inputs.differences)
     claims = judge_claims(results)
-    verdicts: list[Verdict] = [tables.verdict_on(inputs, paper, number) for number in paper.numbers]
+    verdict_counts = Counter(tables.verdict_on(inputs, paper, number).counted_as for number in paper.numbers)
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
     return Page(
         domains=domains,
@@ -78,7 +80,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         warnings=_warnings(inputs, generated, model_is_papers=model_is_papers),
         claims=claims,
         claim_counts=Counter(claim.verdict for claim in claims),
-        verdict_counts=Counter(verdict.verdict for verdict in verdicts),
+        verdict_counts={name: verdict_counts[name] for name in COUNTED},
         cell_counts=Counter(row.status for row in inputs.rows),
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
         confidence=f"{100 * params.evaluate.confidence:g} %",
@@ -100,7 +102,8 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         cost=sections.cost_table(inputs),
         commands=sections.command_table(inputs),
         fidelity=sections.fidelity_table(params.fidelity),
-        published=sections.published_table(inputs, paper),
+        published=published.published_table(inputs, paper),
+        independent=published.independent_table(inputs, paper),
         provenance=sections.provenance_rows(inputs),
     )
 

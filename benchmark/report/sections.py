@@ -7,9 +7,8 @@ from typing import Any
 
 from benchmark.params import FidelityParams
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import MISSING, Entry, Row, Table, points, summary_entry, verdict_on
+from benchmark.report.tables import MISSING, Entry, Row, Table, points
 from benchmark.results import group_of
-from benchmark.verdicts import Paper
 
 RELEASED: Mapping[str, str] = {
     "draw": "released",
@@ -49,11 +48,11 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def stand_ins(inputs: Inputs) -> list[str]:
     """Every file that takes the place of another: results on it are not results on the published data."""
-    found: list[str] = []
-    for domain, stats in inputs.stats.items():
-        names: Mapping[str, str] = stats.get("notes", {}).get("stand_in") or {}
-        found += [f"{domain}: {stand_in} stands in for {name}" for name, stand_in in names.items()]
-    return found
+    return [
+        f"{domain}: {stand_in} stands in for {name}"
+        for domain, names in inputs.stand_ins.items()
+        for name, stand_in in names.items()
+    ]
 
 
 def data_tables(inputs: Inputs, domain: str) -> list[Table]:
@@ -69,23 +68,6 @@ def data_tables(inputs: Inputs, domain: str) -> list[Table]:
         Table(f"data_{domain}", f"Splits, {domain}", tuple(splits), tuple(rows), domain=domain),
         Table(f"notes_{domain}", f"Notes, {domain}", ("value",), tuple(notes), domain=domain),
     ]
-
-
-def published_table(inputs: Inputs, paper: Paper) -> Table:
-    """Every published number with its source, ours and the verdict."""
-    rows: list[Row] = []
-    for number in paper.numbers:
-        verdict = verdict_on(inputs, paper, number)
-        entries = (
-            Entry(f"{number.train_domain} → {number.test_domain}"),
-            Entry(str(number.n_shots)),
-            Entry(points(number.auc), number.status),
-            summary_entry(verdict.observed),
-            Entry("", badge=verdict.verdict, detail=verdict.reason),
-        )
-        rows.append(Row(number.method, entries, f"{number.table}: {paper.sources[number.source]}"))
-    columns = ("train → test", "K", "paper", "ours", "verdict")
-    return Table("published", "Every published number", columns, tuple(rows))
 
 
 def cost_table(inputs: Inputs) -> Table:

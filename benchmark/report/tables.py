@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmark.methods import baseline_rows
+from benchmark.paper import TRUST, Paper, PaperNumber
 from benchmark.report.inputs import Inputs
 from benchmark.results import Summary
 from benchmark.schema import Cell
-from benchmark.verdicts import Paper, PaperNumber, Verdict, judge, why_not_comparable
+from benchmark.verdicts import Verdict, judge, reservations, why_not_comparable
 
 MISSING = "missing"
 NO_VALUE = "not defined"
@@ -128,13 +129,27 @@ def _three(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group
     yield Entry(points(number.auc) if number else DASH)
     yield summary_entry(inputs.groups.get(group))
     verdict = verdict_on(inputs, paper, number) if number else None
-    yield Entry("", badge=verdict.verdict, detail=verdict.reason) if verdict else Entry("")
+    yield _badge(verdict, paper) if verdict else Entry("")
+
+
+def _badge(verdict: Verdict, paper: Paper) -> Entry:
+    """A verdict, what it rests on, and what others got. What is not comparable at all is said above the table."""
+    said = [verdict.reason] if verdict.verdict in ("match", "close", "off") else []
+    for trust in TRUST:
+        runs = [points(run.auc) for run in paper.runs_beside(verdict.number) if run.repository.trust == trust]
+        said += [f"independent, {trust} trust: {', '.join(runs)}"] if runs else []
+    return Entry("", badge=verdict.label, detail="; ".join(said))
 
 
 def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
     """The verdict on one published number."""
-    rows = {domain: stats["splits"]["test"]["rows"] for domain, stats in inputs.stats.items()}
-    return judge(number, inputs.groups, why_not_comparable(number, inputs.params, paper, rows))
+    return judge(
+        number,
+        inputs.groups,
+        why_not_comparable(number, inputs.params, paper, inputs.test_rows),
+        inputs.params.evaluate.confidence,
+        reservations(number, inputs.params, paper, inputs.stand_ins),
+    )
 
 
 def within_user_table(inputs: Inputs, domain: str) -> Table:

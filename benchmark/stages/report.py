@@ -18,10 +18,10 @@ RESULTS = Path("results")
 
 def run() -> None:
     """Read the results, render everything in memory, then write it."""
+    from benchmark.paper import load_paper
     from benchmark.report.export import table_csv, table_tex
     from benchmark.report.inputs import COST_COLUMNS, cost_rows, read_inputs
     from benchmark.report.page import build_page, render_html, render_markdown
-    from benchmark.verdicts import load_paper
 
     inputs = read_inputs()
     page = build_page(inputs, load_paper())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import files
+from benchmark.paper import load_paper
 from benchmark.params import Params
 from benchmark.provenance import run_file
 from benchmark.report.export import table_tex
@@ -19,7 +20,7 @@ from benchmark.schema import Cell
 from benchmark.stages import evaluate, report
 
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
-VOID = {"meta", "link", "line", "circle", "path", "polyline", "br"}
+VOID = {"meta", "link", "br"}
 
 
 class _Page(HTMLParser):
@@ -114,6 +115,48 @@ def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
     files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "chance_auc": 0.54})
     page = _report()
     assert f"The validation AUC of 1 tuned cells never left chance: {tuned} (0.510, chance up to 0.540)." in page.text
+
+
+def _on_the_papers_rows(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the small run were tested on the paper's rows with the paper's model."""
+    domains = {name: domain.model_copy(update={"source": "official"}) for name, domain in params.domains.items()}
+    llm = params.llm.model_copy(update={"model": "x/llama-7b"})
+    real = params.model_copy(update={"domains": domains, "llm": llm})
+    monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: real)
+    for domain, n_rows in load_paper().test_rows.items():
+        path = files.prepared_folder(domain) / "stats.json"
+        stats = files.read_json(path)
+        stats["splits"]["test"]["rows"] = n_rows
+        files.write_json(path, stats)
+
+
+def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
+    finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluate.main([]) == 0
+    _on_the_papers_rows(params, monkeypatch)
+    path = files.prepared_folder("book") / "stats.json"
+    stats = files.read_json(path)
+    stats["notes"]["stand_in"] = {"train.json": "train.sample.json"}
+    files.write_json(path, stats)
+    page = _report()
+    verdicts = {}
+    for domain in ("movie", "book"):
+        with (finished_run / f"results/tables/main_{domain}.csv").open() as stream:
+            lines = {line["name"]: line for line in csv.DictReader(stream)}
+        verdicts[domain] = {lines[name]["k16_verdict"] for name in ("gru4rec", f"tallrec-{domain}")}
+    assert verdicts["movie"] <= {"match", "close", "off"}
+    assert verdicts["book"] <= {f"{verdict} with reservation" for verdict in ("match", "close", "off")}
+    assert "; stand-in training rows" in page.text
+    assert "independent, fair trust: 57.80, 69.96" in page.text
+    with (finished_run / "results/tables/independent_runs.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == len(load_paper().independent_runs)
+    assert all(line["trust"] for line in lines)
+    known = next(line for line in lines if (line["theirs"], line["K"]) == ("69.96", "16"))
+    assert (known["paper"], known["seed"]) == ("67.24", "1234")
+    assert re.match(r"\d\d\.\d\d \[", known["ours"])
+    assert next(line for line in lines if line["theirs"] == "46.37")["ours"] == ""
 
 
 def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
@@ -219,7 +262,7 @@ def test_every_table_is_written_as_csv_and_latex(finished_run: Path) -> None:
     assert {name[:-4] for name in names if name.endswith(".csv")} == {
         name[:-4] for name in names if name.endswith(".tex")
     }
-    assert len(names) == 2 * (2 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 1)
+    assert len(names) == 2 * (2 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 2)
 
 
 def test_latex_is_escaped() -> None:
