@@ -10,6 +10,7 @@ comes from:
   errors over seeds of all operands, as if they were independent. Methods that are scored on the same users vary
   together, so this m is on the safe side.
 - `seeds alone`: for UAUC without a paired difference, which then has no interval over users.
+- `published value`: the same for one method, against a number of the paper, which is taken as it stands.
 - `exact`: a number without noise.
 """
 
@@ -38,7 +39,7 @@ class Evidence:
     verdict: str
     """`supported`, `contradicted`, `inconclusive`, `not run` or `not defined` (no user to judge)."""
     interval: str = ""
-    """`paired`, `independent`, `seeds alone` or `exact`; empty without a margin."""
+    """`paired`, `independent`, `seeds alone`, `published value` or `exact`; empty without a margin."""
     p_value: float | None = None
     """Two-sided, of a distance as far from 0; without correction."""
 
@@ -55,6 +56,8 @@ class Results:
     """Whether the language model is the paper's."""
     differences: Mapping[Pair, Difference] = field(default_factory=dict[Pair, Difference])
     """Paired differences, from `results/differences.csv`."""
+    published: Mapping[Cell, float] = field(default_factory=dict[Cell, float])
+    """AUC of the paper's main table, where our test rows are the paper's."""
 
 
 def decide(distance: float, margin: float) -> str:

@@ -14,7 +14,7 @@ from benchmark.report import checks, figures, published, sections, tables
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
 from benchmark.validation import doubts
-from benchmark.verdicts import COUNTED
+from benchmark.verdicts import COUNTED, other_test_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -70,7 +70,18 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     params, domains = inputs.params, inputs.params.grid.domains
     has_its_name = re.search(paper.language_model, params.llm.model, re.IGNORECASE)
     model_is_papers = bool(has_its_name) and params.llm.weights == "pretrained"
-    results = Results(inputs.groups, params.evaluate.confidence, inputs.efficiency, model_is_papers, inputs.differences)
+    results = Results(
+        groups=inputs.groups,
+        confidence=params.evaluate.confidence,
+        efficiency=inputs.efficiency,
+        model_is_papers=model_is_papers,
+        differences=inputs.differences,
+        published={
+            number.group: number.auc
+            for number in paper.numbers
+            if number.table == "main" and not other_test_rows(number, params, paper, inputs.test_rows)
+        },
+    )
     claims = judge_claims(results)
     verdict_counts = Counter(tables.verdict_on(inputs, paper, number).counted_as for number in paper.numbers)
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]

@@ -95,6 +95,26 @@ def test_each_claim_can_come_out_either_way(claim_id: str, aucs: dict, verdict: 
     assert _verdict(claim_id, _results(aucs)) == verdict
 
 
+@pytest.mark.parametrize(
+    ("published", "verdict"),
+    [(0.73, "supported"), (0.71, "inconclusive"), (0.69, "inconclusive"), (0.67, "contradicted")],
+)
+def test_a_published_value_is_compared_with_the_interval_of_ours(published: float, verdict: str) -> None:
+    tuned_badly = {TALLREC: 0.4, CONTROL: 0.7, TRAINED_CONTROL: 0.9}
+    results = _results(tuned_badly, published={Cell(*TALLREC, 0): published})
+    found = _evidence_of("published_beats_controls", results)
+    assert (found.verdict, found.interval) == (verdict, "published value")
+    assert (found.distance, found.margin) == pytest.approx((published - 0.7, HALF_WIDTH))
+    assert _verdict("published_beats_controls", results) == verdict
+    assert _verdict("published_beats_controls", _results(tuned_badly)) == "not run"  # on other test rows
+
+
+def test_a_published_value_is_compared_at_its_own_k() -> None:
+    heads = {("baseline", "gru4rec-shared", "movie", "movie", n_shots): 0.6 for n_shots in (16, 64)}
+    found = _evidence_of("published_beats_shared_head", _results(heads, published={Cell(*TALLREC, 0): 0.7}))
+    assert found.what == "published tallrec-movie k16 vs gru4rec-shared k16 on movie"
+
+
 def test_one_contradicted_comparison_contradicts_and_one_open_one_keeps_it_open() -> None:
     other = ("baseline", "sasrec", "movie", "movie", 16)
     assert _verdict("beats_baselines", _results({TALLREC: 0.7, BASELINE: 0.5, other: 0.9})) == "contradicted"
@@ -173,10 +193,10 @@ def test_memory_is_decided_by_the_papers_model_alone(peak: int, model_is_papers:
 
 def test_every_claim_without_results_is_not_run_and_every_kind_is_used() -> None:
     claims = judge_claims(_results({}))
-    assert len(claims) == 13
+    assert len(claims) == 15
     assert {claim.verdict for claim in claims} == {"not run"}
     assert len({claim.id for claim in claims}) == len(claims)
-    assert len(TESTS) == 6
+    assert len(TESTS) == 7
 
 
 def test_an_unknown_kind_is_named(tmp_path: Path) -> None:

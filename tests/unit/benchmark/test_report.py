@@ -148,6 +148,11 @@ def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
     assert verdicts["movie"] <= {"match", "close", "off"}
     assert verdicts["book"] <= {f"{verdict} with reservation" for verdict in ("match", "close", "off")}
     assert "; stand-in training rows" in page.text
+    ledger = {claim["id"]: claim for claim in json.loads(Path("results/claims.json").read_text())["claims"]}
+    compared = ledger["published_beats_controls"]["evidence"]
+    # The grid has K = 4 and 16; published are 16, 64, 256, each against two rules without training on two domains.
+    assert len(compared) == 12
+    assert {item["interval"] for item in compared} == {"published value"}
     assert "independent, fair trust: 57.80, 69.96" in page.text
     with (finished_run / "results/tables/independent_runs.csv").open() as stream:
         lines = list(csv.DictReader(stream))
