@@ -63,7 +63,7 @@ def test_every_question_goes_out_as_the_protocol_has_it(serving: Serving, reply:
         content = {"message": {"content": "Yes"}, "logprobs": {"content": [{"top_logprobs": [_entry("Yes", -0.1)]}]}}
         return reply.of(ANSWER if "prompt" in body else {"choices": [content]})
 
-    messages = [{"role": "user", "content": "Well?"}]
+    messages = [{"role": role, "content": f"{role}?"} for role in ("user", "assistant", "user")]
     with serving(answering) as server:
         model = replace(model, address=server.address, parameters={"temperature": 0, "seed": 3})
         (text,), counted = asked(model, tmp_path / "a", ["Well?"])
@@ -294,9 +294,10 @@ def test_a_key_that_is_not_there_is_named_and_nothing_is_sent(
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("is_accepted", [True, False])
+# Of what comes before the key in a refusal: with 200 to 220 characters the line is cut within the key.
+@pytest.mark.parametrize("n_before", [None, 0, 190, 200, 205, 210, 215, 220, 230])
 def test_the_key_is_told_to_the_server_alone(
-    is_accepted: bool,
+    n_before: int | None,
     serving: Serving,
     reply: Any,
     model: ApiModel,
@@ -310,10 +311,10 @@ def test_the_key_is_told_to_the_server_alone(
 
     def answering(_: str, body: Any, headers: Mapping[str, str]) -> Any:
         assert headers["authorization"] == f"Bearer {KEY}"
-        # Long, so that the line is cut within or behind the key.
-        refusal = {"error": {"message": f"{'x' * 230} incorrect key: {KEY}, {KEY}"}}
+        refusal = {"error": {"message": f"{'x' * (n_before or 0)} incorrect key: {KEY}, {KEY}"}}
         return reply.of(ANSWER) if is_accepted else reply.of(refusal, status=401)
 
+    is_accepted = n_before is None
     told = ""
     with serving(answering) as server:
         model = replace(model, address=server.address, key_variable="SOME_KEY")
