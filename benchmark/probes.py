@@ -1,6 +1,6 @@
 """Changed inputs: the same model, asked about samples from which one thing was taken, shows what a score is made of.
 
-Adding a probe is one function and one entry of `PROBES`.
+Adding a probe is one function and one entry of `PROBES`; one that changes the question has a prompt style too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +56,11 @@ def another_history(samples: Samples, items: Items) -> Changed:
     return tuple(replace(sample, history=histories[sample.sample_id]) for sample in samples), dict(items)
 
 
+def unchanged(samples: Samples, items: Items) -> Changed:
+    """The samples as they are, for a probe that changes the question."""
+    return tuple(samples), dict(items)
+
+
 def _shuffled(sample: Sample) -> tuple[Interaction, ...]:
     rng = np.random.default_rng(derive_seed("history_shuffled", sample.sample_id))
     return tuple(sample.history[int(position)] for position in rng.permutation(len(sample.history)))
@@ -67,5 +72,8 @@ PROBES: dict[str, Callable[[Samples, Items], Changed]] = {
     "history_shuffled": history_shuffled,
     "title_removed": title_removed,
     "another_history": another_history,
+    "dislike_asked": unchanged,
 }
 """Probes by name."""
+PROMPT_STYLES = {"dislike_asked": "released_dislike"}
+"""The prompt style of a probe that changes the question. Its score is that of a dislike: the higher, the less liked."""

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmark.errors import DataError
 from benchmark.schema import Item, Labelled, Sample
 from tallrec.encoding import n_shared
-from tallrec.prompts import PROMPTS, answers, conversation, render
+from tallrec.prompts import STYLES, answers, conversation, render
 
 TODAY = date(2024, 7, 26)
 """What templates are told that ask for the day (LLaMA's own default), so that no score depends on it."""
@@ -56,7 +56,7 @@ def ask(
     Raises:
         DataError: the chat template does not take the messages, does not say where a reply stands, or opens a thought.
     """
-    if not (PROMPTS[style].is_chat and tokenizer.chat_template):
+    if not (STYLES[style].is_chat and tokenizer.chat_template):
         text = render(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
         return Question(text, answers(style))
     messages = conversation(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)

@@ -5,6 +5,7 @@ included; `paper` is the prompt printed in the paper (its table of a rec-tuning 
 in-context models was released; `alpaca` and `gpt` ask what the paper prints in the two forms such models know.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,18 @@ def released_question(sample: Sample, items: Mapping[str, Item]) -> str:
     )
 
 
+def disliked_instruction(noun: str) -> str:
+    """The task of the released data with the opposite question; ours."""
+    return released_instruction(noun).replace("will like", "will dislike")
+
+
+def disliked_question(sample: Sample, items: Mapping[str, Item]) -> str:
+    """The input of the released data with the opposite question; ours."""
+    target = items[sample.target_item_id]
+    question = f'the target {target.noun} "{target.text}"?'
+    return released_question(sample, items).removesuffix(f"like {question}") + f"dislike {question}"
+
+
 def paper_instruction(noun: str) -> str:
     """The task as the paper prints it."""
     return (
@@ -115,13 +128,17 @@ PROMPTS = {
     "gpt": Style(paper_instruction, paper_question, completion, {True: " Yes", False: " No"}, is_chat=True),
 }
 """The styles by the names that `grid.prompts` may hold."""
+PROBES = {"released_dislike": Style(disliked_instruction, disliked_question, one_input, ANSWERS)}
+"""Styles that tuned models are asked with to see what they read; no row of a table is made with them."""
+STYLES: Mapping[str, Style] = ChainMap(PROMPTS, PROBES)
+"""Every style by its name."""
 TUNED = ("released", "paper")
 """Styles that a model is tuned with."""
 
 
 def answers(style: str) -> Mapping[bool, str]:
     """The text of each answer as it follows that of `render`."""
-    return PROMPTS[style].answers
+    return STYLES[style].answers
 
 
 def render(
@@ -136,7 +153,7 @@ def render(
 
     Demonstrations stand before the question, each with its answer.
     """
-    return PROMPTS[style].layout(_turns(style, sample, items, demonstrations), stray_comment)
+    return STYLES[style].layout(_turns(style, sample, items, demonstrations), stray_comment)
 
 
 def conversation(
@@ -153,7 +170,7 @@ def conversation(
     knows a system message. Of the other styles, one message holds the text of `render`. The reply is one of `answers`
     without the white space around it.
     """
-    if not PROMPTS[style].is_chat:
+    if not STYLES[style].is_chat:
         text = render(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
         return [{"role": "user", "content": text}]
     turns = _turns(style, sample, items, demonstrations)
@@ -181,7 +198,7 @@ def _turns(
     style: str, sample: Sample, items: Mapping[str, Item], demonstrations: Sequence[Labelled]
 ) -> tuple[Turn, ...]:
     """Each demonstration with its answer, and the sample with none."""
-    kind = PROMPTS[style]
+    kind = STYLES[style]
 
     def turn(shown: Sample, answer: str) -> Turn:
         return Turn(kind.instruction(items[shown.target_item_id].noun), kind.question(shown, items), answer)

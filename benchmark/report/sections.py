@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.params import FidelityParams
+from benchmark.probes import PROMPT_STYLES
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import MISSING, Entry, Row, Table, points
-from benchmark.results import group_of
+from benchmark.schema import Cell
 
 RELEASED: Mapping[str, str] = {
     "draw": "released",
@@ -164,20 +165,40 @@ def _gib(n_bytes: int | None) -> str:
 
 
 def probe_table(inputs: Inputs) -> Table:
-    """Mean AUC on changed inputs, beside the unchanged one."""
-    aucs: dict[tuple[str, str, str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    """Mean AUC and UAUC on changed inputs, beside the unchanged ones."""
+    values: dict[Cell, dict[str, list[Mapping[str, str]]]] = defaultdict(lambda: defaultdict(list))
     names = list(dict.fromkeys(row["probe"] for row in inputs.probes))
     for row in inputs.probes:
-        if row["auc"]:
-            key = row["method"], row["train_domain"], row["test_domain"], int(row["n_shots"])
-            aucs[key][row["probe"]].append(float(row["auc"]))
+        group = Cell(row["family"], row["method"], row["train_domain"], row["test_domain"], int(row["n_shots"]), 0)
+        values[group][row["probe"]].append(row)
     rows: list[Row] = []
-    for (method, train, test, n_shots), by_probe in aucs.items():
-        group = next((g for g in inputs.groups if (g.method, g.train_domain, g.test_domain, g.n_shots)
-                      == (method, train, test, n_shots)), None)  # fmt: skip
-        unchanged = inputs.groups.get(group_of(group)) if group else None
-        means = [statistics.fmean(by_probe[name]) if by_probe.get(name) else None for name in names]
-        entries = (Entry(str(n_shots)), Entry(points(unchanged.auc if unchanged else None)))
-        rows.append(Row(f"{method} on {test}", (*entries, *(Entry(points(mean)) for mean in means))))
+    for group, by_probe in values.items():
+        found = inputs.groups.get(group)
+        unchanged = _auc_and_uauc(found.auc, found.uauc) if found else Entry(MISSING)
+        entries = [Entry(str(group.n_shots)), unchanged]
+        for name in names:
+            entry = _auc_and_uauc(*(_mean(by_probe[name], metric) for metric in ("auc", "uauc")))
+            if name in PROMPT_STYLES and found and entry.text != MISSING:
+                entry = Entry(entry.text, f"{entry.detail} · consistent: {points(1 - found.auc)}")
+            entries.append(entry)
+        rows.append(Row(f"{group.method} on {group.test_domain}", tuple(entries)))
     columns = ("K", "unchanged", *(name.replace("_", " ") for name in names))
-    return Table("probes", "Changed inputs", columns, tuple(rows))
+    note = "AUC, below it UAUC; means over seeds."
+    if any(name in PROMPT_STYLES for name in names):
+        note += (
+            " Where a dislike is asked for, higher means less liked: a consistent model has 100 minus its AUC."
+        )
+    return Table("probes", "Changed inputs", columns, tuple(rows), note)
+
+
+def _auc_and_uauc(auc: float | None, uauc: float | None) -> Entry:
+    if auc is None:
+        return Entry(MISSING)
+    return Entry(points(auc), "UAUC not defined" if uauc is None else f"UAUC {points(uauc)}")
+
+
+def _mean(rows: Sequence[Mapping[str, str]], metric: str) -> float | None:
+    """Over the seeds; None if there is none, or one has no value."""
+    if not rows or not all(row[metric] for row in rows):
+        return None
+    return statistics.fmean(float(row[metric]) for row in rows)

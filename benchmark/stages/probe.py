@@ -13,7 +13,7 @@ from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.files import adapter_folder, write_predictions
 from benchmark.grid import probe_cells
-from benchmark.probes import PROBES
+from benchmark.probes import PROBES, PROMPT_STYLES
 from benchmark.schema import check_predictions
 from benchmark.tasks import scoring_task
 
@@ -24,13 +24,13 @@ def run(variant: str) -> None:
 
     params = load_config()
     model, tokenizer = language_models.load_base(params, to_score=True)
-    scoring = language_models.scoring(params)
     for cell in probe_cells(params, variant):
         task = scoring_task(cell.test_domain, cell.seed)
         adapted = load_adapter(model, adapter_folder(variant, cell.n_shots, cell.seed))
         for probe in params.probe.inputs:
             samples, items = PROBES[probe](task.test, task.items)
             changed = replace(task, test=samples, items=items)
+            scoring = language_models.scoring(params, PROMPT_STYLES.get(probe, "released"))
             predictions = language_models.scoring_method(adapted, tokenizer, scoring)(changed)
             check_predictions(predictions, task)
             write_predictions(f"predictions/probe/{variant}/{probe}", cell, predictions)

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.probes import PROBES, UNKNOWN
+from benchmark.probes import PROBES, PROMPT_STYLES, UNKNOWN
 from benchmark.schema import FewShotTask, Sample
+from tallrec.prompts import PROMPTS, STYLES, render
 
 every_probe = pytest.mark.parametrize("probe", PROBES)
 
@@ -16,7 +17,7 @@ def changed(probe: str, task: FewShotTask) -> tuple[Sample, ...]:
 def test_a_probe_keeps_the_samples_their_users_and_their_order(probe: str, toy_task: FewShotTask) -> None:
     keys = [(sample.sample_id, sample.user_id) for sample in toy_task.test]
     assert [(sample.sample_id, sample.user_id) for sample in changed(probe, toy_task)] == keys
-    assert changed(probe, toy_task) != toy_task.test
+    assert (changed(probe, toy_task) != toy_task.test) == (probe not in PROMPT_STYLES)
 
 
 @every_probe
@@ -67,3 +68,25 @@ def test_another_history_is_that_of_another_user(toy_task: FewShotTask) -> None:
 def test_a_user_alone_keeps_the_history(toy_task: FewShotTask) -> None:
     lonely = replace(toy_task, test=toy_task.test[:1])
     assert changed("another_history", lonely) == lonely.test
+
+
+def test_a_probe_that_changes_the_question_changes_nothing_else(toy_task: FewShotTask) -> None:
+    style = PROMPT_STYLES["dislike_asked"]
+    assert style in STYLES
+    assert style not in PROMPTS  # no row of a table is asked so
+    for sample in toy_task.test:
+        liked, disliked = (render(s, sample, toy_task.items, stray_comment=True) for s in ("released", style))
+        assert disliked.count("dislike the target movie") == 2
+        assert disliked.replace("dislike the target", "like the target") == liked
+
+
+def test_only_the_question_is_turned_around(toy_task: FewShotTask) -> None:
+    """A title or a history that holds the words of the question stays as it is."""
+    sample = toy_task.test[0]
+    item = toy_task.items[sample.target_item_id]
+    text = 'Whether the user will like the target movie "x"?'
+    items = {**toy_task.items, sample.target_item_id: replace(item, text=text, mention=f'"{text}"')}
+    released, asked = (render(s, sample, items, stray_comment=True) for s in ("released", "released_dislike"))
+    assert asked.count("dislike") == 2
+    assert asked.endswith(f'Whether the user will dislike the target movie "{text}"?\n\n### Response:\n')
+    assert released.endswith(f'Whether the user will like the target movie "{text}"?\n\n### Response:\n')

@@ -240,6 +240,10 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         "family,method,train_domain,test_domain,n_shots,seed,probe,auc,uauc\n"
         "tuned,tallrec-movie,movie,movie,16,0,no_history,0.6111,\n"
         "tuned,tallrec-movie,movie,movie,16,1,no_history,0.6333,\n"
+        "tuned,tallrec-movie,movie,movie,16,0,dislike_asked,0.2,0.3\n"
+        "tuned,tallrec-movie,movie,movie,16,1,dislike_asked,0.3,0.5\n"
+        "tuned,tallrec-movie,movie,movie,16,0,title_removed,,\n"
+        "tuned,tallrec-movie,movie,movie,16,1,title_removed,0.6,0.6\n"
     )
     row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
     files.write_json(Path("results/efficiency.json"), [row | {"status": "out of memory"}])
@@ -247,7 +251,12 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
     Path("dvc.lock").write_text(lock)
     page = _report()
     assert "89.12" in page.text
-    assert "62.22" in page.text
+    with (finished_run / "results/tables/probes.csv").open() as stream:
+        (probed,) = csv.DictReader(stream)
+    assert probed["no history"] == "62.22 UAUC not defined"
+    assert probed["title removed"] == "missing"
+    consistent = f"{100 - float(probed['unchanged'].split()[0]):.2f}"
+    assert probed["dislike asked"] == f"25.00 UAUC 40.00 · consistent: {consistent}"
     assert "out of memory" in page.text
     assert "1 cells ran on code or parameters that were not committed" in page.text
     assert "dvc repro baselines@movie" in page.text
