@@ -1,7 +1,9 @@
 """The tables, once: the page, the CSV files and the LaTeX files all show these."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from benchmark.methods import baseline_rows
 from benchmark.paper import TRUST, Paper, PaperNumber
@@ -181,14 +183,44 @@ def control_table(inputs: Inputs, domain: str) -> Table:
 
 
 def icl_table(inputs: Inputs, domain: str) -> Table:
-    """In-context learning: every model, prompt and number of demonstrations."""
+    """In-context learning: every model, prompt and number of demonstrations; of servers, what became of the answers."""
+    groups = [group for group in inputs.groups if group.family == "icl" and group.test_domain == domain]
+    asked = {group: records for group in groups if (records := _records_of_servers(inputs, group))}
     rows = [
-        Row(group.method, (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(inputs, group)))
-        for group, summary in inputs.groups.items()
-        if group.family == "icl" and group.test_domain == domain
+        Row(
+            group.method,
+            (
+                Entry(str(group.n_shots)),
+                summary_entry(inputs.groups[group]),
+                uauc_entry(inputs, group),
+                *(_answers_of_server(asked.get(group, [])) if asked else ()),
+            ),
+        )
+        for group in groups
     ]
-    columns = ("demonstrations", "AUC", "UAUC")
+    columns = ("demonstrations", "AUC", "UAUC", *(("refused", "unparsable", "dollars") if asked else ()))
     return Table(f"icl_{domain}", f"In-context learning, {domain}", columns, tuple(rows), domain=domain)
+
+
+def _records_of_servers(inputs: Inputs, group: Cell) -> list[Mapping[str, Any]]:
+    """The records of the seeds of a group whose model was behind an address."""
+    return [
+        record
+        for cell, record in inputs.records.items()
+        if replace(cell, seed=group.seed) == group and "share_refused" in record
+    ]
+
+
+def _answers_of_server(records: Sequence[Mapping[str, Any]]) -> tuple[Entry, Entry, Entry]:
+    """Shares of answers that could not be read, as means over seeds, and what all of them cost."""
+    if not records:
+        return Entry(DASH), Entry(DASH), Entry(DASH)
+    refused, unparsable = (
+        Entry(f"{100 * statistics.fmean(record[key] for record in records):.1f} %")
+        for key in ("share_refused", "share_unparsable")
+    )
+    dollars = [record["dollars"] for record in records]
+    return refused, unparsable, Entry(DASH if None in dollars else f"{sum(dollars):.2f}")
 
 
 def cross_domain_table(inputs: Inputs, recipe: str) -> Table:
