@@ -24,7 +24,9 @@ from tallrec.api_cache import AnswerCache, key_of
 CHATTY = ("httpx", "httpx2", "openai")
 """Loggers that write a line a request, and at their lowest level the request itself."""
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 60.0
-"""Of the exponential backoff. A server that names a longer wait gets it."""
+"""Of the exponential backoff. A server that names a longer wait gets it, up to `PATIENCE_SECONDS`."""
+PATIENCE_SECONDS = 600.0
+"""A server that wants more time than this, such as the rest of a day, is not waited for."""
 NO_KEY = "none"
 """Sent to a server that needs no key: the client insists on one."""
 OUT_OF_MONEY = "insufficient_quota"
@@ -229,7 +231,8 @@ async def _sent(client: AsyncOpenAI, question: Mapping[str, Any]) -> bytes:
 def _may_pass(error: Exception) -> bool:
     """Whether the same question may be answered later."""
     if isinstance(error, APIStatusError):
-        return error.code != OUT_OF_MONEY and (error.status_code in (408, 409, 429) or error.status_code >= 500)
+        is_passing = error.status_code in (408, 409, 429) or error.status_code >= 500
+        return is_passing and error.code != OUT_OF_MONEY and _retry_after_seconds(error) <= PATIENCE_SECONDS
     return isinstance(error, APIConnectionError | TimeoutError | ValueError)
 
 

@@ -177,9 +177,18 @@ def test_a_refusal_ends_at_once_with_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_an_account_without_money_is_not_asked_again(serving: Serving, reply: Any, model: ApiModel, tmp_path: Path):
-    body = {"error": {"message": "you exceeded your quota", "code": "insufficient_quota"}}
-    with serving(lambda *_: reply.of(body, status=429)) as server, pytest.raises(ServerError, match="status 429"):
+@pytest.mark.parametrize("cause", ["no money", "a day to wait"])
+def test_what_waiting_does_not_mend_is_not_asked_again(
+    cause: str, serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    body = {
+        "error": {"message": "you exceeded your quota", "code": "insufficient_quota" if cause == "no money" else ""}
+    }
+    headers = {"retry_after": "86400"} if cause == "a day to wait" else {}
+    with (
+        serving(lambda *_: reply.of(body, status=429, **headers)) as server,
+        pytest.raises(ServerError, match="refused a request: status 429"),
+    ):
         asked(replace(model, address=server.address), tmp_path / "a")
     assert len(server.asked) == 1
 
