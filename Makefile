@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro smoke test lint types bench
+.PHONY: help install repro smoke test lint types bench gpu
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,3 +49,6 @@ types: $(INSTALLED)  ## pyright: strict for benchmark/, basic for the rest
 
 bench: $(INSTALLED)  ## time metrics, loaders and tokens per second
 	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only
+
+gpu: $(INSTALLED)  ## memory under 24 GB, utilisation, and the released procedures against ours, at LLaMA-7B's shape
+	$(BIN)/python -W ignore tests/benchmarks/gpu.py --out docs/gpu.json

@@ -11,9 +11,10 @@ import torch
 from bitsandbytes.functional import QuantState
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, set_seed
+from transformers.quantizers.auto import AutoHfQuantizer
 
 from benchmark.errors import DataError
-from tallrec.language_model import Loading
+from tallrec.language_model import Loading, quantization_config
 
 LAYERS: Any = bitsandbytes.nn
 """The layers of bitsandbytes, whose types it does not export."""
@@ -73,6 +74,8 @@ def _quantize(model: PreTrainedModel, loading: Loading, *, is_empty: bool) -> No
             made = _layer(layer, loading, threshold=0.0 if is_empty else OUTLIERS)
             (_fill_empty if is_empty else _fill)(made, layer, loading)
             model.set_submodule(name, made)
+    # What transformers' loader leaves, and what PEFT and the Trainer ask for.
+    model.hf_quantizer = AutoHfQuantizer.from_config(quantization_config(loading))  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     setattr(model, f"is_loaded_in_{loading.quantization}", True)
     setattr(model, "is_quantized", True)  # noqa: B010  # no attribute of the class, set by transformers' loader
 

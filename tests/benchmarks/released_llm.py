@@ -21,7 +21,14 @@ from peft import PeftModel
 from released_baselines import read
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from transformers import DataCollatorForSeq2Seq, GenerationConfig, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import (
+    DataCollatorForSeq2Seq,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
 
 from benchmark.domains import DomainData
 from benchmark.fewshot import draw
@@ -32,7 +39,7 @@ from tallrec.chat import ask
 from tallrec.encoding import encode_row
 from tallrec.language_model import Loading, load_base, save_base, write_fresh_start, write_reference
 from tallrec.scoring import Scoring
-from tallrec.training import Schedule, fit
+from tallrec.training import Schedule, checkpointing_settings, fit
 
 SHAPE = TinyModel(
     vocabulary_size=32_000, hidden_size=256, intermediate_size=688, n_layers=4, n_heads=4, max_positions=2048
@@ -55,26 +62,29 @@ def movie_task(n_shots: int, n_valid: int) -> tuple[FewShotTask, DomainData]:
     return FewShotTask(tuple(by_id[i] for i in chosen), data.splits["valid"][:n_valid], test, data.items, 0), data
 
 
-def write_models(folder: Path) -> None:
-    """Write the random LLaMA to `folder`/untuned, and to `folder`/tuned one that has learned to answer and to stop."""
+def tokenizer_of_titles() -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer of 32,000 entries, to which most words of a title are one token."""
     task, data = movie_task(64, 1000)
     titles = [item.mention for item in data.items.values()]
     books = [row["input"] for name in ("train.sample", "test") for row in _json(f"tallrec-book/{name}.json")]
-    rows = task.train[:64]
-    torch.set_num_threads(1)
     plain = train_tokenizer([], 300)
-    prompts = [ask(plain, "released", row.sample, data.items, stray_comment=True) for row in rows]
+    prompts = [ask(plain, "released", row.sample, data.items, stray_comment=True) for row in task.train]
     other = (mirror() / "alpaca" / "seed_tasks.jsonl").read_text()
     tokenizer = train_tokenizer([prompt.text for prompt in prompts] + 3 * titles + books + [other], 32_000)
     assert len(tokenizer) == 32_000
+    return tokenizer
+
+
+def write_models(folder: Path) -> None:
+    """Write the random LLaMA to `folder`/untuned, and to `folder`/tuned one that has learned to answer and to stop."""
+    task, _ = movie_task(64, 1000)
+    torch.set_num_threads(1)
+    tokenizer = tokenizer_of_titles()
     model = new_model(tokenizer, SHAPE, seed=0)
     write_fresh_start(folder / "start")
     for name in ("untuned", "tuned"):
         if name == "tuned":
-            encoded = [
-                encode_row(tokenizer, prompt.text, prompt.answers[row.liked], loss="answer", max_length=512)
-                for prompt, row in zip(prompts, rows, strict=True)
-            ]
+            encoded = encoded_rows(tokenizer, task.train, task, "answer")
             fit(model, encoded, Schedule(30, 16, 16, 0.003, 0, 0), folder / "scratch")
         save_base(model, tokenizer, folder / name)
         write_reference(folder / name, "tiny", None, {})
@@ -99,7 +109,7 @@ def released_scores(
     scores: list[float] = []
     n_decoded = 0
     for start in range(0, len(prompts), 32):
-        inputs = tokenizer(list(prompts[start : start + 32]), return_tensors="pt", padding=True)
+        inputs = tokenizer(list(prompts[start : start + 32]), return_tensors="pt", padding=True).to(model.device)
         inputs.pop("token_type_ids", None)
         with torch.no_grad():
             output: Any = model.generate(
@@ -135,14 +145,15 @@ def released_tuning(
     """The Trainer's log of a tuning as released: checkpointed, padded at the left, validated on all logits."""
     tokenizer.padding_side = "left"
     # What prepare_model_for_int8_training turns on.
-    model.gradient_checkpointing_enable()
+    model.gradient_checkpointing_enable(checkpointing_settings(model))
     model.enable_input_require_grads()
-    answers = torch.tensor([tokens.no, tokens.yes])
+    answers = torch.tensor([tokens.no, tokens.yes], device=model.device)
 
     def preprocess(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         # The released rule to find the answer breaks on some titles; this is the place that it means.
-        places = torch.isin(labels, answers).long().mul(torch.arange(labels.shape[1])).argmax(dim=1)
-        rows = torch.arange(len(labels))
+        positions = torch.arange(labels.shape[1], device=labels.device)
+        places = torch.isin(labels, answers).long().mul(positions).argmax(dim=1)
+        rows = torch.arange(len(labels), device=labels.device)
         gold = (labels[rows, places] == tokens.yes).long()
         return logits.softmax(dim=-1)[rows, places - 1][:, answers], gold
 
@@ -169,7 +180,7 @@ def released_tuning(
         load_best_model_at_end=True,
         metric_for_best_model="eval_auc",
         train_sampling_strategy="group_by_length",
-        use_cpu=True,
+        use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
         report_to=[],
         disable_tqdm=True,
