@@ -135,8 +135,9 @@ def llama_cpp(tmp_path: Path, tiny_model: Any, tokenizer: Any) -> Iterator[str]:
     pytest.importorskip("llama_cpp", reason="the extra `servers` is not installed")
     path = tmp_path / "tiny.gguf"
     write_gguf(path, tiny_model, tokenizer)
-    options = "--logits_all True --n_ctx 2048 --n_threads 1 --type_k 0 --type_v 0 --model".split()
-    with running(["llama_cpp.server", *options, str(path)], tmp_path / "log") as address:
+    chosen = {"model": path, "logits_all": True, "n_ctx": 2048, "n_threads": 1, "type_k": 0, "type_v": 0}
+    options = [part for name, value in chosen.items() for part in (f"--{name}", str(value))]
+    with running(["llama_cpp.server", *options], tmp_path / "log") as address:
         yield address
 
 
