@@ -1,12 +1,14 @@
 """A small finished run in a folder of its own: what `evaluate` and `report` read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark import files
 from benchmark.config import load_config
 from benchmark.grid import cells
+from benchmark.paper import load_paper
 from benchmark.params import Params
 from benchmark.schema import Interaction, Labelled, Prediction, Sample
 from benchmark.seeding import derive_seed
@@ -28,12 +30,18 @@ GRID = {
 
 
 @pytest.fixture
-def params() -> Params:
-    """The committed configuration with a small grid."""
+def grid() -> dict[str, Any]:
+    """A small grid."""
+    return GRID
+
+
+@pytest.fixture
+def params(grid: dict[str, Any]) -> Params:
+    """The committed configuration with this grid."""
     committed = load_config(REPOSITORY / "params.yaml")
     return committed.model_copy(
         update={
-            "grid": committed.grid.model_copy(update=GRID),
+            "grid": committed.grid.model_copy(update=grid),
             "icl": committed.icl.model_copy(update={"n_demonstrations": (0,)}),
             "evaluate": committed.evaluate.model_copy(update={"n_bootstrap": 50}),
         }
@@ -51,7 +59,7 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("benchmark.stages.evaluate.load_config", lambda: params)
     monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: params)
-    for domain in GRID["domains"]:
+    for domain in params.grid.domains:
         ids = [f"{domain}-{row:03d}" for row in range(N_TEST)]
         users = [f"{domain}-u{row // 10 if domain == 'movie' else row}" for row in range(N_TEST)]
         samples = [
@@ -61,10 +69,10 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
         folder = files.prepared_folder(domain)
         files.write_samples(folder / "test.parquet", samples)
         for split in ("train", "valid"):
-            rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(20)]
+            rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(max(20, *params.grid.n_shots))]
             files.write_labelled(folder / f"{split}.parquet", rows)
-        for n_shots in GRID["n_shots"]:
-            for seed in GRID["seeds"]:
+        for n_shots in params.grid.n_shots:
+            for seed in params.grid.seeds:
                 drawn = [f"{domain}-train-{row}" for row in range(n_shots)]
                 draw = {"ids": {"llm": drawn, "conventional": drawn}}
                 files.write_json(files.draw_file(domain, n_shots, seed), draw)
@@ -79,6 +87,22 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
         ]
         files.write_predictions("predictions", cell, predictions)
     return tmp_path
+
+
+@pytest.fixture
+def on_the_papers_rows(finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small run, once `evaluate` is done, as if on the paper's test rows and model, with stand-ins on book."""
+    domains = {name: domain.model_copy(update={"source": "official"}) for name, domain in params.domains.items()}
+    llm = params.llm.model_copy(update={"model": "x/llama-7b"})
+    real = params.model_copy(update={"domains": domains, "llm": llm})
+    monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: real)
+    for domain, n_rows in load_paper().test_rows.items():
+        path = files.prepared_folder(domain) / "stats.json"
+        stats = files.read_json(path)
+        stats["splits"]["test"]["rows"] = n_rows
+        stats["notes"]["stand_in"] = {"train.json": "train.sample.json"} if domain == "book" else None
+        files.write_json(path, stats)
+    return finished_run
 
 
 def noise(cell: object, sample_id: str) -> float:

@@ -117,32 +117,13 @@ def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
     assert f"The validation AUC of 1 tuned cells never left chance: {tuned} (0.510, chance up to 0.540)." in page.text
 
 
-def _on_the_papers_rows(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the small run were tested on the paper's rows with the paper's model."""
-    domains = {name: domain.model_copy(update={"source": "official"}) for name, domain in params.domains.items()}
-    llm = params.llm.model_copy(update={"model": "x/llama-7b"})
-    real = params.model_copy(update={"domains": domains, "llm": llm})
-    monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: real)
-    for domain, n_rows in load_paper().test_rows.items():
-        path = files.prepared_folder(domain) / "stats.json"
-        stats = files.read_json(path)
-        stats["splits"]["test"]["rows"] = n_rows
-        files.write_json(path, stats)
-
-
 def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
-    finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+    on_the_papers_rows: Path,
 ) -> None:
-    assert evaluate.main([]) == 0
-    _on_the_papers_rows(params, monkeypatch)
-    path = files.prepared_folder("book") / "stats.json"
-    stats = files.read_json(path)
-    stats["notes"]["stand_in"] = {"train.json": "train.sample.json"}
-    files.write_json(path, stats)
-    page = _report()
+    page = _make()
     verdicts = {}
     for domain in ("movie", "book"):
-        with (finished_run / f"results/tables/main_{domain}.csv").open() as stream:
+        with (on_the_papers_rows / f"results/tables/main_{domain}.csv").open() as stream:
             lines = {line["name"]: line for line in csv.DictReader(stream)}
         verdicts[domain] = {lines[name]["k16_verdict"] for name in ("gru4rec", f"tallrec-{domain}")}
     assert verdicts["movie"] <= {"match", "close", "off"}
@@ -154,7 +135,7 @@ def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
     assert len(compared) == 12
     assert {item["interval"] for item in compared} == {"published value"}
     assert "independent, fair trust: 57.80, 69.96" in page.text
-    with (finished_run / "results/tables/independent_runs.csv").open() as stream:
+    with (on_the_papers_rows / "results/tables/independent_runs.csv").open() as stream:
         lines = list(csv.DictReader(stream))
     assert len(lines) == len(load_paper().independent_runs)
     assert all(line["trust"] for line in lines)
