@@ -45,7 +45,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "instruct": {"n_updates": 3},
     "tune": {"n_updates": 4, "eval_every": 2, "max_valid_samples": 10, "warmup_updates": 0},
     "icl": {"n_demonstrations": (0, 2)},
-    "probe": {"variants": ("tallrec-movie",), "inputs": ("likes_swapped", "title_removed")},
+    "probe": {"variants": ("tallrec-movie",), "inputs": ("likes_swapped", "title_removed", "dislike_asked")},
 }
 
 
