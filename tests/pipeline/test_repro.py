@@ -1,6 +1,7 @@
 """The real `dvc repro` on a copy of the repository: a toy grid through every stage, and nothing left to do after it."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -76,8 +77,22 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_a_toy_grid_runs_once_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "repository"
+def commit(folder: Path, message: str, *paths: str) -> None:
+    run(folder, "git", "add", *paths)
+    run(
+        folder,
+        *("git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false", "commit", "-qm", message),
+    )
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    return run(folder, sys.executable, "-m", "dvc", *arguments)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of its own with the toy grid, after `dvc repro`."""
+    folder = tmp_path_factory.mktemp("toy") / "repository"
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         source = ROOT / name
@@ -87,14 +102,13 @@ def test_a_toy_grid_runs_once_and_only_once(tmp_path: Path, monkeypatch: pytest.
             shutil.copy(source, folder / name)
     set_params(folder / "params.yaml")
     run(folder, "git", "init", "-q")
-    run(folder, "git", "add", "-A")
-    run(
-        folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false", "commit", "-qm", "toy"
-    )
+    commit(folder, "toy", "-A")
+    dvc(folder, "repro")
+    return folder
 
-    run(folder, sys.executable, "-m", "dvc", "repro")
 
-    monkeypatch.chdir(folder)
+def test_a_toy_grid_runs_once_and_only_once(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(toy)
     rows = list(csv.DictReader(METRICS_CSV.open()))
     expected = list(cells(load_config(), {"movie": 80}))
     # random, liked_share, item_mean on a draw and on all rows, GRU4Rec, the tuned model
@@ -103,6 +117,27 @@ def test_a_toy_grid_runs_once_and_only_once(tmp_path: Path, monkeypatch: pytest.
     assert all(0 <= float(row["auc"]) <= 1 for row in rows)
     assert "<html" in Path("results/report.html").read_text()
 
-    again = run(folder, sys.executable, "-m", "dvc", "repro")
+    again = dvc(toy, "repro")
     assert "Running stage" not in again
     assert "Data and pipelines are up to date." in again
+
+
+def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
+    commit(toy, "Results", "dvc.lock", "results")
+    lines = dvc(toy, "exp", "run", "-n", "changed", "-S", "tune.learning_rate=0.02").splitlines()
+    ran = {line.split("'")[1].split("@")[0] for line in lines if line.startswith("Running stage")}
+    assert ran == {"tune", "score", "probe", "evaluate", "efficiency", "report"}  # and nothing before tuning
+
+    table = dvc(toy, "exp", "show", "--only-changed", "--drop", "models.*|predictions|results.*|runs", "--csv")
+    shown = list(csv.DictReader(table.splitlines()))
+    named = {line["Experiment"] or line["rev"]: line for line in shown}
+    assert named["changed"]["tune.learning_rate"] == "0.02"
+    metrics = [f"movie.tallrec-movie.k4.{metric}" for metric in ("auc", "uauc")]
+    assert list(shown[0]) == ["Experiment", "rev", "typ", "Created", *metrics, "tune.learning_rate"]
+
+    changed = json.loads(dvc(toy, "metrics", "diff", "HEAD", "changed", "--json"))
+    assert changed["results/metrics.json"].keys() == set(metrics)  # no baseline and no control
+    parameters = json.loads(dvc(toy, "params", "diff", "HEAD", "changed", "--json"))
+    assert parameters == {"params.yaml": {"tune.learning_rate": {"old": 0.003, "new": 0.02, "diff": 0.017}}}
+    dvc(toy, "plots", "diff", "HEAD", "changed", "-o", "scratch/compared")
+    assert "changed" in (toy / "scratch/compared/index.html").read_text()
