@@ -185,9 +185,7 @@ def probe_table(inputs: Inputs) -> Table:
     columns = ("K", "unchanged", *(name.replace("_", " ") for name in names))
     note = "AUC, below it UAUC; means over seeds."
     if any(name in PROMPT_STYLES for name in names):
-        note += (
-            " Where a dislike is asked for, higher means less liked: a consistent model has 100 minus its AUC."
-        )
+        note += " Where a dislike is asked for, higher means less liked: a consistent model has 100 minus its AUC."
     return Table("probes", "Changed inputs", columns, tuple(rows), note)
 
 
