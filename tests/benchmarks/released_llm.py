@@ -5,9 +5,10 @@ transformers. The LLaMA has random weights, 4 layers of 256 and 32,000 entries o
 tokenizer from the titles and texts at hand, so that most words of a title are one token.
 """
 
+import gc
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -201,17 +202,19 @@ def released_tuning(
 
 
 def measured(work: Callable[[], dict[str, Any]], afterwards: Callable[[], dict[str, Any]] = dict) -> None:
-    """Do `work` and print what it returns as JSON, with the seconds it took and the peak memory of this process.
+    """Do `work` and print what it returns as JSON, with the seconds it took and the peak of resident memory meanwhile.
 
     What `afterwards` returns is printed too, and not measured.
     """
     torch.set_num_threads(1)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of reading the data and loading the model
     wall, processor = time.perf_counter(), time.process_time()
     result = work()
     result |= {
         "seconds": time.perf_counter() - wall,
         "processor_seconds": time.process_time() - processor,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": 1024 * int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]),
     }
     print(json.dumps(result | afterwards()))
 
