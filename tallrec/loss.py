@@ -32,7 +32,8 @@ class LabelledLoss:
 
     Where the logits are linear (`logits_are_linear`, unless it is known), they exist for a few positions at a time.
     With `shares_beginning`, what all rows of a batch begin with is computed once where that is exact: where nothing is
-    dropped out, since dropout is drawn for every position of every row.
+    dropped out, since dropout is drawn for every position of every row. Where there is nothing to save, because most
+    positions have a label and all logits are few, the loss is left to transformers: not even a rounding differs then.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class LabelledLoss:
             labels: as `input_ids`; `IGNORED` where there is no loss.
             num_items_in_batch: labels of the update that these rows are a part of.
         """
-        n_rows, n_shared = len(labels), 0
-        if self.shares_beginning and forward is self.model and n_rows > 1:
-            is_alike = ((input_ids == input_ids[:1]) & (labels == labels[:1])).all(dim=0)
-            n_shared = int(is_alike.cumprod(dim=0).sum()) - 1  # the last one predicts what differs
+        n_rows, n_shared = len(labels), self._n_shared(forward, input_ids, labels)
+        if not n_shared and self._needs_few_logits(labels):
+            n_items = {} if num_items_in_batch is None else {"num_items_in_batch": num_items_in_batch}
+            return forward(input_ids=input_ids, labels=labels, use_cache=False, **n_items).loss
         total, n_labels, known = 0.0, 0, {}
-        if n_shared >= SHORTEST:
+        if n_shared:
             beginning = input_ids[:1, :n_shared], labels[:1, : n_shared + 1]
             found, n_found, cache = self._summed(forward, *beginning, use_cache=True)
             if is_plain(cache, n_shared):
@@ -70,6 +71,18 @@ class LabelledLoss:
                 self.shares_beginning = False
         found, n_found, _ = self._summed(forward, input_ids, labels, **(known or {"use_cache": False}))
         return (total + found) / (n_labels + n_found if num_items_in_batch is None else num_items_in_batch)
+
+    def _n_shared(self, forward: nn.Module, input_ids: Tensor, labels: Tensor) -> int:
+        """How many first tokens to compute once for all rows."""
+        if not self.shares_beginning or forward is not self.model or len(labels) == 1:
+            return 0
+        is_alike = ((input_ids == input_ids[:1]) & (labels == labels[:1])).all(dim=0)
+        n_shared = int(is_alike.cumprod(dim=0).sum()) - 1  # the last one predicts what differs
+        return n_shared if n_shared >= SHORTEST else 0
+
+    def _needs_few_logits(self, labels: Tensor) -> bool:
+        n_logits = labels.numel() * self.model.config.get_text_config().vocab_size
+        return n_logits <= LOGITS and 2 * int((labels != IGNORED).sum()) > labels.numel()
 
     def _summed(
         self, forward: nn.Module, input_ids: Tensor, labels: Tensor, **settings: Any

@@ -123,7 +123,10 @@ def test_only_labelled_positions_reach_the_output_layer(
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_sums_in_full(new_model_of: Callable[[str], PreTrainedModel], dtype: torch.dtype) -> None:
+def test_half_precision_sums_in_full(
+    new_model_of: Callable[[str], PreTrainedModel], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "LOGITS", 4 * 300)
     model = new_model_of("llama").to(dtype)
     batch = collate(rows_of("all_tokens"))
     expected = model(**batch).loss
@@ -136,7 +139,10 @@ def test_half_precision_sums_in_full(new_model_of: Callable[[str], PreTrainedMod
         torch.testing.assert_close(other[name] / scale, gradient / scale, atol=0.05, rtol=0, msg=name)
 
 
-def test_mixed_precision_covers_the_loss(new_model_of: Callable[[str], PreTrainedModel]) -> None:
+def test_mixed_precision_covers_the_loss(
+    new_model_of: Callable[[str], PreTrainedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "LOGITS", 4 * 300)
     model = new_model_of("llama")
     batch = collate(rows_of("all_tokens"))
     labelled = LabelledLoss(model)
@@ -177,6 +183,7 @@ def test_training_is_that_of_a_plain_trainer(
     micro_batch_size: int,
     dropout: float,
 ) -> None:
+    monkeypatch.setattr(loss, "LOGITS", 4 * 500)
     lora = Lora(rank=4, alpha=8, dropout=dropout, target_modules=("q_proj", "v_proj"))
     schedule = Schedule(6, 4, micro_batch_size, 0.01, 2, 0)
     ends, losses = [], []
@@ -194,3 +201,26 @@ def test_training_is_that_of_a_plain_trainer(
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
     for name, weight in ends[0].items():
         torch.testing.assert_close(ends[1][name], weight, atol=1e-3, rtol=0, msg=name)
+
+
+def test_a_pretraining_with_few_logits_is_bit_for_bit_that_of_a_plain_trainer(
+    new_tiny_model: Callable[[], LlamaForCausalLM], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Training from scratch amplifies every rounding.
+    packed = [[(11 * row + 5 * place) % 480 + 3 for place in range(40)] for row in range(8)]
+    rows = [{"input_ids": ids, "labels": ids} for ids in packed]
+    ends = []
+    for plain in (True, False):
+        model = new_tiny_model()
+        with monkeypatch.context() as patch:
+            if plain:
+                patch.setattr(AucTrainer, "compute_loss", Trainer.compute_loss)
+            fit(
+                model,
+                [{"input_ids": ids, "labels": ids} for ids in packed],
+                Schedule(5, 4, 4, 0.01, 2, 0),
+                tmp_path / "s",
+            )
+        ends.append([weight.detach().clone() for weight in model.parameters()])
+    assert all(map(torch.equal, *ends))
+    assert not torch.equal(ends[0][0], next(new_tiny_model().parameters()))
