@@ -215,12 +215,7 @@ def test_a_pretraining_with_few_logits_is_bit_for_bit_that_of_a_plain_trainer(
         with monkeypatch.context() as patch:
             if plain:
                 patch.setattr(AucTrainer, "compute_loss", Trainer.compute_loss)
-            fit(
-                model,
-                [{"input_ids": ids, "labels": ids} for ids in packed],
-                Schedule(5, 4, 4, 0.01, 2, 0),
-                tmp_path / "s",
-            )
+            fit(model, rows, Schedule(5, 4, 4, 0.01, 2, 0), tmp_path / "scratch")
         ends.append([weight.detach().clone() for weight in model.parameters()])
     assert all(map(torch.equal, *ends))
     assert not torch.equal(ends[0][0], next(new_tiny_model().parameters()))
