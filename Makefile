@@ -38,7 +38,7 @@ smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from ra
 	@$(MAKE) --no-print-directory repro
 
 test: $(INSTALLED)  ## the fast tests; those on real data too if TALLREC_BENCH_MIRROR is set
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check .
