@@ -47,7 +47,9 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         Lora(**settings["lora"]),
         Schedule(**settings["schedule"]),
     )
-    speed = _speed_of_products(getattr(torch, loading.dtype), "cuda" if on_gpu else "cpu")
+    # A CPU may multiply half precision far slower than single precision: the peak is that of the faster one.
+    dtypes = {getattr(torch, loading.dtype), torch.float32}
+    speed = max(_speed_of_products(dtype, "cuda" if on_gpu else "cpu") for dtype in dtypes)
     runtime = _resident_bytes()
     model, tokenizer = load_base(Path(settings["base"]), loading)
     adapted = trainable_adapter(model, Path(settings["start"]), lora, seed=0)
