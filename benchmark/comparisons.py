@@ -28,10 +28,11 @@ from benchmark.seeding import derive_seed
 _special: Any = scipy.special
 
 SIDE_COLUMNS = ("family", "method", "train_domain", "n_shots")
+NUMBER_COLUMNS = ("difference", "low", "high", "standard_error", "dof")
 COLUMNS = (
     *("metric", "test_domain"),
     *(f"{side}_{name}" for side in ("left", "right") for name in SIDE_COLUMNS),
-    *("difference", "low", "high", "standard_error", "dof", "p_value", "p_holm"),
+    *(*NUMBER_COLUMNS, "p_value", "p_holm"),
 )
 Pair = tuple[Cell, Cell, str]
 """Left group, right group and metric (`auc` or `uauc`)."""
@@ -255,7 +256,7 @@ def read_differences(path: Path) -> dict[Pair, Difference]:
         for number, line in enumerate(reader, start=2):
             try:
                 left, right = (_group(line, side) for side in ("left", "right"))
-                value, low, high, error, dof = (float(line[name]) for name in COLUMNS[10:15])
+                value, low, high, error, dof = (float(line[name]) for name in NUMBER_COLUMNS)
             except (ValueError, TypeError) as problem:
                 raise SchemaError(f"{path}: line {number}: {problem}") from None
             found[left, right, line["metric"]] = Difference(value, low, high, Spread(error**2, dof))

@@ -1,14 +1,13 @@
 """Where a run takes place: the memory of a device, its peak speed, and the share of it that a run reaches."""
 
-import json
 import os
 import re
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ConfigError
+from benchmark.files import EFFICIENCY_JSON, read_json
 
 TERA = 1e12
 DEVICES = {
@@ -24,7 +23,6 @@ DEVICES = {
 }
 UTILISATION = 0.35
 """Share of a device's operations that a tuning reaches, where none was measured here."""
-EFFICIENCY = Path("results/efficiency.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +43,14 @@ def this_device(dtype: str) -> Device:
     """The GPU of this machine, or its CPU, whose speed is measured in a second."""
     import torch
 
+    from tallrec.efficiency import speed_of_products
+
     if torch.cuda.is_available():
         total = int(torch.cuda.mem_get_info()[1])
         return named_device(torch.cuda.get_device_name(), total)
     pages: int = os.sysconf("SC_PHYS_PAGES")
-    speed = _measured_speed(getattr(torch, dtype))
-    return Device("CPU", pages * os.sysconf("SC_PAGE_SIZE"), speed, *_utilisation("CPU"))
+    memory_bytes = pages * os.sysconf("SC_PAGE_SIZE")
+    return Device("CPU", memory_bytes, speed_of_products(dtype), *_utilisation("CPU"))
 
 
 def named_device(name: str, memory_bytes: int) -> Device:
@@ -59,29 +59,32 @@ def named_device(name: str, memory_bytes: int) -> Device:
     Raises:
         ConfigError: its speed is not known.
     """
-    for known, tera in DEVICES.items():
-        if known.lower() in name.lower():
-            return Device(name, memory_bytes, tera * TERA, *_utilisation(name))
-    raise ConfigError(f"--device: {name!r} is not known, expected one of {', '.join(DEVICES)}")
+    speed = stated_speed(name)
+    if speed is None:
+        raise ConfigError(f"--device: {name!r} is not known, expected one of {', '.join(DEVICES)}")
+    return Device(name, memory_bytes, speed, *_utilisation(name))
+
+
+def stated_speed(name: str) -> float | None:
+    """The peak of a card in operations a second, as its maker states it; None if it is not known."""
+    return next((tera * TERA for known, tera in DEVICES.items() if known.lower() in name.lower()), None)
+
+
+def utilisation(measured: Mapping[str, Any]) -> float | None:
+    """The share of the peak that a tuning reached: of the stated one, or of what products of matrices reach there.
+
+    Args:
+        measured: of `tallrec.efficiency.measure`; without its figures where the tuning did not fit.
+    """
+    if "flops_per_second" not in measured:
+        return None
+    return measured["flops_per_second"] / (stated_speed(measured["device"]) or measured["products_flops_per_second"])
 
 
 def _utilisation(device: str) -> tuple[float, bool]:
-    rows: list[dict[str, Any]] = json.loads(EFFICIENCY.read_text()) if EFFICIENCY.exists() else []
+    rows: list[dict[str, Any]] = read_json(EFFICIENCY_JSON) if EFFICIENCY_JSON.exists() else []
     found = [row["utilisation"] for row in rows if row.get("utilisation") and device in str(row.get("device"))]
     return (max(found), True) if found else (UTILISATION, False)
-
-
-def _measured_speed(dtype: Any) -> float:
-    """Operations a second of a product of square matrices, on the threads that torch has."""
-    import torch
-
-    size, best = 1024, 0.0
-    left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
-    for _ in range(5):
-        start = time.perf_counter()
-        torch.mm(left, right)
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
-    return best
 
 
 def bytes_of(text: str) -> int:

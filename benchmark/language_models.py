@@ -1,6 +1,5 @@
 """Sections of `params.yaml` -> the settings that `tallrec` takes. Imports torch only inside its functions."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from tallrec.base import TinyModel
     from tallrec.language_model import Loading, Lora
     from tallrec.scoring import Scoring
     from tallrec.training import Schedule
@@ -21,15 +21,8 @@ STARTS = Path("models/start")
 """What each recipe tunes: `tallrec/` is the instruction adapter, `rt/` says: new weights."""
 
 
-def loading(params: Params) -> "Loading":
-    """How the base model is loaded."""
-    from tallrec.language_model import Loading
-
-    return Loading(params.llm.dtype, params.llm.quantization, params.llm.n_threads)
-
-
-def load_base(params: Params, *, to_score: bool = False) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The base model that stage `base` made or refers to, and its tokenizer.
+def loading(params: Params, *, to_score: bool = False) -> "Loading":
+    """How the base model is loaded.
 
     Args:
         params: the configuration.
@@ -38,12 +31,17 @@ def load_base(params: Params, *, to_score: bool = False) -> "tuple[PreTrainedMod
     Source:
         The released code tunes in 8 bits and scores in half precision: finetune_rec.py, evaluate.py at c1db29ce.
     """
+    from tallrec.language_model import Loading
+
+    quantization = params.score.quantization if to_score else params.llm.quantization
+    return Loading(params.llm.dtype, quantization, params.llm.n_threads)
+
+
+def load_base(params: Params, *, to_score: bool = False) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The base model that stage `base` made or refers to, and its tokenizer; arguments as `loading`."""
     from tallrec.language_model import load_base
 
-    as_tuned = loading(params)
-    return load_base(
-        files.BASE_MODEL, replace(as_tuned, quantization=params.score.quantization) if to_score else as_tuned
-    )
+    return load_base(files.BASE_MODEL, loading(params, to_score=to_score))
 
 
 def decisive(params: Params) -> dict[str, Any]:
@@ -53,6 +51,21 @@ def decisive(params: Params) -> dict[str, Any]:
         "llm": params.llm.model_dump(mode="json"),
         "lora": params.lora.model_dump(mode="json"),
     }
+
+
+def tiny_shape(params: Params) -> "TinyModel":
+    """Shape of the tiny LLaMA."""
+    from tallrec.base import TinyModel
+
+    base = params.base
+    return TinyModel(
+        vocabulary_size=base.vocabulary_size,
+        hidden_size=base.hidden_size,
+        intermediate_size=base.intermediate_size,
+        n_layers=base.n_layers,
+        n_heads=base.n_heads,
+        max_positions=base.max_positions,
+    )
 
 
 def lora(params: Params) -> "Lora":

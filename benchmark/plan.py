@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark import language_models
 from benchmark.devices import TERA, Device, chosen_device
 from benchmark.params import Params
 from benchmark.sizes import Sizes, sizes
@@ -29,14 +30,14 @@ class Work:
     stage: str
     n_processes: int
     n_cells: int
-    peak_bytes: int | None
-    """Of one process, runtime included; None where no model is simulated."""
+    peak_bytes: int
+    """Of one process, runtime included."""
     seconds: float
     """Of all processes one after the other."""
 
     def fits(self, device: Device) -> bool:
         """Whether one process finds room."""
-        return self.peak_bytes is None or self.peak_bytes <= device.memory_bytes
+        return self.peak_bytes <= device.memory_bytes
 
 
 def architecture(params: Params) -> "PreTrainedConfig":
@@ -46,28 +47,17 @@ def architecture(params: Params) -> "PreTrainedConfig":
         DataError: it is not on this machine.
     """
     from tallrec.architecture import config_of
-    from tallrec.base import TinyModel, tiny_config
+    from tallrec.base import tiny_config
 
     if params.llm.model != "tiny":
         return config_of(params.llm.model, params.llm.revision)
-    base = params.base
-    shape = TinyModel(
-        base.vocabulary_size,
-        base.hidden_size,
-        base.intermediate_size,
-        base.n_layers,
-        base.n_heads,
-        base.max_positions,
-    )
-    return tiny_config(shape, base.vocabulary_size)
+    return tiny_config(language_models.tiny_shape(params), params.base.vocabulary_size)
 
 
 class Planner:
     """Simulated steps of one configuration; each shape is simulated once."""
 
     def __init__(self, params: Params, found: Sizes) -> None:
-        from benchmark import language_models
-
         self.params = params
         self.sizes = found
         self.config = architecture(params)
@@ -93,14 +83,15 @@ class Planner:
             ),
         )
 
-    def scoring(self) -> Any:
-        """The `tallrec.simulation.Step` of a batch of scoring."""
+    def scoring(self, *, of_tuned: bool) -> Any:
+        """The `tallrec.simulation.Step` of a batch of scoring, with tuned adapters or in context."""
         from tallrec.simulation import simulate_scoring
 
         n_rows = self.rows_a_batch()
+        loading = language_models.loading(self.params, to_score=of_tuned)
         return self._once(
-            ("scoring", n_rows),
-            lambda: simulate_scoring(self.config, self.loading, n_rows=n_rows, n_tokens=self.sizes.n_tokens),
+            ("scoring", n_rows, loading),
+            lambda: simulate_scoring(self.config, loading, n_rows=n_rows, n_tokens=self.sizes.n_tokens),
         )
 
     def rows_a_batch(self) -> int:
@@ -131,7 +122,7 @@ class Planner:
         def seconds(flops: float) -> float:
             return flops / (device.flops_per_second * device.utilisation)
 
-        scored = self.scoring()
+        scored = self.scoring(of_tuned=True)
         flops_a_sample = scored.flops / self.rows_a_batch()
         micro = min(params.instruct.micro_batch_size, params.instruct.batch_size)
         if params.instruct.adapter is None and ("tallrec" in grid.recipes or "alpaca" in grid.icl_models):
@@ -145,12 +136,13 @@ class Planner:
         ]
         n_variants = len(grid.recipes) * len(grid.seeds)
         if shots and n_variants:
+            validated_step = self.scoring(of_tuned=False)
             peak, total = 0, 0.0
             for train_domain, n_rows in shots:
                 batch = min(tune.batch_size, n_rows)
                 micro = min(tune.micro_batch_size, batch)
                 step = self.tuning(micro)
-                peak = max(peak, step.peak_bytes, scored.peak_bytes)
+                peak = max(peak, step.peak_bytes, validated_step.peak_bytes)
                 validated = grid.domains[0] if train_domain == "both" else train_domain
                 flops = step.flops / micro * batch * tune.n_updates
                 flops += (tune.n_updates // tune.eval_every) * self.sizes.n_valid[validated] * flops_a_sample
@@ -162,12 +154,14 @@ class Planner:
             flops = n_tested * n_cells * flops_a_sample
             time = START_SECONDS * n_processes + seconds(flops)
             yield Work("score", n_processes, n_cells * len(grid.domains), scored.peak_bytes + RUNTIME_BYTES, time)
-        yield from self._in_context(flops_a_sample, scored.peak_bytes, seconds)
+        yield from self._in_context(seconds)
 
-    def _in_context(self, flops_a_sample: float, peak: int, seconds: Callable[[float], float]) -> Iterator[Work]:
+    def _in_context(self, seconds: Callable[[float], float]) -> Iterator[Work]:
         from benchmark.grid import icl_cells
 
         grid = self.params.grid
+        scored = self.scoring(of_tuned=False)
+        flops_a_sample = scored.flops / self.rows_a_batch()
         local: Sequence[str] = [model for model in grid.icl_models if model in ("base", "alpaca")]
         flops, n_cells = 0.0, 0
         for model in local:
@@ -179,7 +173,13 @@ class Planner:
                         n_cells += 1
         if n_cells:
             n_processes = len(local) * len(grid.prompts)
-            yield Work("icl", n_processes, n_cells, peak + RUNTIME_BYTES, START_SECONDS * n_processes + seconds(flops))
+            yield Work(
+                "icl",
+                n_processes,
+                n_cells,
+                scored.peak_bytes + RUNTIME_BYTES,
+                START_SECONDS * n_processes + seconds(flops),
+            )
 
 
 def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> None:
@@ -205,8 +205,14 @@ def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> N
     for work in planner.works(where):
         total += work.seconds
         fit = "fits" if work.fits(where) else "does not fit"
-        peak = "" if work.peak_bytes is None else f"{work.peak_bytes / GB:.2f}"
-        table.add_row(work.stage, str(work.n_cells), str(work.n_processes), peak, fit, f"{work.seconds / 3600:.2f}")
+        table.add_row(
+            work.stage,
+            str(work.n_cells),
+            str(work.n_processes),
+            f"{work.peak_bytes / GB:.2f}",
+            fit,
+            f"{work.seconds / 3600:.2f}",
+        )
     table.columns[0].footer, table.columns[5].footer = "all", f"{total / 3600:.2f}"
     for column in (1, 2, 3, 5):
         table.columns[column].justify = "right"

@@ -50,12 +50,17 @@ def other_test_rows(number: PaperNumber, params: Params, paper: Paper, test_rows
         test_rows: rows of our test set, by domain.
     """
     domain = number.test_domain
-    if domain not in params.grid.domains:
-        return f"{domain} is not in the grid"
-    if params.domains[domain].source == "embedded":
-        return f"the {domain} data are generated"
+    obstacle = _why_not_real(domain, params)
+    if obstacle:
+        return obstacle
     expected, rows = paper.test_rows[domain], test_rows[domain]
     return f"another test set: {rows} rows, the paper's has {expected}" if rows != expected else None
+
+
+def _why_not_real(domain: str, params: Params) -> str | None:
+    if domain not in params.grid.domains:
+        return f"{domain} is not in the grid"
+    return f"the {domain} data are generated" if params.domains[domain].source == "embedded" else None
 
 
 def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_rows: Mapping[str, int]) -> str | None:
@@ -67,12 +72,7 @@ def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_r
         paper: all of `paper.yaml`.
         test_rows: rows of our test set, by domain.
     """
-    domain = number.train_domain
-    if domain not in params.grid.domains:
-        return f"{domain} is not in the grid"
-    if params.domains[domain].source == "embedded":
-        return f"the {domain} data are generated"
-    obstacle = other_test_rows(number, params, paper, test_rows)
+    obstacle = _why_not_real(number.train_domain, params) or other_test_rows(number, params, paper, test_rows)
     if obstacle or number.group.family != "tuned":
         return obstacle
     if not re.search(paper.language_model, params.llm.model, re.IGNORECASE):

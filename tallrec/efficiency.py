@@ -29,12 +29,12 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         `peak_memory_bytes` (allocated on a GPU, resident on a CPU), `peak_reserved_bytes` (held by the caching
         allocator of a GPU; None on a CPU), `runtime_bytes` (resident before the model; None on a GPU),
         `foretold_bytes` (of the same step, by `tallrec.simulation`), `tokens_per_second` and `samples_per_second` of
-        tuning, `utilisation` (operations a second over those of the device's products of matrices), `joules_per_sample`
-        (None where the driver tells none), `scored_samples_per_second`, `device`.
+        tuning, `flops_per_second` that the task asked for and `products_flops_per_second` of the device,
+        `joules_per_sample` (None where the driver tells none), `scored_samples_per_second`, `device`.
     """
     import torch
 
-    from tallrec.encoding import encode_prompts, encode_row
+    from tallrec.encoding import encode_row
     from tallrec.language_model import Loading, Lora, load_base, trainable_adapter
     from tallrec.scoring import last_logits
     from tallrec.simulation import simulate_tuning
@@ -47,10 +47,8 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         Lora(**settings["lora"]),
         Schedule(**settings["schedule"]),
     )
-    # A CPU may multiply half precision far slower than single precision: the peak is that of the faster one.
-    dtypes = {getattr(torch, loading.dtype), torch.float32}
-    speed = max(_speed_of_products(dtype, "cuda" if on_gpu else "cpu") for dtype in dtypes)
-    runtime = _resident_bytes()
+    speed = speed_of_products(loading.dtype)
+    runtime = resident_bytes()
     model, tokenizer = load_base(Path(settings["base"]), loading)
     adapted = trainable_adapter(model, Path(settings["start"]), lora, seed=0)
     max_length = settings["scoring"]["max_length"]
@@ -67,7 +65,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     reserved = torch.cuda.max_memory_reserved() if on_gpu else None
     n_timed = n_rows * (schedule.n_updates - N_UNTIMED)
     mean_tokens = sum(len(row["input_ids"]) for row in rows) / len(rows)
-    prompts = [ids[-max_length:] for ids in encode_prompts(tokenizer, settings["prompts"])]
+    prompts = [ids[-max_length:] for ids in tokenizer(settings["prompts"])["input_ids"]]
     start = time.perf_counter()
     last_logits(adapted, prompts, settings["scoring"]["batch_tokens"])
     scoring_seconds = time.perf_counter() - start
@@ -99,7 +97,8 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         "foretold_bytes": foretold.peak_bytes + (0 if on_gpu else runtime),
         "samples_per_second": n_timed / seconds,
         "tokens_per_second": n_timed * mean_tokens / seconds,
-        "utilisation": needed.flops * n_timed / seconds / speed,
+        "flops_per_second": needed.flops * n_timed / seconds,
+        "products_flops_per_second": speed,
         "joules_per_sample": None if joules is None else joules / n_timed,
         "scored_samples_per_second": len(prompts) / scoring_seconds,
         "device": torch.cuda.get_device_name() if on_gpu else "CPU",
@@ -155,23 +154,29 @@ def _limit(n_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """Memory of this process, without garbage."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def _speed_of_products(dtype: Any, device: str) -> float:
-    """Operations a second of the best of some products of square matrices."""
+def speed_of_products(dtype: str) -> float:
+    """Operations a second of the best of some products of square matrices.
+
+    A CPU may multiply half precision far slower than single precision; the faster of the two counts.
+    """
     import torch
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     size = 8192 if device == "cuda" else 1024
-    left, right = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
     best = 0.0
-    for _ in range(10):
-        start = _now()
-        torch.mm(left, right)
-        best = max(best, 2 * size**3 / (_now() - start))
-    del left, right
+    for kind in {dtype, "float32"}:
+        matrix = torch.ones(size, size, dtype=getattr(torch, kind), device=device)
+        for _ in range(10):
+            start = _now()
+            torch.mm(matrix, matrix)
+            best = max(best, 2 * size**3 / (_now() - start))
+        del matrix
     if device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

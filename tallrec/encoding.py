@@ -42,11 +42,6 @@ def encode_row(
     return {"input_ids": ids[-max_length:], "labels": labels[-max_length:]}
 
 
-def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
-    """Ids of each prompt."""
-    return tokenizer(list(prompts))["input_ids"]
-
-
 def n_shared(first: Sequence[object], second: Sequence[object]) -> int:
     """How many tokens, or characters, two sequences begin with alike."""
     shortest = min(len(first), len(second))

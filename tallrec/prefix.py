@@ -5,7 +5,6 @@ Every prompt of a task begins with the same template, and with the same demonstr
 
 from collections.abc import Sequence
 from copy import deepcopy
-from itertools import takewhile
 from typing import TypeGuard
 
 import torch
@@ -13,6 +12,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from tallrec.encoding import n_shared
 from tallrec.output_layer import output_layer_reads
 
 TURNS_WITH_LENGTH = ("dynamic", "longrope")
@@ -25,7 +25,7 @@ SHORTEST = 16
 def common_beginning(prompts: Sequence[list[int]]) -> list[int]:
     """The tokens that all prompts begin with."""
     first, last = min(prompts), max(prompts)  # of a sorted list, the two that have the least in common
-    return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
+    return first[: n_shared(first, last)]
 
 
 def beginning_can_be_kept(model: PreTrainedModel | PeftModel) -> bool:

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
-from tallrec.chat import Question, ask
+from tallrec.chat import ask
 from tallrec.encoding import encode_row
 from tallrec.prompts import alpaca_template
 from tallrec.scoring import Scoring, encode_samples, score_encoded
@@ -99,11 +99,8 @@ def rec_tune(
     if len(set(labels)) != 2:
         raise DataError(f"validation: {len(labels)} rows of one class, so their AUC is not defined")
 
-    def question(row: Labelled) -> Question:
-        return ask(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
-
     def encode(row: Labelled) -> dict[str, list[int]]:
-        asked = question(row)
+        asked = ask(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
         return encode_row(
             tokenizer,
             asked.text,
@@ -114,10 +111,6 @@ def rec_tune(
         )
 
     encoded = [encode(row) for row in task.train]
-    if settings is not None:
-        validation = [[question(row).text, row.liked] for row in valid]
-        settings = {**settings, "scoring": asdict(scoring), "validation": validation}
-
     to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
     shown = encode_samples(tokenizer, [row.sample for row in task.train], task.items, scoring)
     answer = {True: to_validate.tokens.yes, False: to_validate.tokens.no}
@@ -126,6 +119,9 @@ def rec_tune(
         trained=[taught_token(row, prompt) for row, prompt in zip(encoded, shown.prompts, strict=True)],
         read=[answer[row.liked] for row in task.train],
     )
+
+    if settings is not None:
+        settings = {**settings, "scoring": asdict(scoring), "validation": [to_validate.prompts, labels]}
 
     def validate() -> dict[str, float]:
         predictions = score_encoded(model, to_validate, scoring)

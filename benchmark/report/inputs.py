@@ -10,7 +10,15 @@ from typing import Any
 
 from benchmark.comparisons import Difference, Pair, read_differences
 from benchmark.config import load_config, read_yaml
-from benchmark.files import METRICS_CSV, PROBES_CSV, ceiling_file, cell_folder, prepared_folder, read_json
+from benchmark.files import (
+    EFFICIENCY_JSON,
+    METRICS_CSV,
+    PROBES_CSV,
+    ceiling_file,
+    cell_folder,
+    prepared_folder,
+    read_json,
+)
 from benchmark.params import Params
 from benchmark.provenance import run_file
 from benchmark.results import (
@@ -26,7 +34,6 @@ from benchmark.results import (
 )
 from benchmark.schema import Cell
 
-EFFICIENCY = Path("results/efficiency.json")
 DVC_LOCK = Path("dvc.lock")
 COST_COLUMNS = (*KEY_COLUMNS, "seconds", "peak_memory_bytes", "device", "n_steps")
 
@@ -82,7 +89,7 @@ def read_inputs() -> Inputs:
         groups=summarise(rows),
         stats={domain: read_json(prepared_folder(domain) / "stats.json") for domain in domains},
         ceilings={domain: read_json(path)["auc"] for domain, path in ceilings.items() if path.exists()},
-        efficiency=read_json(EFFICIENCY) if EFFICIENCY.exists() else [],
+        efficiency=read_json(EFFICIENCY_JSON) if EFFICIENCY_JSON.exists() else [],
         probes=_read_csv(PROBES_CSV),
         differences=read_differences(DIFFERENCES_CSV) if DIFFERENCES_CSV.exists() else {},
         uauc_intervals=_uauc_intervals(_read_csv(UAUC_CSV)),

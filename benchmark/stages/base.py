@@ -17,7 +17,7 @@ from benchmark.config import load_config
 from benchmark.domains import texts
 from benchmark.errors import DataError, exit_code_of
 from benchmark.files import BASE_MODEL, replacing_folder, write_bytes
-from benchmark.language_models import STARTS
+from benchmark.language_models import STARTS, tiny_shape
 from benchmark.params import Params
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
@@ -33,7 +33,7 @@ def pretrain(params: Params, folder: Path) -> None:
     """Train tokenizer and tiny LLaMA on the embedded reviews and write both, with the corpus, into `folder`."""
     import torch
 
-    from tallrec.base import TinyModel, pretrain, train_tokenizer
+    from tallrec.base import pretrain, train_tokenizer
     from tallrec.language_model import file_digests, save_base, write_reference
     from tallrec.prompts import alpaca_template, templates
     from tallrec.training import Schedule
@@ -57,16 +57,8 @@ def pretrain(params: Params, folder: Path) -> None:
         seed=derive_seed("base", base.seed),
         adam_beta2=base.adam_beta2,
     )
-    shape = TinyModel(
-        vocabulary_size=base.vocabulary_size,
-        hidden_size=base.hidden_size,
-        intermediate_size=base.intermediate_size,
-        n_layers=base.n_layers,
-        n_heads=base.n_heads,
-        max_positions=base.max_positions,
-    )
     with progress("pretrain the tiny LLaMA") as tell:
-        model = pretrain(tokenizer, corpus, shape, schedule, base.sequence_length, SCRATCH, tell)
+        model = pretrain(tokenizer, corpus, tiny_shape(params), schedule, base.sequence_length, SCRATCH, tell)
     save_base(model, tokenizer, folder)
     write_bytes(folder / "corpus.txt", "".join(f"{line}\n" for line in corpus).encode())
     write_reference(folder, "tiny", None, file_digests(folder))

@@ -20,14 +20,14 @@ from typing import Any
 
 from benchmark import language_models
 from benchmark.config import load_config
+from benchmark.devices import utilisation
 from benchmark.errors import BenchmarkError, exit_code_of
-from benchmark.files import BASE_MODEL, write_json
+from benchmark.files import BASE_MODEL, EFFICIENCY_JSON, write_json
 from benchmark.language_models import STARTS
 from benchmark.params import EfficiencyConfiguration, Params
 from benchmark.schema import FewShotTask
 from benchmark.tasks import training_task
 
-RESULT = Path("results/efficiency.json")
 GIVE_BACK_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """To glibc, which keeps up to three times what a model needs, so that a CPU's peak would be the allocator's."""
 
@@ -76,9 +76,11 @@ def run() -> None:
     for configuration in params.efficiency.configurations:
         measured = _measured(settings_of(params, task, configuration), configuration.name)
         weights = params.llm.model if params.llm.weights == "pretrained" else f"random, as {params.llm.model}"
-        rows.append({**configuration.model_dump(), "weights": weights, **measured})
+        rows.append(
+            {**configuration.model_dump(), "weights": weights, **measured, "utilisation": utilisation(measured)}
+        )
         print(f"efficiency {configuration.name}: {measured}", file=sys.stderr)
-    write_json(RESULT, rows)
+    write_json(EFFICIENCY_JSON, rows)
 
 
 def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:

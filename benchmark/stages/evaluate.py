@@ -129,10 +129,10 @@ def probe_rows(params: Params, answers: Mapping[str, Answers]) -> list[tuple[Any
             known = answers[cell.test_domain]
             for probe in params.probe.inputs:
                 scores = read_scores(f"predictions/probe/{variant}/{probe}", cell)
-                if scores is None or set(scores) != set(known.sample_ids):
+                values = None if scores is None else in_order(scores, known)
+                if values is None:
                     rows.append((*astuple(cell), probe, None, None))
                     continue
-                values = [scores[sample_id] for sample_id in known.sample_ids]
                 auc, uauc = roc_auc(known.liked, values), user_auc(known.liked, values, known.users)
                 rows.append((*astuple(cell), probe, auc, uauc))
     return rows

@@ -16,6 +16,7 @@ Usage: make gpu      (TALLREC_BENCH_MIRROR names the real files; the rows are wr
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,9 @@ from typing import Any
 import torch
 from released_llm import SCORING, in_a_process_of_its_own, movie_task, released_scores, released_tuning
 from released_llm import tokenizer_of_titles as new_tokenizer
+from transformers import AutoTokenizer
 
+from benchmark.devices import utilisation
 from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
 from tallrec.architecture import config_of
 from tallrec.chat import ask
@@ -75,6 +78,7 @@ def memory_row(folder: Path, case: tuple[Any, ...], memory_gb: float, n_updates:
     """What `tallrec.efficiency` measures of one case."""
     name, dtype, quantization, micro_batch_size, checkpointing, is_limited = case
     task, _ = movie_task(64, 1)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "base")
     schedule = Schedule(n_updates + 1, 64, micro_batch_size, 1e-4, 0, 0, gradient_checkpointing=checkpointing)
     settings = {
         "base": str(folder / "base"),
@@ -86,31 +90,26 @@ def memory_row(folder: Path, case: tuple[Any, ...], memory_gb: float, n_updates:
         "scoring": asdict(SCORING),
         "loss": "answer",
         "n_tokens": None,
-        "prompts": [
-            ask(_tokenizer(folder), "released", one.sample, task.items, stray_comment=True).text for one in task.train
-        ],
+        "prompts": [ask(tokenizer, "released", one.sample, task.items, stray_comment=True).text for one in task.train],
         "answers": [ANSWERS[one.liked] for one in task.train],
         "memory_limit_bytes": int((memory_gb if is_limited else 1024) * 2**30),
     }
     file = folder / "settings.json"
     file.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "tallrec.efficiency", str(file)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=_environment())
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **GIVE_BACK_FREED_MEMORY}
+    )
     measured = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {"status": "failed"}
     limit = memory_gb if is_limited else None
-    return {"what": "memory", "name": name, "micro_batch_size": micro_batch_size, "limit_gb": limit, **measured}
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, **GIVE_BACK_FREED_MEMORY}
-
-
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder / "base")
+    return {
+        "what": "memory",
+        "name": name,
+        "micro_batch_size": micro_batch_size,
+        "limit_gb": limit,
+        **measured,
+        "utilisation": utilisation(measured),
+    }
 
 
 def _loading(procedure: str) -> Loading:

@@ -7,7 +7,6 @@ the process before the model. The allocator is told to give every freed block ba
 is its choice and no need of the model (the column `glibc` shows what it then holds).
 """
 
-import gc
 import json
 import os
 import resource
@@ -21,13 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from transformers import LlamaConfig
 
+from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
+from tallrec.efficiency import resident_bytes
 from tallrec.language_model import Loading, Lora
 from tallrec.simulation import simulate_tuning
 
 BOUND = 0.10
 MIB = 2**20
 LORA = Lora(8, 16, 0.05, ("q_proj", "v_proj"))
-GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,6 @@ SHAPES = [
 ]
 
 
-def resident() -> int:
-    """Bytes of this process in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 def tune(shape: Shape) -> None:
     """Tune for two updates by the real loop."""
     import torch
@@ -93,8 +88,7 @@ def tune(shape: Shape) -> None:
 def tune_and_tell(shape: Shape) -> None:
     """Print the bytes before the model, once a smaller one has loaded all that the loop needs, and the peak."""
     tune(replace(shape, hidden_size=64, n_layers=1, vocabulary_size=100, n_rows=2, n_tokens=8))
-    gc.collect()
-    before = resident()
+    before = resident_bytes()
     tune(shape)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"before": before, "peak": peak}))
@@ -125,7 +119,7 @@ def main() -> int:
             loss=shape.loss,
             gradient_checkpointing=shape.gradient_checkpointing,
         )
-        found = measured(shape, **GIVE_BACK)
+        found = measured(shape, **GIVE_BACK_FREED_MEMORY)
         off = step.peak_bytes / found - 1
         worst = max(worst, abs(off))
         sizes = (step.peak_bytes, found, measured(shape))

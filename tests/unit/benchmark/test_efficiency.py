@@ -11,7 +11,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.config import load_config
-from benchmark.files import BASE_MODEL
+from benchmark.files import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.language_models import STARTS
 from benchmark.params import EfficiencyConfiguration, Params
 from benchmark.schema import FewShotTask
@@ -68,7 +68,7 @@ def answering(
 def test_each_configuration_is_measured_in_its_own_process(answering: Callable[..., list[dict[str, Any]]]) -> None:
     asked = answering(0, stdout='a warning\n{"status": "ok", "samples_per_second": 3.5}\n')
     assert efficiency.main([]) == 0
-    rows = json.loads(efficiency.RESULT.read_text())
+    rows = json.loads(EFFICIENCY_JSON.read_text())
     assert [(row["name"], row["status"], row["samples_per_second"]) for row in rows] == [
         ("full", "ok", 3.5),
         ("small", "ok", 3.5),
@@ -90,7 +90,7 @@ def test_prompts_are_those_of_the_draw_filled_up_to_a_batch(few: Params, toy_tas
 def test_a_killed_process_does_not_fit(answering: Callable[..., list[dict[str, Any]]]) -> None:
     answering(-9)
     assert efficiency.main([]) == 0
-    assert [row["status"] for row in json.loads(efficiency.RESULT.read_text())] == ["does not fit"] * 2
+    assert [row["status"] for row in json.loads(EFFICIENCY_JSON.read_text())] == ["does not fit"] * 2
 
 
 def test_any_other_failure_is_one_line_and_no_result(
@@ -99,7 +99,7 @@ def test_any_other_failure_is_one_line_and_no_result(
     answering(1, stderr="Traceback\nKeyError: 'base'\n")
     assert efficiency.main([]) == 2
     assert capsys.readouterr().err == "error: efficiency.configurations.full: KeyError: 'base'\n"
-    assert not efficiency.RESULT.exists()
+    assert not EFFICIENCY_JSON.exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import devices, files
+from benchmark import files
 from benchmark.devices import Device, bytes_of, chosen_device, named_device
 from benchmark.errors import ConfigError
 from benchmark.params import Params
@@ -85,7 +85,7 @@ def test_a_measured_share_of_the_peak_takes_the_place_of_the_assumed_one(
         {"device": "NVIDIA GeForce RTX 3090", "status": "does not fit"},
         {"device": "CPU", "utilisation": 0.9},
     ]
-    files.write_json(devices.EFFICIENCY, rows)
+    files.write_json(files.EFFICIENCY_JSON, rows)
     found = named_device("NVIDIA GeForce RTX 3090", 24 * GIB)
     assert (found.utilisation, found.is_measured, found.flops_per_second) == (0.41, True, 71e12)
 

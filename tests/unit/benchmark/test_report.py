@@ -227,7 +227,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         "tuned,tallrec-movie,movie,movie,16,1,title_removed,0.6,0.6\n"
     )
     row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
-    files.write_json(Path("results/efficiency.json"), [row | {"status": "out of memory"}])
+    files.write_json(files.EFFICIENCY_JSON, [row | {"status": "out of memory"}])
     lock = "stages:\n  baselines@movie:\n    outs:\n    - path: predictions/baseline/movie-movie/gru4rec\n"
     Path("dvc.lock").write_text(lock)
     page = _report()

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
-from tallrec.encoding import IGNORED, Rows, batches_by_tokens, collate, encode_prompts, encode_row
+from tallrec.encoding import IGNORED, Rows, batches_by_tokens, collate, encode_row
 
 PROMPT = "### Response:\n"
 
@@ -20,7 +20,7 @@ def test_a_row_is_prompt_answer_and_end(tokenizer: PreTrainedTokenizerFast) -> N
 
 def test_the_loss_of_the_answer_starts_with_its_first_token(tokenizer: PreTrainedTokenizerFast) -> None:
     row = encode_row(tokenizer, PROMPT, "No.", loss="answer", max_length=100)
-    n_prompt = len(encode_prompts(tokenizer, [PROMPT])[0])
+    n_prompt = len(tokenizer(PROMPT)["input_ids"])
     assert row["labels"][:n_prompt] == [IGNORED] * n_prompt
     assert tokenizer.decode(row["labels"][n_prompt:]) == "No.</s>"
 

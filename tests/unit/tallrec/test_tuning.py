@@ -18,7 +18,7 @@ from tallrec.answers import AnswerTokens
 from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
 from tallrec.scoring import EncodedSamples, Scoring, encode_samples, score_encoded, score_samples
 from tallrec.training import Schedule
-from tallrec.tuning import instruction_tune, rec_tune
+from tallrec.tuning import Tuned, instruction_tune, rec_tune
 
 EVERYWHERE = Lora(8, 16, 0.0, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))
 SCHEDULE = Schedule(
@@ -32,6 +32,34 @@ SCHEDULE = Schedule(
     patience=10,
     keep_best=True,
 )
+
+
+@pytest.fixture
+def tune(
+    tiny_model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    fresh_start: Path,
+    lora: Lora,
+    tmp_path: Path,
+) -> Callable[..., Tuned]:
+    """Tunes a new adapter of the tiny model on the toy rows, all values as here but for those that are given."""
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+
+    def run(
+        schedule: Schedule = SCHEDULE,
+        scoring: Scoring = scoring,
+        *,
+        loss: str = "answer",
+        max_valid_samples: int | None = None,
+    ) -> Tuned:
+        scratch = tmp_path / "s"
+        return rec_tune(
+            adapted, tokenizer, toy_task, schedule, scoring, scratch, loss=loss, max_valid_samples=max_valid_samples
+        )
+
+    return run
 
 
 @pytest.fixture
@@ -106,73 +134,41 @@ def test_test_samples_are_not_looked_at(
 
 
 @pytest.mark.parametrize("loss", ["all_tokens", "answer"])
-def test_what_happened_is_told(
-    tiny_model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    toy_task: FewShotTask,
-    scoring: Scoring,
-    fresh_start: Path,
-    lora: Lora,
-    tmp_path: Path,
-    loss: str,
-) -> None:
-    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
-    schedule = replace(SCHEDULE, n_updates=4, eval_every=2)
-    tuned = rec_tune(adapted, tokenizer, toy_task, schedule, scoring, tmp_path / "s", loss=loss, max_valid_samples=4)
+def test_what_happened_is_told(tune: Callable[..., Tuned], loss: str) -> None:
+    tuned = tune(replace(SCHEDULE, n_updates=4, eval_every=2), loss=loss, max_valid_samples=4)
     assert tuned.n_steps == 4
     assert tuned.best_step in (2, 4)
     assert 0 <= (tuned.best_auc or 0) <= 1
 
 
-def test_validation_rows_of_one_class_are_refused(
-    tiny_model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    toy_task: FewShotTask,
-    scoring: Scoring,
-    fresh_start: Path,
-    lora: Lora,
-    tmp_path: Path,
-) -> None:
-    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+def test_validation_rows_of_one_class_are_refused(tune: Callable[..., Tuned]) -> None:
     with pytest.raises(DataError, match="validation: 1 rows of one class"):
-        rec_tune(adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=1)
+        tune(max_valid_samples=1)
 
 
 def test_a_validation_of_other_tokens_than_the_taught_ones_is_refused(
-    tiny_model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    toy_task: FewShotTask,
-    scoring: Scoring,
-    fresh_start: Path,
-    lora: Lora,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tune: Callable[..., Tuned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_wrongly(*arguments: Any) -> EncodedSamples:
         encoded = encode_samples(*arguments)
         return replace(encoded, tokens=AnswerTokens(encoded.tokens.yes, 8241))
 
     monkeypatch.setattr(tuning, "encode_samples", read_wrongly)
-    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
     with pytest.raises(DataError, match=r"^toy-train-1: tuning teaches token \d+ as the answer and validation reads"):
-        rec_tune(adapted, tokenizer, toy_task, SCHEDULE, scoring, tmp_path / "s", loss="answer", max_valid_samples=None)
+        tune()
 
 
 @pytest.mark.parametrize("loss", ["all_tokens", "answer"])
 def test_rows_that_are_cut_teach_what_validation_reads(
-    tiny_model: LlamaForCausalLM,
+    tune: Callable[..., Tuned],
     tokenizer: PreTrainedTokenizerFast,
     toy_task: FewShotTask,
     scoring: Scoring,
-    fresh_start: Path,
-    lora: Lora,
-    tmp_path: Path,
     loss: str,
 ) -> None:
-    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
-    short = replace(scoring, max_length=20)
-    schedule = replace(SCHEDULE, n_updates=1)
-    rec_tune(adapted, tokenizer, toy_task, schedule, short, tmp_path / "s", loss=loss, max_valid_samples=None)
+    samples = [row.sample for row in toy_task.train]
+    assert min(map(len, encode_samples(tokenizer, samples, toy_task.items, scoring).prompts)) > 20
+    tune(replace(SCHEDULE, n_updates=1), replace(scoring, max_length=20), loss=loss)  # else it is refused
 
 
 @pytest.mark.parametrize(("turned", "is_at_chance"), [(False, False), (True, True)])
