@@ -26,6 +26,7 @@ METRICS_CSV = Path("results/metrics.csv")
 METRICS_JSON = Path("results/metrics.json")
 PROBES_CSV = Path("results/probes.csv")
 COST_CSV = Path("results/cost.csv")
+COST_JSON = Path("results/cost.json")
 EFFICIENCY_JSON = Path("results/efficiency.json")
 BASE_MODEL = Path("models/base")
 

@@ -75,6 +75,8 @@ def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], rec
     write_predictions("predictions", cell, predictions)
     record.update(n_train=len(task.train), n_valid=len(task.valid), n_test=len(task.test))
     record.update(_details_of_the_run(predictions))
+    if all("n_prompt_tokens" in prediction.details for prediction in predictions):
+        record["n_tokens"] = int(sum(prediction.details["n_prompt_tokens"] for prediction in predictions))
 
 
 def _details_of_the_run(predictions: Sequence[Prediction]) -> dict[str, float]:

@@ -3,8 +3,8 @@
 import csv
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from benchmark.results import (
     AUDIT_JSON,
     CALIBRATION_CSV,
     DIFFERENCES_CSV,
-    KEY_COLUMNS,
     UAUC_CSV,
     MetricRow,
     Summary,
@@ -35,7 +34,6 @@ from benchmark.results import (
 from benchmark.schema import Cell
 
 DVC_LOCK = Path("dvc.lock")
-COST_COLUMNS = (*KEY_COLUMNS, "seconds", "peak_memory_bytes", "device", "n_steps")
 
 
 @dataclass(frozen=True)
@@ -98,15 +96,6 @@ def read_inputs() -> Inputs:
         records={row.cell: read_json(run_file(row.cell)) for row in rows if run_file(row.cell).exists()},
         commands=_commands(rows),
     )
-
-
-def cost_rows(inputs: Inputs) -> Iterator[tuple[object, ...]]:
-    """One row a cell in the order of `metrics.csv`, as `COST_COLUMNS`; None for what no record holds."""
-    for row in inputs.rows:
-        record = inputs.records.get(row.cell, {})
-        peak = record.get("peak_device_memory_bytes") or record.get("peak_memory_bytes")
-        steps = record.get("n_steps", record.get("n_updates"))
-        yield (*astuple(row.cell), record.get("wall_seconds"), peak, record.get("device"), steps)
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmark.claims import ClaimVerdict, Results, judge_claims
 from benchmark.paper import Paper
 from benchmark.report import checks, figures, published, sections, tables
+from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
 from benchmark.validation import doubts
@@ -62,7 +63,7 @@ class Page:
         """Every table that is exported."""
         several = [*self.main, *self.within_users, *self.icl, *self.cross_domain, *self.controls, *self.data]
         several += [*self.differences, *self.calibration, self.audit]
-        return [*several, self.probes, self.efficiency, self.fidelity, self.published, self.independent]
+        return [*several, self.probes, self.efficiency, self.cost, self.fidelity, self.published, self.independent]
 
 
 def build_page(inputs: Inputs, paper: Paper) -> Page:
@@ -110,7 +111,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         audit=checks.audit_table(inputs),
         probes=sections.probe_table(inputs),
         efficiency=sections.efficiency_table(inputs),
-        cost=sections.cost_table(inputs),
+        cost=cost_table(inputs),
         commands=sections.command_table(inputs),
         fidelity=sections.fidelity_table(params.fidelity),
         published=published.published_table(inputs, paper),

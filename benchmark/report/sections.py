@@ -1,4 +1,4 @@
-"""What was run: data, provenance, cost, memory, probes, commands and fidelity switches, as tables."""
+"""What was run: data, provenance, memory, probes, commands and fidelity switches, as tables."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -69,26 +69,6 @@ def data_tables(inputs: Inputs, domain: str) -> list[Table]:
         Table(f"data_{domain}", f"Splits, {domain}", tuple(splits), tuple(rows), domain=domain),
         Table(f"notes_{domain}", f"Notes, {domain}", ("value",), tuple(notes), domain=domain),
     ]
-
-
-def cost_table(inputs: Inputs) -> Table:
-    """Time and memory of the cells that have a record, by method and K."""
-    groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for cell, record in inputs.records.items():
-        groups[cell.family, cell.method, cell.n_shots].append(record)
-    rows: list[Row] = []
-    for (family, method, n_shots), records in groups.items():
-        seconds = [record["wall_seconds"] for record in records]
-        peaks = [record.get("peak_device_memory_bytes") or record["peak_memory_bytes"] for record in records]
-        entries = (
-            Entry(str(n_shots)),
-            Entry(str(len(records))),
-            Entry(f"{statistics.fmean(seconds):.2f}"),
-            Entry(f"{max(peaks) / 2**20:,.0f}"),
-        )
-        rows.append(Row(method, entries, family))
-    columns = ("K", "cells", "seconds a cell", "peak MiB")
-    return Table("cost", "Time and memory of each method", columns, tuple(rows))
 
 
 def provenance_rows(inputs: Inputs) -> dict[str, str]:

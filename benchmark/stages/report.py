@@ -1,4 +1,4 @@
-"""Stage `report`: results + paper.yaml + claims.yaml -> the report, tables, claims.json, cost.csv.
+"""Stage `report`: results + paper.yaml + claims.yaml -> the report, tables, claims.json, cost.csv, cost.json.
 
 Usage: python -m benchmark.stages.report
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmark.errors import exit_code_of
-from benchmark.files import COST_CSV, replacing_folder, write_bytes, write_json
+from benchmark.files import COST_CSV, COST_JSON, replacing_folder, write_bytes, write_json
 from benchmark.results import csv_bytes
 
 RESULTS = Path("results")
@@ -19,8 +19,9 @@ RESULTS = Path("results")
 def run() -> None:
     """Read the results, render everything in memory, then write it."""
     from benchmark.paper import load_paper
+    from benchmark.report.costs import COST_COLUMNS, cost_rows, mean_costs
     from benchmark.report.export import table_csv, table_tex
-    from benchmark.report.inputs import COST_COLUMNS, cost_rows, read_inputs
+    from benchmark.report.inputs import read_inputs
     from benchmark.report.page import build_page, render_html, render_markdown
 
     inputs = read_inputs()
@@ -31,6 +32,7 @@ def run() -> None:
             write_bytes(folder / f"{table.id}.csv", table_csv(table))
             write_bytes(folder / f"{table.id}.tex", table_tex(table))
     write_bytes(COST_CSV, csv_bytes(COST_COLUMNS, cost_rows(inputs)))
+    write_json(COST_JSON, mean_costs(inputs))
     content = {"generated_domains": page.generated, "claims": [asdict(claim) for claim in page.claims]}
     write_json(RESULTS / "claims.json", content)
     write_bytes(RESULTS / "report.md", markdown.encode())

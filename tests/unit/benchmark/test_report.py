@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -215,6 +216,10 @@ def test_text_from_outside_is_escaped(finished_run: Path) -> None:
 def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished_run: Path, params: Params) -> None:
     record = {"wall_seconds": 1.5, "peak_memory_bytes": 2**30, "device": "a device", "n_updates": 100}
     files.write_json(run_file(CELL), record | {"commit": "abc123", "is_dirty": True})
+    carried_over = Cell("tuned", "tallrec-movie", "movie", "book", 16, 1)
+    files.write_json(run_file(carried_over), {"wall_seconds": 2.0, "peak_memory_bytes": 2**30, "n_tokens": 5000})
+    adapter = replace(carried_over, test_domain="movie")
+    files.write_json(run_file(adapter, "runs/tune"), {"wall_seconds": 40.0, "peak_memory_bytes": 2**31, "n_steps": 20})
     files.write_json(files.ceiling_file("movie"), {"auc": 0.8912})
     assert evaluate.main([]) == 0
     Path("results/probes.csv").write_text(
@@ -245,9 +250,21 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         lines = list(csv.DictReader(stream))
     assert len(lines) == 82
     known = [line for line in lines if line["seconds"]]
-    assert [(line["seconds"], line["peak_memory_bytes"], line["n_steps"]) for line in known] == [
-        ("1.5", "1073741824", "100")
+    names = ("seconds", "tuning_seconds", "tokens_per_second", "peak_memory_bytes", "n_steps")
+    assert [tuple(line[name] for name in names) for line in known] == [
+        ("1.5", "", "", str(2**30), "100"),
+        ("2.0", "40.0", "2500.0", str(2**31), "20"),
     ]
+    costs = files.read_json(files.COST_JSON)["cost"]
+    assert costs["tallrec-movie"]["tuning_seconds"] == 40.0
+    assert costs[CELL.method]["seconds"] == 1.5
+    with (finished_run / "results/tables/cost.csv").open() as stream:
+        beside = {line["name"]: line for line in csv.DictReader(stream)}
+    row = beside["tallrec-movie on book"]
+    assert (row["K"], row["tuning s"], row["predicting s"], row["tokens/s"], row["peak MiB"]) == (
+        *("16", "40.00", "2.00", "2,500", "2,048"),
+    )
+    assert 0 < float(row["AUC"]) < 100
     assert params.grid.seeds == (0, 1)
 
 
@@ -257,7 +274,7 @@ def test_every_table_is_written_as_csv_and_latex(finished_run: Path) -> None:
     assert {name[:-4] for name in names if name.endswith(".csv")} == {
         name[:-4] for name in names if name.endswith(".tex")
     }
-    assert len(names) == 2 * (2 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 2)
+    assert len(names) == 2 * (2 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 3)
 
 
 def test_latex_is_escaped() -> None:
