@@ -61,7 +61,7 @@ def cost_rows(inputs: Inputs) -> Iterator[tuple[object, ...]]:
 
 
 def mean_costs(inputs: Inputs) -> dict[str, Any]:
-    """Means over K, seeds and domains as `cost` -> method -> measure, for `dvc metrics diff`; only what was measured."""
+    """Means over K, seeds, domains: `cost` -> method -> measure, for `dvc metrics diff`; what is known alone."""
     costs: dict[str, list[Cost]] = defaultdict(list)
     for row in inputs.rows:
         costs[row.cell.method].append(cost_of(row.cell, inputs.records))
@@ -94,9 +94,7 @@ def cost_table(inputs: Inputs) -> Table:
         )
         rows.append(Row(f"{group.method} on {group.test_domain}", entries, group.family))
     columns = ("K", "AUC", "cells", "tuning s", "predicting s", "tokens/s", "peak MiB")
-    note = (
-        "Means over seeds; of memory, the highest. A baseline is trained while it predicts. Tokens: of prompts."
-    )
+    note = "Means over seeds; of memory, the highest. A baseline is trained while it predicts. Tokens: of prompts."
     return Table("cost", "Cost of each method beside its AUC", columns, tuple(rows), note)
 
 
