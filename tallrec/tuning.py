@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from sklearn.metrics import roc_auc_score
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
+from benchmark.metrics import roc_auc
 from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
 from tallrec.chat import ask
@@ -125,7 +125,7 @@ def rec_tune(
 
     def validate() -> dict[str, float]:
         predictions = score_encoded(model, to_validate, scoring)
-        return {"auc": float(roc_auc_score(labels, [prediction.score for prediction in predictions]))}
+        return {"auc": roc_auc(labels, [prediction.score for prediction in predictions])}
 
     tuned = _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
     return replace(tuned, chance_auc=chance_auc(labels))
