@@ -65,7 +65,7 @@ def draw_file(domain: str, n_shots: int, seed: int) -> Path:
     return Path("data/fewshot") / domain / f"k{n_shots}" / f"seed{seed}.json"
 
 
-def cell_folder(root: str, cell: Cell) -> Path:
+def cell_folder(root: str | Path, cell: Cell) -> Path:
     """Folder of a cell below `root`, e.g. `predictions` or `runs`."""
     keys = {"method": cell.method, "train_domain": cell.train_domain, "test_domain": cell.test_domain}
     keys["model"] = cell.method.split("-")[0]
@@ -76,6 +76,11 @@ def cell_folder(root: str, cell: Cell) -> Path:
 def adapter_folder(variant: str, n_shots: int, seed: int) -> Path:
     """The rec-tuning adapter of one cell."""
     return Path("models/tuned") / variant / f"k{n_shots}" / f"seed{seed}"
+
+
+def probe_folder(name: str) -> Path:
+    """Predictions on changed inputs, by probe: of a variant, e.g. `tallrec-movie`, or of a baseline on a domain."""
+    return Path("predictions/probe") / name
 
 
 @contextmanager
@@ -223,7 +228,7 @@ def read_labels(path: Path) -> dict[str, bool]:
     return {row["sample_id"]: row["liked"] for row in pq.read_table(require(path)).to_pylist()}
 
 
-def write_predictions(root: str, cell: Cell, predictions: Sequence[Prediction]) -> None:
+def write_predictions(root: str | Path, cell: Cell, predictions: Sequence[Prediction]) -> None:
     """Write the scores of a cell sorted by sample_id, and the details beside them, whole or not at all."""
     rows = sorted(predictions, key=lambda prediction: prediction.sample_id)
     ids = pa.array([row.sample_id for row in rows], pa.string())
@@ -236,7 +241,7 @@ def write_predictions(root: str, cell: Cell, predictions: Sequence[Prediction]) 
             _write_table(folder / "details.parquet", {"sample_id": ids} | details)
 
 
-def read_scores(root: str, cell: Cell) -> dict[str, float] | None:
+def read_scores(root: str | Path, cell: Cell) -> dict[str, float] | None:
     """Scores of a cell by sample_id, or None if the cell was not run.
 
     Raises:

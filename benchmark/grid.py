@@ -70,3 +70,8 @@ def probe_cells(params: Params, variant: str) -> Iterator[Cell]:
     for cell in tuned_cells(params, recipe, train_domain):
         if cell.n_shots == max(params.grid.n_shots) and train_domain in ("both", cell.test_domain):
             yield cell
+
+
+def baseline_probe_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
+    """The cells of a baseline whose inputs are changed: every row at the largest K."""
+    return (cell for cell in baseline_cells(params, model, domain) if cell.n_shots == max(params.grid.n_shots))

@@ -3,12 +3,14 @@
 Adding a probe is one function and one entry of `PROBES`; one that changes the question has a prompt style too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from benchmark.schema import Interaction, Item, Sample
+from benchmark.grid import baseline_probe_cells, probe_cells
+from benchmark.params import Params
+from benchmark.schema import Cell, FewShotTask, Interaction, Item, Prediction, Sample
 from benchmark.seeding import derive_seed
 
 Samples = Sequence[Sample]
@@ -77,3 +79,40 @@ PROBES: dict[str, Callable[[Samples, Items], Changed]] = {
 """Probes by name."""
 PROMPT_STYLES = {"dislike_asked": "released_dislike"}
 """The prompt style of a probe that changes the question. Its score is that of a dislike: the higher, the less liked."""
+
+
+def without_question(names: Sequence[str]) -> list[str]:
+    """Those of the probes `names` that change no question, so that a model that is asked none can take them too."""
+    return [name for name in names if name not in PROMPT_STYLES]
+
+
+def probed(params: Params) -> Iterator[tuple[str, Cell, str]]:
+    """Every probe: name of its folder, cell, and what is changed."""
+    for variant in params.probe.variants:
+        for cell in probe_cells(params, variant):
+            yield from ((variant, cell, probe) for probe in params.probe.inputs)
+    for domain in params.grid.domains:
+        for model in params.grid.baselines:
+            for cell in baseline_probe_cells(params, model, domain):
+                yield from ((f"{model}-{domain}", cell, probe) for probe in without_question(params.probe.inputs))
+
+
+def with_probes(task: FewShotTask, names: Sequence[str]) -> FewShotTask:
+    """`task` with the test samples of each probe after its own, for methods that cannot be asked again later."""
+    test, items = list(task.test), dict(task.items)
+    for name in names:
+        samples, more = PROBES[name](task.test, task.items)
+        test += [replace(sample, sample_id=_probed(sample.sample_id, name)) for sample in samples]
+        items |= more
+    return replace(task, test=tuple(test), items=items)
+
+
+def of_probe(name: str, task: FewShotTask, predictions: Sequence[Prediction]) -> list[Prediction]:
+    """The predictions of one probe among those of `with_probes`, under the ids that its samples have in `task`."""
+    found = {prediction.sample_id: prediction for prediction in predictions}
+    ids = [sample.sample_id for sample in task.test]
+    return [replace(found[_probed(sample_id, name)], sample_id=sample_id) for sample_id in ids]
+
+
+def _probed(sample_id: str, name: str) -> str:
+    return f"{sample_id} {name}"

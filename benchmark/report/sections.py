@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.params import FidelityParams
 from benchmark.probes import PROMPT_STYLES
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import MISSING, Entry, Row, Table, points
+from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
 from benchmark.schema import Cell
 
 RELEASED: Mapping[str, str] = {
@@ -157,11 +157,14 @@ def probe_table(inputs: Inputs) -> Table:
         unchanged = _auc_and_uauc(found.auc, found.uauc) if found else Entry(MISSING)
         entries = [Entry(str(group.n_shots)), unchanged]
         for name in names:
+            if group.family == "baseline" and name in PROMPT_STYLES:
+                entries.append(Entry(DASH))
+                continue
             entry = _auc_and_uauc(*(_mean(by_probe[name], metric) for metric in ("auc", "uauc")))
             if name in PROMPT_STYLES and found and entry.text != MISSING:
                 entry = Entry(entry.text, f"{entry.detail} · consistent: {points(1 - found.auc)}")
             entries.append(entry)
-        rows.append(Row(f"{group.method} on {group.test_domain}", tuple(entries)))
+        rows.append(Row(f"{group.method} on {group.test_domain}", tuple(entries), group.family))
     columns = ("K", "unchanged", *(name.replace("_", " ") for name in names))
     note = "AUC, below it UAUC; means over seeds."
     if any(name in PROMPT_STYLES for name in names):

