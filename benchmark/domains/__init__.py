@@ -12,6 +12,7 @@ from benchmark.sources import SourceFile
 
 FORMATS = {
     "ml-100k": "benchmark.domains.movielens",
+    "ratings-table": "benchmark.domains.ratings_table",
     "bookcrossing": "benchmark.domains.bookcrossing",
     "released-json": "benchmark.domains.released_json",
     "released-csv": "benchmark.domains.released_csv",
@@ -36,7 +37,7 @@ class Format(Protocol):
     Params: type[DomainParams]
     """Its section under `domains` in `params.yaml`."""
     FILES: tuple[SourceFile, ...]
-    """Its official raw files."""
+    """Its official raw files; where they follow from its section, a function `files(params)` instead."""
 
     def read(self, raw: Path, params: DomainParams) -> DomainData:
         """Raw files -> samples and items. Sample ids are unique over all domains and splits."""
@@ -46,3 +47,10 @@ class Format(Protocol):
 def format_module(name: str) -> Format:
     """The module that reads format `name`."""
     return cast(Format, importlib.import_module(FORMATS[name]))
+
+
+def raw_files(section: DomainParams) -> tuple[SourceFile, ...]:
+    """The official raw files of a domain."""
+    module = format_module(section.format)
+    files_of = getattr(module, "files", None)
+    return files_of(section) if files_of else module.FILES

@@ -7,12 +7,11 @@ Source:
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from benchmark.domains import DomainData
-from benchmark.domains.splits import SplitFractions, boundaries, occurring, split_in_order
+from benchmark.domains.splits import SplitFractions, boundaries, occurring, split_in_order, target_times
 from benchmark.errors import DataError
 from benchmark.params import DomainParams, PositiveInt
 from benchmark.schema import Interaction, Item, Labelled, Sample
@@ -96,7 +95,9 @@ def read(raw: Path, params: Params) -> DomainData:
         "ratings": sum(map(len, ratings.values())),
         "eligible_rows": n_eligible,
         "titles_of_several_items": sum(count > 1 for count in Counter(titles.values()).values()),
-        "target_times": _target_times(windows, ratings, params),
+        "target_times": target_times(
+            [int(ratings[window.user][window.position].timestamp) for window in windows], params.split
+        ),
     }
     return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes)
 
@@ -159,14 +160,3 @@ def _item_id(item: str, params: Params) -> str:
 
 def _item(item: str, title: str, params: Params) -> Item:
     return Item(_item_id(item, params), params.noun, text=title, mention=f'"{title}"')
-
-
-def _target_times(windows: list[Window], ratings: dict[str, list[Rating]], params: Params) -> dict[str, Any]:
-    """First and last day (UTC) of the targets of each split: shows whether the split is one in time."""
-    times = [int(ratings[window.user][window.position].timestamp) for window in windows]
-    ranges: dict[str, Any] = {}
-    for split, values in split_in_order(times, params.split).items():
-        if values:
-            ends = (min(values), max(values))
-            ranges[split] = [datetime.fromtimestamp(end, UTC).date().isoformat() for end in ends]
-    return ranges

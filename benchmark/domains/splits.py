@@ -1,7 +1,8 @@
-"""Positional splits and the items that occur in them: what the readers of whole datasets share."""
+"""Positional splits, their times and the items that occur in them: what the readers of whole datasets share."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
@@ -33,6 +34,20 @@ def split_in_order(rows: Sequence[Row], fractions: Sequence[float]) -> dict[str,
     """The first rows are train, the next valid, the last test."""
     first, second = boundaries(len(rows), fractions)
     return dict(zip(SPLITS, (tuple(rows[:first]), tuple(rows[first:second]), tuple(rows[second:])), strict=True))
+
+
+def target_times(times: Sequence[int], fractions: Sequence[float]) -> dict[str, list[str]]:
+    """First and last day (UTC) of the targets of each split: shows whether the split is one in time.
+
+    Args:
+        times: of the target of each row, in the order of the split, seconds since 1970.
+        fractions: of the rows in each split.
+    """
+    splits = split_in_order(times, fractions)
+    ends = {split: (min(values), max(values)) for split, values in splits.items() if values}
+    return {
+        split: [datetime.fromtimestamp(end, UTC).date().isoformat() for end in both] for split, both in ends.items()
+    }
 
 
 def occurring(items: Mapping[str, Item], samples: Iterable[Labelled]) -> dict[str, Item]:

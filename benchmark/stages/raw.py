@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.config import load_config
-from benchmark.domains import format_module
+from benchmark.domains import raw_files
 from benchmark.errors import ConfigError, exit_code_of
 from benchmark.files import raw_folder, replacing_folder
 from benchmark.params import Params
@@ -36,7 +36,7 @@ def raw(domain: str, params: Params) -> None:
             synthetic.write_raw(params.world, section.format, section.noun, temporary)
             describe_embedded(temporary)
     else:
-        fetch(format_module(section.format).FILES, folder, chosen_mirror(params.data.mirror))
+        fetch(raw_files(section), folder, chosen_mirror(params.data.mirror))
     for name, entry in read_manifest(folder).items():
         _LOG.info("%s: %s from %s, sha256 %s", domain, name, entry["origin"], entry["sha256"][:12])
 
