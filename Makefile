@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Options of pytest for `make bench`, such as BENCH="-k hot_paths".
+BENCH :=
 # Stages are run as `python -m benchmark.stages.<stage>`: the environment comes first on PATH. Nothing that a stage
 # needs is looked up on the Hub unless a preset asks for it: HF_HUB_OFFLINE=0 make repro.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -47,8 +49,11 @@ lint: $(INSTALLED)  ## ruff: rules and format
 types: $(INSTALLED)  ## pyright: strict for benchmark/, basic for the rest
 	$(BIN)/pyright
 
-bench: $(INSTALLED)  ## time metrics, loaders and tokens per second
-	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only
+bench: $(INSTALLED)  ## time the hot paths beside the plain way, and compare the ratios with those in git
+	@mkdir -p .benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks $(BENCH) --benchmark-enable --benchmark-only \
+	  --benchmark-timer=time.process_time --benchmark-json=.benchmarks/latest.json
+	$(BIN)/python tests/benchmarks/ratios.py .benchmarks/latest.json
 
 gpu: $(INSTALLED)  ## memory under 24 GB, utilisation, and the released procedures against ours, at LLaMA-7B's shape
 	$(BIN)/python -W ignore tests/benchmarks/gpu.py --out docs/gpu.json
