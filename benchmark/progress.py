@@ -1,4 +1,4 @@
-"""Progress of long work with an estimate of the time left: a bar on a terminal, a few lines in a log."""
+"""Progress of long work, how fast it goes and the time left: a bar on a terminal, a few lines in a log."""
 
 import sys
 import time
@@ -10,6 +10,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -29,12 +31,26 @@ def progress(label: str) -> Generator[Callable[[int, int], None]]:
         TextColumn(label),
         BarColumn(),
         MofNCompleteColumn(),
+        _Speed(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Speed(ProgressColumn):
+    """What is done a second."""
+
+    def render(self, task: Task) -> str:
+        """Empty until two steps are done."""
+        return "" if task.speed is None else a_second(task.speed)
+
+
+def a_second(speed: float) -> str:
+    """How many a second, in a few characters."""
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 
 
 class _Log:
@@ -50,4 +66,5 @@ class _Log:
             self.n_lines = done * N_LOG_LINES // total
             spent = time.perf_counter() - self.start
             left = spent / done * (total - done)
-            print(f"{self.label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)
+            times = f"{spent:.0f} s, {a_second(done / spent)}, {left:.0f} s left"
+            print(f"{self.label}: {done}/{total}, {times}", file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from benchmark.progress import N_LOG_LINES, progress
+from benchmark.progress import N_LOG_LINES, a_second, progress
 
 
 class Terminal(io.StringIO):
@@ -35,7 +35,12 @@ def test_the_time_left_is_an_estimate(capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setattr("benchmark.progress.time.perf_counter", lambda: next(clock))
     with progress("tune") as tell:
         tell(1, 4)
-    assert capsys.readouterr().err == "tune: 1/4, 10 s, 30 s left\n"
+    assert capsys.readouterr().err == "tune: 1/4, 10 s, 0.1/s, 30 s left\n"
+
+
+@pytest.mark.parametrize(("speed", "text"), [(0.0123, "0.012/s"), (2.345, "2.3/s"), (1234.5, "1,234/s")])
+def test_a_speed_is_a_few_characters(speed: float, text: str) -> None:
+    assert a_second(speed) == text
 
 
 def test_less_work_than_lines_gets_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
