@@ -12,6 +12,8 @@ from benchmark.results import MetricRow
 
 GROSS = 0.1
 """Difference of validation and test AUC that calls for a look, beyond the margins of both."""
+N_NAMED = 3
+"""Cells that a sentence names; of more, the first ones and how many follow."""
 
 
 def doubts(rows: Sequence[MetricRow]) -> list[str]:
@@ -25,13 +27,18 @@ def doubts(rows: Sequence[MetricRow]) -> list[str]:
             disagreeing.append(f"{row.cell} ({best:.3f} against {row.auc:.3f})")
     found: list[str] = []
     if at_chance:
-        found.append(f"The validation AUC of {len(at_chance)} tuned cells never left chance: {'; '.join(at_chance)}.")
+        found.append(f"The validation AUC of {len(at_chance)} tuned cells never left chance: {_listed(at_chance)}.")
     if disagreeing:
         found.append(
             f"Validation and test AUC of {len(disagreeing)} tuned cells disagree by more than {GROSS} and the margins "
-            f"of both: {'; '.join(disagreeing)}."
+            f"of both: {_listed(disagreeing)}."
         )
     return found
+
+
+def _listed(cells: Sequence[str]) -> str:
+    more = [f"and {len(cells) - N_NAMED} more"] if len(cells) > N_NAMED else []
+    return "; ".join([*cells[:N_NAMED], *more])
 
 
 def _validated(rows: Sequence[MetricRow]) -> Iterator[tuple[MetricRow, float, float]]:

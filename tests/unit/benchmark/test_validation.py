@@ -1,5 +1,6 @@
 """Warnings about a tuning whose validation is at chance or far from its test."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def test_a_curve_at_chance_is_named_whatever_the_test_says(record: Any) -> None:
     record(best_auc=0.53, chance_auc=0.535)
     (found,) = doubts([row()])
     assert found == (f"The validation AUC of 1 tuned cells never left chance: {CELL} (0.530, chance up to 0.535).")
+
+
+def test_of_many_cells_a_few_are_named_and_all_are_counted(record: Any) -> None:
+    many = [replace(CELL, seed=seed) for seed in range(5)]
+    for cell in many:
+        record(cell, best_auc=0.53, chance_auc=0.535)
+    (found,) = doubts([row(cell=cell) for cell in many])
+    assert found.startswith("The validation AUC of 5 tuned cells never left chance: ")
+    assert [str(cell) in found for cell in many] == [True, True, True, False, False]
+    assert found.endswith("; and 2 more.")
 
 
 def test_only_a_test_on_the_tuned_domain_is_compared(record: Any) -> None:
