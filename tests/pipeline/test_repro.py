@@ -128,7 +128,7 @@ def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
     ran = {line.split("'")[1].split("@")[0] for line in lines if line.startswith("Running stage")}
     assert ran == {"tune", "score", "probe", "evaluate", "efficiency", "report"}  # and nothing before tuning
 
-    table = dvc(toy, "exp", "show", "--only-changed", "--drop", "models.*|predictions|results.*|runs", "--csv")
+    table = dvc(toy, "exp", "show", "--only-changed", "--drop", "cost.*|models.*|predictions|results.*|runs", "--csv")
     shown = list(csv.DictReader(table.splitlines()))
     named = {line["Experiment"] or line["rev"]: line for line in shown}
     assert named["changed"]["tune.learning_rate"] == "0.02"
@@ -137,6 +137,7 @@ def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
 
     changed = json.loads(dvc(toy, "metrics", "diff", "HEAD", "changed", "--json"))
     assert changed["results/metrics.json"].keys() == set(metrics)  # no baseline and no control
+    assert "cost.tallrec-movie.tuning_seconds" in changed["results/cost.json"]
     parameters = json.loads(dvc(toy, "params", "diff", "HEAD", "changed", "--json"))
     assert parameters == {"params.yaml": {"tune.learning_rate": {"old": 0.003, "new": 0.02, "diff": 0.017}}}
     dvc(toy, "plots", "diff", "HEAD", "changed", "-o", "scratch/compared")
