@@ -16,6 +16,7 @@ from pydantic import Field
 
 from benchmark.domains import DomainData
 from benchmark.domains.splits import SplitFractions, occurring, split_in_order
+from benchmark.domains.titles import plain
 from benchmark.errors import DataError
 from benchmark.params import DomainParams
 from benchmark.schema import Interaction, Item, Labelled, Sample
@@ -53,7 +54,7 @@ def read(raw: Path, params: Params) -> DomainData:
     Raises:
         DataError: a file is missing, lacks a column, or no user has enough ratings.
     """
-    items, books = _read_books(raw / "BX-Books.csv", params)
+    items, books, n_changed = _read_books(raw / "BX-Books.csv", params)
     users, ratings = _read_ratings(raw / "BX-Book-Ratings.csv", items, params)
     if not users:
         raise DataError(f"{raw / 'BX-Book-Ratings.csv'}: no user has {params.min_ratings} ratings")
@@ -61,12 +62,14 @@ def read(raw: Path, params: Params) -> DomainData:
     rng = np.random.default_rng(derive_seed("bookcrossing", "users", params.seed))
     order: list[int] = rng.permutation(len(names)).tolist()
     samples = [_sample(names[index], users[names[index]], raw.name, params) for index in order]
-    notes = {"ratings": dict(ratings), "books": dict(books), "users": len(users)}
+    notes = {"ratings": dict(ratings), "books": dict(books), "users": len(users), "titles_changed": n_changed}
     return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes)
 
 
-def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], Counter[str]]:
+def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], Counter[str], int]:
+    """Items by id, what became of each line, and of how many items title or author were changed."""
     items: dict[str, Item] = {}
+    n_changed = 0
     counts = Counter(read=0, used=0, broken_line=0, duplicate=0)
     for row in _rows(path, ("ISBN", "Book-Title", "Book-Author")):
         counts["read"] += 1
@@ -79,9 +82,11 @@ def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], Counter[st
             counts["duplicate"] += 1
             continue
         counts["used"] += 1
-        mention = f'"{title}" written by {author}'
+        shown_title, shown_author = plain(title), plain(author)
+        n_changed += (shown_title, shown_author) != (title, author)
+        mention = f'"{shown_title}" written by {shown_author}'
         items[item_id] = Item(item_id, params.noun, text=mention, mention=mention)
-    return items, counts
+    return items, counts, n_changed
 
 
 def _read_ratings(path: Path, items: dict[str, Item], params: Params) -> tuple[dict[str, dict[str, int]], Counter[str]]:

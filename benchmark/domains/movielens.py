@@ -5,6 +5,7 @@ Source:
     in the same order. `selection: described` takes the most recent rows instead, as the paper says.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from benchmark.domains import DomainData
 from benchmark.domains.splits import SplitFractions, boundaries, occurring, split_in_order, target_times
+from benchmark.domains.titles import plain
 from benchmark.errors import DataError
 from benchmark.params import DomainParams, PositiveInt
 from benchmark.schema import Interaction, Item, Labelled, Sample
@@ -34,6 +36,8 @@ FILES = (
     ),
 )
 
+_TIME = re.compile(r"[0-9]{1,11}")
+"""Seconds since 1970; one in milliseconds has more digits."""
 _STARS = {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
 
 
@@ -94,6 +98,7 @@ def read(raw: Path, params: Params) -> DomainData:
     notes = {
         "ratings": sum(map(len, ratings.values())),
         "eligible_rows": n_eligible,
+        "titles_changed": sum(plain(title) != title for title in titles.values()),
         "titles_of_several_items": sum(count > 1 for count in Counter(titles.values()).values()),
         "target_times": target_times(
             [int(ratings[window.user][window.position].timestamp) for window in windows], params.split
@@ -118,8 +123,8 @@ def _read_ratings(path: Path, titles: dict[str, str]) -> dict[str, list[Rating]]
     seen: set[tuple[str, str]] = set()
     for number, line in _lines(path):
         fields = line.split("\t")
-        if len(fields) != 4 or fields[2] not in _STARS or not (fields[3].isascii() and fields[3].isdigit()):
-            expected = "user, item, rating 1 to 5 and timestamp, separated by tabs"
+        if len(fields) != 4 or not fields[0] or fields[2] not in _STARS or not _TIME.fullmatch(fields[3]):
+            expected = "user, item, rating 1 to 5 and timestamp of at most 11 digits, separated by tabs"
             raise DataError(f"{path}: line {number}: expected {expected}, got {line[:80]!r}")
         user, item, stars, timestamp = fields
         if item not in titles:
@@ -159,4 +164,5 @@ def _item_id(item: str, params: Params) -> str:
 
 
 def _item(item: str, title: str, params: Params) -> Item:
+    title = plain(title)
     return Item(_item_id(item, params), params.noun, text=title, mention=f'"{title}"')

@@ -31,6 +31,8 @@ _STARS = {text.encode(): half / 2 for half in range(1, 11) for text in (f"{half 
 """0.5 to 5 in halves, with or without a zero after the point."""
 _MOST_DIGITS = 11
 """Of a timestamp in seconds; one in milliseconds has more."""
+_UNKNOWN, _NO_NAME = -1, -2
+"""Instead of the place of a user or an item."""
 _BLOCK_BYTES = 1 << 25
 """Of the file, read and converted together; bounds memory and changes no result."""
 
@@ -123,8 +125,8 @@ def _title_fields(line: str, layout: str) -> tuple[str, str]:
         item, _, rest = line.partition("::")
         return item, rest.rpartition("::")[0]
     try:
-        item, title, _ = next(csv.reader((line,), strict=True))
-    except (csv.Error, ValueError, StopIteration):
+        item, title, _ = next(csv.reader((line,), strict=True)) if '"' in line else line.split(",")
+    except (csv.Error, ValueError):
         return "", ""
     return item, title
 
@@ -142,7 +144,7 @@ def read_ratings(path: Path, layout: str, titles: Mapping[str, str], liked_above
         DataError: as `read_titles`, or a line is longer than what is read at once.
     """
     _check(path, layout, _RATING_COLUMNS)
-    item_of = {item.encode(): place for place, item in enumerate(titles)}
+    item_of = {item.encode(): place for place, item in enumerate(titles)} | {b"": _NO_NAME}
     users: dict[bytes, int] = {}
     count, misshapen, next_line = LineCount(), list[int](), _FIRST_LINE[layout]
     kinds = (np.int32, np.int32, np.bool_, np.int64, np.int32)
@@ -151,7 +153,7 @@ def read_ratings(path: Path, layout: str, titles: Mapping[str, str], liked_above
         lines = _line_numbers(next_line, batch.num_rows, misshapen)
         next_line = int(lines[-1]) + 1 if len(lines) else next_line
         columns, is_broken = _columns(batch, users, item_of, liked_above)
-        is_unknown = ~is_broken & (columns[1] < 0)
+        is_unknown = ~is_broken & (columns[1] == _UNKNOWN)
         count.leave_out("broken_line", lines[is_broken])
         count.leave_out("unknown_item", lines[is_unknown])
         is_used = ~(is_broken | is_unknown)
@@ -217,20 +219,19 @@ def _line_numbers(first: int, n_lines: int, misshapen: Sequence[int]) -> Integer
 def _columns(
     batch: Any, users: dict[bytes, int], item_of: Mapping[bytes, int], liked_above: float
 ) -> tuple[tuple[NDArray[Any], ...], Bools]:
-    """User, item (-1: unknown), like and time of each line, and which lines are broken. New users go to `users`."""
+    """User, item, like and time of each line, and which lines are broken. New users go to `users`."""
     names = {name: batch.column(name) for name in batch.schema.names}
     time = names.pop("timestamp")
     is_time = pc.and_(pc.ascii_is_decimal(time), pc.less_equal(pc.binary_length(time), _MOST_DIGITS))
     time = pc.cast(pc.if_else(is_time, time, "0"), pa.int64()).to_numpy()
-    is_broken = ~is_time.to_numpy(zero_copy_only=False)
-    for name in [name for name in names if name.startswith("after")]:
-        is_broken |= _looked_up(names[name], bool, np.bool_)
-    stars = _looked_up(names["rating"], lambda text: _STARS.get(text, np.nan), np.float64)
-    is_broken |= np.isnan(stars)
-    for name in ("userId", "movieId"):
-        is_broken |= _looked_up(names[name], lambda text: not text, np.bool_)
-    item = _looked_up(names["movieId"], lambda text: item_of.get(text, -1), np.int32)
-    user = _looked_up(names["userId"], lambda text: users.setdefault(text, len(users)), np.int32)
+    user = _looked_up(
+        names.pop("userId"), lambda text: users.setdefault(text, len(users)) if text else _NO_NAME, np.int32
+    )
+    item = _looked_up(names.pop("movieId"), lambda text: item_of.get(text, _UNKNOWN), np.int32)
+    stars = _looked_up(names.pop("rating"), lambda text: _STARS.get(text, np.nan), np.float64)
+    is_broken = ~is_time.to_numpy(zero_copy_only=False) | (user == _NO_NAME) | (item == _NO_NAME) | np.isnan(stars)
+    for between in names.values():
+        is_broken |= _looked_up(between, bool, np.bool_)
     return (user, item, stars > liked_above, time), is_broken
 
 

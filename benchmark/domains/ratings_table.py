@@ -5,15 +5,16 @@ object is made for the selected samples alone, so that memory is a few numbers a
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
 from benchmark.domains import DomainData
 from benchmark.domains.rating_columns import Integers, Ratings, read_ratings, read_titles
-from benchmark.domains.splits import SplitFractions, boundaries, occurring, split_in_order, target_times
+from benchmark.domains.splits import SplitFractions, boundaries, split_in_order, target_times
+from benchmark.domains.titles import plain
 from benchmark.errors import DataError
 from benchmark.params import DomainParams, PositiveInt
 from benchmark.schema import Interaction, Item, Labelled, Sample
@@ -75,30 +76,28 @@ def read(raw: Path, params: Params) -> DomainData:
             f"domains.{raw.name}.n_samples is {params.n_samples}; {of_ratings}"
         )
     chosen = _selected(eligible, ratings.time[order[eligible]], params)
-    samples = _samples(ratings, order, chosen, list(titles), raw.name, params)
-    items = {_item_id(item, params): _item(item, title, params) for item, title in titles.items()}
+    windows = order[chosen[:, None] + np.arange(-params.history_length, 1)]  # a row's last rating is its target
+    samples = _samples(ratings, windows, list(titles), raw.name, params)
     notes = {
         "ratings": of_ratings.summary(),
         "titles": of_titles.summary(),
         "first_lines_left_out": {"ratings": of_ratings.first, "titles": of_titles.first},
         "eligible_rows": len(eligible),
+        "titles_changed": sum(plain(title) != title for title in titles.values()),
         "titles_of_several_items": len(titles) - len(set(titles.values())),
-        "target_times": target_times(ratings.time[order[chosen]].tolist(), params.split),
+        "target_times": target_times(ratings.time[windows[:, -1]].tolist(), params.split),
     }
-    return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes)
+    return DomainData(_items(ratings, windows, titles, params), split_in_order(samples, params.split), notes)
 
 
 def _item_id(item: str, params: Params) -> str:
     return f"{params.noun}-{item}"
 
 
-def _item(item: str, title: str, params: Params) -> Item:
-    return Item(_item_id(item, params), params.noun, text=title, mention=f'"{title}"')
-
-
 def _windows(ratings: Ratings, history_length: int) -> tuple[Integers, Integers]:
     """Ratings by user, oldest first, equal times in file order; and those places with a full history before them."""
-    order = np.lexsort((ratings.time, ratings.user))
+    # One key, sorted in half the time of two. It fits in 64 bits: times have 11 digits at most.
+    order = np.argsort(ratings.user * (np.int64(ratings.time.max(initial=0)) + 1) + ratings.time, kind="stable")
     n_of_user = np.bincount(ratings.user, minlength=len(ratings.users))
     first_of_user = np.cumsum(n_of_user) - n_of_user
     position = np.arange(len(order)) - np.repeat(first_of_user, n_of_user)
@@ -114,11 +113,8 @@ def _selected(eligible: Integers, times: Integers, params: Params) -> Integers:
     return eligible[-params.n_samples :]
 
 
-def _samples(
-    ratings: Ratings, order: Integers, chosen: Integers, titles: Sequence[str], domain: str, params: Params
-) -> list[Labelled]:
-    """A sample for each place of `chosen`; they share their interactions, of which there are two an item."""
-    windows = order[chosen[:, None] + np.arange(-params.history_length, 1)]
+def _samples(ratings: Ratings, windows: Integers, titles: Sequence[str], domain: str, params: Params) -> list[Labelled]:
+    """A sample for each row of `windows`; they share their interactions, of which there are two an item."""
     events = ratings.item[windows] * 2 + ratings.liked[windows]
     occurring_events: list[int] = np.unique(events).tolist()
     users: list[int] = ratings.user[windows[:, -1]].tolist()
@@ -132,3 +128,13 @@ def _samples(
         sample_id = f"{domain}-{user}-{titles[row[-1] // 2]}"
         samples.append(Labelled(Sample(sample_id, user, tuple(history), target.item_id), target.liked))
     return samples
+
+
+def _items(ratings: Ratings, windows: Integers, titles: Mapping[str, str], params: Params) -> dict[str, Item]:
+    """Those that occur in `windows`, sorted by id."""
+    names, places = list(titles), cast(list[int], np.unique(ratings.item[windows]).tolist())
+    shown = {item: plain(titles[item]) for item in sorted(names[place] for place in places)}
+    return {
+        _item_id(item, params): Item(_item_id(item, params), params.noun, title, mention=f'"{title}"')
+        for item, title in shown.items()
+    }

@@ -52,15 +52,16 @@ def read(raw: Path, params: Params) -> DomainData:
 def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
-    with path.open(encoding="ascii", newline="") as stream:
+    # What is not ASCII is escaped, so that it is refused with the line where it stands.
+    with path.open(encoding="ascii", errors="backslashreplace", newline="") as stream:
         rows = csv.reader(stream)
-        if next(rows, None) != _COLUMNS:
-            raise DataError(f"{path}: line 1: expected the header {','.join(_COLUMNS)}")
-        for row in rows:
-            try:
+        try:
+            if next(rows, None) != _COLUMNS:
+                raise DataError(f"{path}: line 1: expected the header {','.join(_COLUMNS)}")
+            for row in rows:
                 yield _labelled(row, domain, params)
-            except ValueError as error:
-                raise DataError(f"{path}: line {rows.line_num}: {error}") from None
+        except (ValueError, RecursionError, csv.Error) as error:
+            raise DataError(f"{path}: line {rows.line_num}: {error}") from None
 
 
 def _labelled(row: list[str], domain: str, params: Params) -> Labelled:

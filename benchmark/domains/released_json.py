@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import field_validator
 
 from benchmark.domains import DomainData
+from benchmark.domains.titles import MOST_LETTERS, plain
 from benchmark.errors import DataError
 from benchmark.files import SPLITS
 from benchmark.params import DomainParams
@@ -124,6 +125,7 @@ def read(raw: Path, params: Params) -> DomainData:
         "history_order": "liked, then disliked: the released prompts do not keep the order between them",
         "rows_not_rendered_back_byte_for_byte": rewritten,
         "stand_in": stand_ins,
+        "titles_changed": sum(_item_id(item.text, params) != item_id for item_id, item in items.items()),
     }
     return DomainData(items, splits, notes)
 
@@ -159,18 +161,19 @@ def _read_prompts(path: Path) -> Iterator[tuple[Prompt, str]]:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: not there; stage `raw` writes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
     if not isinstance(rows, list):
         raise DataError(f"{path}: expected a list of rows, got {type(rows).__name__}")
     for number, row in enumerate(cast("list[Any]", rows)):
         try:
             yield _parse(row["input"], row["output"]), row["input"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: row {number}: not a released prompt: {error}") from None
 
 
 def _parse(text: str, output: str) -> Prompt:
+    text.encode()  # JSON can hold half a character ("\\ud800"), which no file can be written with
     match = _INPUT.fullmatch(text)
     if match is None:
         raise ValueError("expected User Preference, User Unpreference and Whether the user will like the target")
@@ -201,4 +204,5 @@ def _item_id(text: str, params: Params) -> str:
 
 
 def _item(text: str, params: Params) -> Item:
-    return Item(_item_id(text, params), params.noun, text=text, mention=text)
+    shown = plain(text, 2 * MOST_LETTERS)  # title and author
+    return Item(_item_id(text, params), params.noun, text=shown, mention=shown)
