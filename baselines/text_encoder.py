@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
@@ -44,8 +45,8 @@ def encode_texts(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         encoder = AutoModel.from_pretrained(source, revision=revision, trust_remote_code=False, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"baselines.text_encoder.model: cannot load {model!r}: {reason}") from error
     encoder.eval()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))

@@ -12,9 +12,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from benchmark.claim_params import read_claims
 from benchmark.comparisons import Pair
-from benchmark.config import read_yaml
-from benchmark.errors import ConfigError
 from benchmark.evidence import Evidence, Groups, Results, corrected, decide, evidence
 from benchmark.schema import Cell
 
@@ -124,7 +123,7 @@ def claim_pairs(groups: Iterable[Cell], path: Path = CLAIMS_YAML) -> list[Pair]:
     """The pairs of groups that the claims compare, for `results/differences.csv`."""
     known = dict.fromkeys(groups)
     pairs: list[Pair] = []
-    for claim in read_yaml(path)["claims"]:
+    for claim in read_claims(path):
         compared: Iterator[tuple[Cell, Cell]] = iter(())
         if "left" in claim:
             compared = _pairs(claim, known)
@@ -141,14 +140,12 @@ def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdic
     there is none; else supported if all support; else inconclusive. What is not defined is left out and counted.
 
     Raises:
-        ConfigError: a claim has no known kind.
+        ConfigError: the file is not of the form of `benchmark.claim_params`.
     """
-    return [_judged(claim, results, path) for claim in read_yaml(path)["claims"]]
+    return [_judged(claim, results) for claim in read_claims(path)]
 
 
-def _judged(claim: Mapping[str, Any], results: Results, path: Path) -> ClaimVerdict:
-    if claim["kind"] not in TESTS:
-        raise ConfigError(f"{path}: {claim['id']}.kind: {claim['kind']!r} is not one of {', '.join(TESTS)}")
+def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:
     found = corrected(tuple(TESTS[claim["kind"]](claim, results)), results.confidence)
     verdicts = [item.verdict for item in found if item.verdict != "not defined"]
     if "contradicted" in verdicts:

@@ -17,6 +17,10 @@ from benchmark.rules import contradictions, guess, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
 PARAMS_YAML = Path("params.yaml")
+UNREADABLE = (YAMLError, ValueError, RecursionError)
+"""What ruamel.yaml raises: its own, and those of the dates, numbers and depths that it builds."""
+MOST_VALUES, MOST_LEVELS = 100_000, 50
+"""Of a configuration; the committed one has some hundred values on five levels."""
 
 
 def load_config(path: Path = PARAMS_YAML) -> Params:
@@ -36,8 +40,8 @@ def parse_config(content: dict[str, Any], path: Path) -> Params:
     """
     sections = _mapping(content.get("domains"))
     if sections is None:
-        return _validated(Params, content, path)  # says what is wrong with `domains`, or with a key before it
-    params = _validated(Params, {**content, "domains": {}}, path)
+        return validated(Params, content, path)  # says what is wrong with `domains`, or with a key before it
+    params = validated(Params, {**content, "domains": {}}, path)
     domains = {name: _domain(name, section, path) for name, section in sections.items()}
     params = params.model_copy(update={"domains": domains})
     for key, problem in contradictions(params):
@@ -63,16 +67,34 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     """The YAML mapping in `text`, which is or will be the content of `path`.
 
     Raises:
-        ConfigError: it is no YAML, or no mapping.
+        ConfigError: it is no YAML, no mapping, or larger than any configuration.
     """
     try:
         content: object = cast(Any, YAML(typ="safe", pure=True)).load(text)
-    except YAMLError as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     sections = _mapping(content)
     if sections is None:
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
+    _check_size(content, path)
     return sections
+
+
+def _check_size(content: object, path: Path) -> None:
+    """Refuse what a few lines of YAML can blow up: aliases of aliases, values that hold themselves, endless depth."""
+    pending, n_values = [(content, 0)], 0
+    while pending:
+        value, depth = pending.pop()
+        n_values += 1
+        if n_values > MOST_VALUES or depth > MOST_LEVELS:
+            raise ConfigError(f"{path}: more than {MOST_VALUES} values or {MOST_LEVELS} levels; are there aliases?")
+        if isinstance(value, dict):
+            for key, inner in cast("dict[object, object]", value).items():
+                if key is not None and not isinstance(key, str | int | float):
+                    raise ConfigError(f"{path}: expected text as a key, got {key!r:.60}")
+                pending.append((inner, depth + 1))
+        elif isinstance(value, list | tuple | set):
+            pending += [(inner, depth + 1) for inner in cast("list[object]", value)]
 
 
 def _mapping(content: object) -> dict[str, Any] | None:
@@ -85,7 +107,7 @@ def _domain(name: object, section: object, path: Path) -> DomainParams:
     chosen = (_mapping(section) or {}).get("format")
     if not isinstance(chosen, str) or chosen not in FORMATS:
         raise ConfigError(f"{path}: {key}.format: {unknown(chosen, FORMATS)}")
-    return _validated(format_module(chosen).Params, section, path, key)
+    return validated(format_module(chosen).Params, section, path, key)
 
 
 def _checked_name(name: object, path: Path, key: str) -> None:
@@ -97,8 +119,12 @@ def _checked_name(name: object, path: Path, key: str) -> None:
         raise ConfigError(f"{path}: {key}: 'both' means every domain, call this one otherwise")
 
 
-def _validated(model: type[Model], content: object, path: Path, prefix: str = "") -> Model:
-    """`content` as `model`; by way of JSON, so that lists become tuples and nothing else is converted."""
+def validated(model: type[Model], content: object, path: Path, prefix: str = "") -> Model:
+    """`content` as `model`; by way of JSON, so that lists become tuples and nothing else is converted.
+
+    Raises:
+        ConfigError: it is no such content; the message names `path`, the key below `prefix` and what was expected.
+    """
     try:
         return model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as errors:
@@ -119,7 +145,8 @@ def _keys_of(location: tuple[int | str, ...], content: object) -> Iterator[str]:
         if mapping is not None:
             content = mapping.get(str(part))
         elif isinstance(part, int):
-            content = cast(list[object], content)[part]
+            values = cast(list[object], content) if isinstance(content, list) else []
+            content = values[part] if part < len(values) else None  # a place that is missing
 
 
 def _problem(error: ErrorDetails, model: type[BaseModel]) -> str:

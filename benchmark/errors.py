@@ -7,6 +7,10 @@ from collections.abc import Callable
 class BenchmarkError(Exception):
     """Base of every error that is the user's to mend; ends a command with exit code 2 and one line."""
 
+    def __str__(self) -> str:
+        """One line, whatever a file or a server put into it; what a terminal would act on is escaped."""
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in super().__str__())
+
 
 class ConfigError(BenchmarkError):
     """`params.yaml` is wrong; the message names the dotted key."""

@@ -123,9 +123,13 @@ def read_json(path: Path) -> Any:
 
     Raises:
         MissingArtifactError: the file is not there.
+        SchemaError: it is no JSON.
     """
     require(path)
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"{path}: not JSON ({error}); remove it, and `dvc repro` makes it anew") from None
 
 
 def require(path: Path) -> Path:

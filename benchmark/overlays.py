@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from benchmark.config import UNREADABLE
 from benchmark.errors import ConfigError
 from benchmark.files import write_bytes
 
@@ -61,15 +61,28 @@ class _Document:
         self.lines = text.splitlines()
         try:
             self.root: Node = cast(Any, YAML(pure=True)).compose(text)
-        except YAMLError as error:
+        except UNREADABLE as error:
             raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}") from None
         if self.root is None or self.root.id != "mapping":
             raise ConfigError("expected a YAML mapping of sections")
+        _refuse_aliases(self.root)
 
     def lines_of(self, entry: _Entry, column: int) -> list[str]:
         """The lines of `entry`, moved to `column`."""
         moved = [line[entry.column :] for line in self.lines[entry.first : entry.end]]
         return [(" " * column + line).rstrip() for line in moved]
+
+
+def _refuse_aliases(root: Node) -> None:
+    """A value that stands in two places has lines in one of them alone, and may even hold itself."""
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            raise ConfigError(f"line {node.start_mark.line + 1}: expected no alias (`*name`): values are written out")
+        seen.add(id(node))
+        if node.id != "scalar":
+            pending += node.value if node.id == "sequence" else [part for pair in node.value for part in pair]
 
 
 def merged(text: str, overlay: str) -> str:

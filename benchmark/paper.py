@@ -3,13 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmark.config import read_yaml
 from benchmark.errors import ConfigError
 from benchmark.schema import Cell
 
 PAPER_YAML = Path(__file__).with_name("paper.yaml")
+FILE_KEYS: Mapping[str, tuple[type, ...]] = {
+    "sources": (dict,),
+    "language_model": (str,),
+    "text_encoder": (str,),
+    "test_rows": (dict,),
+    "numbers": (list,),
+    "repositories": (dict,),
+    "independent_runs": (list,),
+}
 NUMBER_KEYS: Mapping[str, tuple[type, ...]] = {
     "table": (str,),
     "method": (str,),
@@ -118,6 +127,9 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
         ConfigError: a key is missing, unknown or of the wrong type, or a number stands twice.
     """
     content = read_yaml(path)
+    _check(content, FILE_KEYS, f"{path}: ")
+    _check(content["sources"], dict.fromkeys(content["sources"], (str,)), f"{path}: sources.")
+    _check(content["test_rows"], dict.fromkeys(content["test_rows"], (int,)), f"{path}: test_rows.")
     numbers = tuple(_number(entry, path, position) for position, entry in enumerate(content["numbers"]))
     keys = [(number.table, number.group) for number in numbers]
     for position, number in enumerate(numbers):
@@ -139,41 +151,45 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
 
 
 def _number(entry: Mapping[str, Any], path: Path, position: int) -> PaperNumber:
-    where = f"{path}: numbers.{position}"
+    where = f"{path}: numbers.{position}."
     _check(entry, NUMBER_KEYS, where)
     if entry["status"] not in STATUSES:
-        raise ConfigError(f"{where}.status: expected one of {', '.join(STATUSES)}, got {entry['status']!r}")
+        raise ConfigError(f"{where}status: expected one of {', '.join(STATUSES)}, got {entry['status']!r}")
     return PaperNumber(**entry)
 
 
 def _repository(entry: Mapping[str, Any], path: Path, name: str) -> Repository:
-    where = f"{path}: repositories.{name}"
+    where = f"{path}: repositories.{name}."
     _check(entry, REPOSITORY_KEYS, where)
     if entry["trust"] not in TRUST:
-        raise ConfigError(f"{where}.trust: expected one of {', '.join(TRUST)}, got {entry['trust']!r}")
+        raise ConfigError(f"{where}trust: expected one of {', '.join(TRUST)}, got {entry['trust']!r}")
     return Repository(**entry)
 
 
 def _run(entry: Mapping[str, Any], repositories: Mapping[str, Repository], path: Path, position: int) -> IndependentRun:
-    where = f"{path}: independent_runs.{position}"
+    where = f"{path}: independent_runs.{position}."
     _check(entry, RUN_KEYS, where)
     if entry["repository"] not in repositories:
-        raise ConfigError(f"{where}.repository: {entry['repository']!r} is not in repositories")
+        raise ConfigError(f"{where}repository: {entry['repository']!r} is not in repositories")
     repository = repositories[entry["repository"]]
     return IndependentRun(repository, entry["domain"], entry["n_shots"], entry["seed"], entry["auc"])
 
 
-def _check(entry: Mapping[str, Any], keys: Mapping[str, tuple[type, ...]], where: str) -> None:
-    """Exactly `keys`, each of its type, and an AUC in [0, 1].
+def _check(entry: object, keys: Mapping[str, tuple[type, ...]], where: str) -> None:
+    """Exactly `keys`, each of its type, and an AUC and its tolerance in [0, 1].
 
     Raises:
         ConfigError: otherwise.
     """
-    for key in entry.keys() ^ keys.keys():
-        raise ConfigError(f"{where}.{key}: {'missing' if key in keys else 'unknown key'}")
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where.rstrip('.: ')}: expected a mapping, got {type(entry).__name__}")
+    values = cast("dict[str, Any]", entry)
+    for key in values.keys() ^ keys.keys():
+        raise ConfigError(f"{where}{key}: {'missing' if key in keys else 'unknown key'}")
     for key, types in keys.items():
-        if type(entry[key]) not in types:
+        if type(values[key]) not in types:
             expected = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
-            raise ConfigError(f"{where}.{key}: expected {expected}, got {entry[key]!r}")
-    if "auc" in keys and not 0 <= entry["auc"] <= 1:
-        raise ConfigError(f"{where}.auc: expected a value in [0, 1], got {entry['auc']}")
+            raise ConfigError(f"{where}{key}: expected {expected}, got {values[key]!r:.80}")
+    for key in keys.keys() & {"auc", "tolerance"}:
+        if not 0 <= values[key] <= 1:
+            raise ConfigError(f"{where}{key}: expected a value in [0, 1], got {values[key]}")

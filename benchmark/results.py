@@ -150,7 +150,11 @@ def read_rows(path: Path) -> list[MetricRow]:
         MissingArtifactError: the file is not there.
         SchemaError: a column is missing or a value is malformed; the message names the row.
     """
-    return parse_rows(require(path).read_text(), str(path))
+    try:
+        text = require(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path}: not UTF-8 text: {error}") from None
+    return parse_rows(text, str(path))
 
 
 def parse_rows(text: str, name: str) -> list[MetricRow]:
@@ -163,11 +167,11 @@ def parse_rows(text: str, name: str) -> list[MetricRow]:
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise SchemaError(f"{name}: expected the columns {', '.join(COLUMNS)}")
     rows: list[MetricRow] = []
-    for number, line in enumerate(reader, start=2):
-        try:
+    try:
+        for line in reader:
             rows.append(_row_of(line))
-        except (ValueError, TypeError) as error:
-            raise SchemaError(f"{name}: line {number}: {error}") from None
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
+        raise SchemaError(f"{name}: line {reader.line_num}: {error}") from None
     return rows
 
 

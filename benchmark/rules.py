@@ -146,7 +146,7 @@ def _text_encoder(params: Params) -> Iterator[Problem]:
             yield "baselines.text_encoder.model", f"null, and {readers[0]!r} of grid.baselines reads item texts"
     elif (
         not encoder.model.startswith("package:")
-        and not Path(encoder.model).is_dir()
+        and not _is_folder(encoder.model)
         and (encoder.revision is None or not COMMIT.fullmatch(encoder.revision))
     ):
         yield "baselines.text_encoder.revision", f"expected the commit of {encoder.model} as 40 hex digits"
@@ -180,9 +180,16 @@ def _language_model(params: Params) -> Iterator[Problem]:
                 yield f"domains.{domain}.format", f"{problem}; empty both, or use released-json"
 
 
+def _is_folder(model: str) -> bool:
+    try:
+        return Path(model).is_dir()
+    except (OSError, ValueError):  # longer than any path, or with a null character
+        return False
+
+
 def _pinned(model_key: str, revision_key: str, model: str, revision: str | None) -> Iterator[Problem]:
     """A model other than `tiny` is a folder without a revision, or one of the Hub at a commit."""
-    if Path(model).is_dir():
+    if _is_folder(model):
         if revision is not None:
             yield revision_key, f"only a Hub model has one, expected null for {model!r}"
     elif not HUB_ID.fullmatch(model):

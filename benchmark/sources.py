@@ -2,19 +2,30 @@
 
 import hashlib
 import logging
+import lzma
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal
 
-from benchmark.errors import DataError
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from benchmark.errors import DataError, SchemaError
 from benchmark.files import read_json, replacing_folder, write_bytes, write_json
 
 MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
 MANIFEST = "manifest.json"
+
+MOST_BYTES = 1 << 33
+"""Of an unpacked file; the largest known, the ratings of MovieLens-32M, has a tenth of it."""
+BROKEN_ARCHIVE = (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, struct.error, zlib.error, lzma.LZMAError)
+"""What `zipfile` raises, also of members that are encrypted (RuntimeError) or packed in an unknown way."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,8 +101,13 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
 
     Raises:
         MissingArtifactError: stage `raw` did not write the folder.
+        SchemaError: the file is not what it wrote.
     """
-    return read_json(folder / MANIFEST)
+    content = read_json(folder / MANIFEST)
+    try:
+        return TypeAdapter(dict[str, ManifestEntry]).validate_python(content)
+    except ValidationError as error:
+        raise SchemaError(f"{folder / MANIFEST}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
 
 
 def checksum(path: Path) -> str:
@@ -141,17 +157,20 @@ def _from_address(file: SourceFile, destination: Path, downloads: Path) -> Manif
 
 
 def _extract(archive: Path, file: SourceFile, destination: Path) -> None:
-    """Write one named member to `destination`; the paths inside the archive are never used as paths."""
+    """Write one named member to `destination`; the paths inside the archive are never used as paths.
+
+    A member that is a link gives the text of the link. `zipfile` reads no more than the size that is checked here.
+    """
     try:
-        with (
-            zipfile.ZipFile(archive) as members,
-            members.open(str(file.archive_member)) as source,
-            destination.open("wb") as sink,
-        ):
-            shutil.copyfileobj(source, sink)
+        with zipfile.ZipFile(archive) as members:
+            size = members.getinfo(str(file.archive_member)).file_size
+            if size > MOST_BYTES:
+                raise DataError(f"{file.url}: {file.archive_member} claims {size} bytes, expected {MOST_BYTES} at most")
+            with members.open(str(file.archive_member)) as source, destination.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
     except KeyError:
         raise DataError(f"{file.url}: the archive has no {file.archive_member}") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (*BROKEN_ARCHIVE, OSError) as error:
         raise DataError(f"{file.url}: not a readable zip archive ({error})") from None
 
 

@@ -1,7 +1,6 @@
 """The published numbers beside ours: match, close, off, missing, or not comparable."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -75,7 +74,7 @@ def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_r
     obstacle = _why_not_real(number.train_domain, params) or other_test_rows(number, params, paper, test_rows)
     if obstacle or number.group.family != "tuned":
         return obstacle
-    if not re.search(paper.language_model, params.llm.model, re.IGNORECASE):
+    if paper.language_model.lower() not in params.llm.model.lower():
         return f"another language model: {params.llm.model}"
     return "random weights" if params.llm.weights == "random" else None
 
@@ -95,7 +94,7 @@ def reservations(
     if stand_ins.get(number.train_domain):
         found.append("stand-in training rows")
     encoder = params.baselines.text_encoder.model
-    if number.method in TEXT_MODELS and not re.search(paper.text_encoder, str(encoder), re.IGNORECASE):
+    if number.method in TEXT_MODELS and paper.text_encoder.lower() not in str(encoder).lower():
         found.append("another text encoder")
     return tuple(found)
 

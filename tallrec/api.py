@@ -5,7 +5,6 @@ The key comes from the environment and goes into the client alone. Whatever a se
 
 import asyncio
 import email.utils
-import json
 import logging
 import math
 import os
@@ -16,9 +15,9 @@ from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
-from benchmark.errors import ConfigError, ServerError
+from benchmark.errors import ConfigError, DataError, ServerError
 from benchmark.seeding import derive_seed
-from tallrec.api_answers import Answer, answer_of
+from tallrec.api_answers import Answer, answer_of, body_of
 from tallrec.api_cache import AnswerCache, key_of
 
 CHATTY = ("httpx", "httpx2", "openai")
@@ -112,7 +111,7 @@ def ask(
     """
     questions = {key_of(question): question for question in map(model.question, prompts)}
     known = {key: body for key in questions if (body := cache.get(key)) is not None}
-    answers = {key: answer_of(body) for key, body in known.items()}
+    answers = {key: _kept(key, body) for key, body in known.items()}
     asked = {key: question for key, question in questions.items() if key not in known}
 
     def keep(key: str, body: dict[str, Any], answer: Answer) -> None:
@@ -129,6 +128,18 @@ def ask(
         *_n_tokens([answers[key] for key in asked]),
     )
     return [answers[key_of(model.question(prompt))] for prompt in prompts], traffic
+
+
+def _kept(key: str, body: Mapping[str, Any]) -> Answer:
+    """The answer in a body of the cache.
+
+    Raises:
+        DataError: it is none, so that somebody else wrote it.
+    """
+    try:
+        return answer_of(body)
+    except ValueError as error:
+        raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
 
 def _n_tokens(answers: Sequence[Answer]) -> tuple[int | None, int | None]:
@@ -171,7 +182,7 @@ async def _ask_server(
                 if failures:
                     return
                 try:
-                    body, answer, n_more = await _answered(client, model, questions[key])
+                    body, answer, n_more = await _answered(client, model, questions[key], secret)
                 except ServerError as error:
                     failures.append(ServerError(f"{model.address}: {_one_line(error, secret)}"))
                     return
@@ -187,7 +198,7 @@ async def _ask_server(
 
 
 async def _answered(
-    client: AsyncOpenAI, model: ApiModel, question: Mapping[str, Any]
+    client: AsyncOpenAI, model: ApiModel, question: Mapping[str, Any], secret: str
 ) -> tuple[dict[str, Any], Answer, int]:
     """The body of the answer, the answer in it, and the number of retries that it took.
 
@@ -198,7 +209,9 @@ async def _answered(
         try:
             async with asyncio.timeout(model.timeout_seconds):
                 content = await _sent(client, question)
-            body = json.loads(content)
+            if secret != NO_KEY:  # a server may repeat what it was sent
+                content = content.replace(secret.encode(), b"***")
+            body = body_of(content)
             answer = answer_of(body)
         except (OpenAIError, TimeoutError, ValueError) as error:
             problem = _problem(error, model)
@@ -253,7 +266,7 @@ def _retry_after_seconds(error: Exception) -> float:
         pass
     try:
         return (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0
 
 

@@ -1,8 +1,12 @@
 """The body of a server's answer -> what is read of it: text, log-probabilities of the first token, token counts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+ROUNDING = 1e-3
+"""A log-probability is at most 0; servers round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,18 @@ class Answer:
     n_input_tokens: int | None
     """As the server counts them, None where it does not."""
     n_output_tokens: int | None
+
+
+def body_of(content: bytes) -> Any:
+    """The JSON in the body of a response.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
 
 
 def answer_of(body: object) -> Answer:
@@ -36,7 +52,7 @@ def answer_of(body: object) -> Answer:
             n_input_tokens=_count(usage.get("prompt_tokens")),
             n_output_tokens=_count(usage.get("completion_tokens")),
         )
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no answer in it ({type(error).__name__}: {error})") from error
 
 
@@ -51,6 +67,9 @@ def _top(logprobs: object) -> tuple[tuple[str, float], ...] | None:
     elif found.get("top_logprobs"):
         pairs = list(_mapping(found["top_logprobs"][0] or {}).items())
     top = [(str(token), float(value)) for token, value in pairs]
+    for token, value in top:
+        if not value <= ROUNDING:  # false for NaN too
+            raise ValueError(f"the log-probability of {token!r:.60} is {value}, expected none above 0")
     return tuple(sorted(top, key=lambda pair: -pair[1])) or None
 
 

@@ -38,9 +38,16 @@ class AnswerCache:
         self._connection = connection
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The body kept under `key`, or None."""
+        """The body kept under `key`, or None.
+
+        Raises:
+            DataError: what is kept cannot be read.
+        """
         row = self._connection.execute("SELECT body FROM answers WHERE key = ?", (key,)).fetchone()
-        return json.loads(zlib.decompress(row[0])) if row else None
+        try:
+            return json.loads(zlib.decompress(row[0])) if row else None
+        except (ValueError, TypeError, RecursionError, zlib.error) as error:
+            raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
     def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         """Keep `body`; on disk when this returns. The first answer to a question stays."""
@@ -72,7 +79,7 @@ def opened(path: Path) -> Generator[AnswerCache]:
                 "(key TEXT PRIMARY KEY, question BLOB NOT NULL, body BLOB NOT NULL, asked_at TEXT NOT NULL)"
             )
         yield AnswerCache(connection)
-    except (sqlite3.Error, OSError, zlib.error) as error:
+    except (sqlite3.Error, OSError, UnicodeError) as error:
         raise DataError(f"{path}: the cache of answers cannot be used: {error}") from error
     finally:
         if connection is not None:

@@ -30,14 +30,22 @@ def read_instructions(source: str) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"instruct.data: {source}: {error.__class__.__name__}, expected a readable file") from None
-    try:
-        if path.suffix == ".jsonl":
-            rows: list[Any] = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{source}: not valid JSON: {error}") from None
+    if path.suffix == ".jsonl":
+        # Not splitlines(): it would also break lines inside texts.
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        rows: Any = [_parsed(line, f"{source}: line {number}") for number, line in lines]
+    else:
+        rows = _parsed(text, source)
+    if not isinstance(rows, list):
+        raise DataError(f"{source}: expected a list of rows, got {type(rows).__name__}")
     return list(_checked(rows, source))
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON: {error}") from None
 
 
 def _hub_rows(source: str) -> Iterable[Any]:
@@ -57,13 +65,21 @@ def _checked(rows: Iterable[Any], source: str) -> Iterable[dict[str, str]]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):
             raise DataError(f"{source}: row {number}: expected an object, got {type(row).__name__}")
-        for instance in row.get("instances", [row]):
+        instances = row.get("instances", [row])
+        if not (isinstance(instances, list) and instances and all(isinstance(part, Mapping) for part in instances)):
+            raise DataError(f"{source}: row {number}: 'instances': expected a list of one object or more")
+        for instance in instances:
             found = {"input": "", **{key: row[key] for key in KEYS if key in row}}
             found |= {key: instance[key] for key in KEYS if key in instance}
-            wrong = [key for key in KEYS if not isinstance(found.get(key), str)]
+            wrong = [key for key in KEYS if not _is_text(found.get(key))]
             if wrong:
                 raise DataError(f"{source}: row {number}: {wrong[0]!r} is missing or no text")
             n_rows += 1
             yield {key: found[key] for key in KEYS}
     if not n_rows:
         raise DataError(f"{source}: holds no row")
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text. JSON can hold half a character, a lone surrogate, which no tokenizer takes."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

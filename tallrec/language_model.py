@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -28,6 +29,10 @@ RANDOM = "random"
 """Weights of a model that is built from its architecture alone, for memory and speed."""
 START = "start.json"
 WEIGHTS = "adapter_model.safetensors"
+UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
+"""What safetensors, PEFT and transformers raise of files that are broken or of another model."""
+WITHOUT_EFFECT = ("base_model_name_or_path", "revision", "inference_mode", "peft_version")
+"""Keys of `adapter_config.json` that may hold any text: they change nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,9 @@ def load_model(
             use_safetensors=True,
             **pinned,
         )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{key}: cannot load {source!r}: {str(error).splitlines()[0]}") from error
+    except UNREADABLE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{key}: cannot load {source!r}: {reason}") from error
     if torch.cuda.is_available() and quantization is None:
         model = model.to("cuda")  # pyright: ignore[reportArgumentType]  # the decorator of transformers hides self
     return model.eval(), tokenizer
@@ -200,16 +206,23 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = F
 
     Raises:
         MissingArtifactError: there is no adapter in `folder`.
-        DataError: a tensor was not loaded, or all LoRA-B weights are zero, so that the adapter does nothing.
+        DataError: a file is broken or of another model, a tensor was not loaded, a weight is not finite, or all LoRA-B
+            weights are zero, so that the adapter does nothing.
     """
     from peft import get_peft_model_state_dict
     from safetensors.torch import load_file
 
     if not (folder / WEIGHTS).exists():
         raise MissingArtifactError(f"{folder / WEIGHTS}: not there; `dvc repro` makes it")
-    stored = load_file(folder / WEIGHTS)
-    adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+    try:
+        stored = load_file(folder / WEIGHTS)
+        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
+    except UNREADABLE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{folder}: not an adapter of this model: {reason:.200}") from error
     check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted))
+    if not all(tensor.isfinite().all() for tensor in stored.values()):
+        raise DataError(f"{folder / WEIGHTS}: holds weights that are not finite")
     if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
         raise DataError(f"{folder / WEIGHTS}: all LoRA-B weights are zero; the adapter was saved empty")
     return adapted
@@ -219,7 +232,8 @@ def refuse_other_adapter(folder: Path, lora: Lora) -> None:
     """Refuse an adapter from elsewhere that is not there as safetensors, or not of the shape that is tuned here.
 
     Raises:
-        DataError: a file is missing, or a value of `adapter_config.json` is not that of section `lora`.
+        DataError: a file is missing, or a value of `adapter_config.json` is not that of section `lora`, or, for what
+            that section does not have, the usual one.
     """
     if not (folder / WEIGHTS).exists():
         pickled = (folder / "adapter_model.bin").exists()
@@ -230,10 +244,13 @@ def refuse_other_adapter(folder: Path, lora: Lora) -> None:
     path = folder / "adapter_config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"instruct.adapter: expected {path}: {error.__class__.__name__}") from None
+    if not isinstance(config, dict):
+        raise DataError(f"instruct.adapter: expected {path}: an object, got {type(config).__name__}")
     expected = {
         "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
         "r": lora.rank,
         "lora_alpha": lora.alpha,
         "lora_dropout": lora.dropout,
@@ -241,8 +258,15 @@ def refuse_other_adapter(folder: Path, lora: Lora) -> None:
     }
     for name, value in expected.items():
         found = config.get(name)
-        if (sorted(found) if isinstance(found, list) else found) != value:
-            raise DataError(f"instruct.adapter: {path}: {name} is {found!r}, expected {value!r} as in section lora")
+        if (sorted(map(str, found)) if isinstance(found, list) else found) != value:
+            raise DataError(f"instruct.adapter: {path}: {name} is {found!r:.80}, expected {value!r} as in section lora")
+    usual = LoraConfig().to_dict()
+    for name, found in config.items():  # some would change the weights of the base model, or add others to train
+        if name in WITHOUT_EFFECT:
+            if not isinstance(found, str | bool | None):
+                raise DataError(f"instruct.adapter: {path}: {name} is {found!r:.80}, expected text or null")
+        elif name not in expected and found and found != usual.get(name):
+            raise DataError(f"instruct.adapter: {path}: {name} is {found!r:.80}, expected {usual.get(name)!r}")
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Titles as a prompt may hold them: one line, nothing invisible, nothing that a template or a tokenizer reads as its own.
+"""Titles as a prompt may hold them: one line, nothing invisible, nothing that templates or tokenizers read as theirs.
 
 Raw files come from strangers. A line feed in a title would let it write lines of the prompt, such as an answer; a
 special token, such as the end of a text, would end the prompt where the tokenizer reads it. No title of MovieLens-100K
@@ -15,7 +15,7 @@ KEPT_INVISIBLE = "\u00ad\u200c\u200d"
 MARKERS = re.compile(
     r"<(?=\S)|\[(?=/?(?:INST|CLS|SEP|PAD|MASK|UNK|BOS|EOS|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_[A-Z_]+)\])"
 )
-"""What special tokens begin with: `<s>`, `<|im_end|>`, `<start_of_turn>`, `[SEP]`, `[/INST]`, ...; also tags of HTML."""
+"""What special tokens begin with: `<s>`, `<|im_end|>`, `<start_of_turn>`, `[SEP]`, `[/INST]`, ...; tags of HTML too."""
 HEADING = re.compile("#{2,}")
 """`###` opens the parts of Alpaca's template."""
 
@@ -24,8 +24,8 @@ def plain(title: str, most_letters: int | None = MOST_LETTERS) -> str:
     """A title without what could be taken for more than a title; applied twice, it changes nothing more.
 
     Line ends and control characters become spaces; half characters become U+FFFD; invisible characters (zero width,
-    direction of writing, tags) go, letters of scripts written from the right stay; a space breaks what special tokens and
-    tags begin with; several `#` become one; what is longer is cut and ends in an ellipsis. Quotes stay, as in the
+    direction of writing, tags) go, letters of scripts written from the right stay; a space breaks what special tokens
+    and tags begin with; several `#` become one; what is longer is cut and ends in an ellipsis. Quotes stay, as in the
     released prompts.
 
     Args:

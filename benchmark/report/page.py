@@ -1,6 +1,5 @@
 """Everything on the page, and rendering it as HTML and Markdown."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +68,8 @@ class Page:
 def build_page(inputs: Inputs, paper: Paper) -> Page:
     """Decide every claim and verdict, and lay out the tables and figures."""
     params, domains = inputs.params, inputs.params.grid.domains
-    has_its_name = re.search(paper.language_model, params.llm.model, re.IGNORECASE)
-    model_is_papers = bool(has_its_name) and params.llm.weights == "pretrained"
+    has_its_name = paper.language_model.lower() in params.llm.model.lower()
+    model_is_papers = has_its_name and params.llm.weights == "pretrained"
     results = Results(
         groups=inputs.groups,
         confidence=params.evaluate.confidence,

@@ -14,6 +14,7 @@ from benchmark import files
 from benchmark.config import load_config
 from benchmark.domains import DomainData, format_module, synthetic
 from benchmark.domains.summary import describe
+from benchmark.domains.titles import plain
 from benchmark.errors import ConfigError, DataError, exit_code_of
 from benchmark.params import Params
 
@@ -50,6 +51,12 @@ def prepare(domain: str, params: Params) -> None:
 
 
 def _check(data: DomainData, raw: Path) -> None:
+    for item in data.items.values():
+        for text in (item.text, item.mention):
+            if plain(text, most_letters=None) != text:
+                raise DataError(
+                    f"{raw}: item {item.item_id!r}: {text!r:.80} is no plain title (benchmark.domains.titles)"
+                )
     counts = Counter(row.sample.sample_id for rows in data.splits.values() for row in rows)
     sample_id, count = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     if count > 1:

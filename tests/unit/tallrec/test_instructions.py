@@ -64,7 +64,7 @@ def test_a_malformed_row_is_named(tmp_path: Path, name: str, row: Any, problem: 
     ("name", "text", "problem"),
     [
         ("rows.json", "[", "not valid JSON"),
-        ("rows.jsonl", '{"instruction"', "not valid JSON"),
+        ("rows.jsonl", '{"instruction"', "line 1: not valid JSON"),
         ("rows.json", "[]", "holds no row"),
         ("rows.jsonl", "\n", "holds no row"),
     ],
