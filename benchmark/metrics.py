@@ -40,8 +40,8 @@ def roc_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) ->
         MetricError: the lengths differ, a score is not finite, or only one class is present.
     """
     liked, values = _checked(labels, scores)
-    once = np.ones((1, 1)), np.zeros(len(values), dtype=np.int64)
-    return float(_weighted_auc(liked, values, *once)[0])
+    ranking = _ranked(liked, values, np.zeros(len(values), dtype=np.int64))
+    return float(_weighted_auc(ranking, np.ones((1, 1)))[0])
 
 
 def user_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, users: Sequence[str]) -> float | None:
@@ -159,10 +159,10 @@ def resampled_auc(
     Raises:
         MetricError: as `roc_auc`; or there is one user alone.
     """
-    checked = [_checked(labels, values) for values in scores]
     user_of_row, n_users = _numbered(users, len(labels))
+    rankings = [_ranked(*_checked(labels, values), user_of_row) for values in scores]
     parts = [
-        [_weighted_auc(liked, values, times_drawn, user_of_row) for liked, values in checked]
+        [_weighted_auc(ranking, times_drawn) for ranking in rankings]
         for times_drawn in _resamples(n_resamples, n_users, len(labels), seed)
     ]
     return np.concatenate([np.stack(part) for part in parts], axis=1)
@@ -215,18 +215,35 @@ def _resample(generator: np.random.Generator, n_resamples: int, n_users: int) ->
     return counts.reshape(n_resamples, n_users).astype(np.float64)
 
 
-def _weighted_auc(liked: Bools, scores: Floats, times_drawn: Floats, user_of_row: Integers) -> Floats:
-    """AUC where each row weighs as often as its user was drawn, for each of `times_drawn`; NaN without a class."""
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Liked and disliked rows, each from the lowest score to the highest."""
+
+    user_of_liked: Integers
+    user_of_disliked: Integers
+    n_below: Integers
+    """For each liked row: how many disliked rows have a lower score."""
+    n_not_above: Integers | None
+    """How many have a lower or an equal one; None where no score is equal."""
+
+
+def _ranked(liked: Bools, scores: Floats, user_of_row: Integers) -> _Ranking:
     order = np.argsort(scores, kind="stable")
     ranked, answers, user = scores[order], liked[order], user_of_row[order]
-    liked_weight, disliked_weight = times_drawn[:, user[answers]], times_drawn[:, user[~answers]]
+    n_below, n_not_above = (np.searchsorted(ranked[~answers], ranked[answers], side) for side in ("left", "right"))
+    is_tied = bool((n_below < n_not_above).any())
+    return _Ranking(user[answers], user[~answers], n_below, n_not_above if is_tied else None)
+
+
+def _weighted_auc(ranking: _Ranking, times_drawn: Floats) -> Floats:
+    """AUC where each row weighs as often as its user was drawn, for each of `times_drawn`; NaN without a class."""
+    liked_weight = times_drawn.take(ranking.user_of_liked, axis=1)
+    disliked_weight = times_drawn.take(ranking.user_of_disliked, axis=1)
     up_to = np.zeros((len(times_drawn), disliked_weight.shape[1] + 1))  # weight of the first 0, 1, ... disliked rows
     np.cumsum(disliked_weight, axis=1, out=up_to[:, 1:])
-    # For each liked row: disliked rows with a lower score, and with a lower or equal one. A tie counts one half.
-    n_below, n_not_above = (np.searchsorted(ranked[~answers], ranked[answers], side) for side in ("left", "right"))
-    below = up_to[:, n_below]
-    if (n_below < n_not_above).any():
-        below = (below + up_to[:, n_not_above]) / 2
+    below = up_to.take(ranking.n_below, axis=1)
+    if ranking.n_not_above is not None:  # a tie counts one half
+        below = (below + up_to.take(ranking.n_not_above, axis=1)) / 2
     won = np.einsum("ij,ij->i", liked_weight, below)
     n_pairs = liked_weight.sum(axis=1) * up_to[:, -1]
     return np.divide(won, n_pairs, out=np.full(len(won), np.nan), where=n_pairs > 0)
