@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro smoke test lint types bench gpu
+.PHONY: help install repro smoke test lint types bench gpu harden audit
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,14 @@ bench: $(INSTALLED)  ## time the hot paths beside the plain way, and compare the
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks $(BENCH) --benchmark-enable --benchmark-only \
 	  --benchmark-timer=time.process_time --benchmark-json=.benchmarks/latest.json
 	$(BIN)/python tests/benchmarks/ratios.py .benchmarks/latest.json
+
+harden: $(INSTALLED)  ## over 100,000 hostile inputs for every reader; about 10 minutes on one core
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m harden tests/harden
+
+audit:  ## known vulnerabilities of the locked packages; needs the network, and fails where it gets no answer
+	$(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
+	.audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 gpu: $(INSTALLED)  ## memory under 24 GB, utilisation, and the released procedures against ours, at LLaMA-7B's shape
 	$(BIN)/python -W ignore tests/benchmarks/gpu.py --out docs/gpu.json

@@ -1,6 +1,7 @@
 """Tables of ratings and of titles, large ones too, as columns; every line is used or counted."""
 
 import csv
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -190,7 +191,13 @@ def _batches(path: Path, layout: str, misshapen: list[int]) -> Iterator[Any]:
         misshapen.append(row.number)
         return "skip"
 
+    def tell(found: Any) -> None:
+        if found.object is not skip:
+            former(found)
+
     text = pa.dictionary(pa.int32(), pa.binary())
+    # A line that is no UTF-8 never gets to `skip`: pyarrow prints a traceback, and then raises as without it.
+    former, sys.unraisablehook = sys.unraisablehook, tell
     try:
         yield from arrow_csv.open_csv(
             path,
@@ -207,6 +214,8 @@ def _batches(path: Path, layout: str, misshapen: list[int]) -> Iterator[Any]:
         )
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: {error}") from None
+    finally:
+        sys.unraisablehook = former
 
 
 def _line_numbers(first: int, n_lines: int, misshapen: Sequence[int]) -> Integers:

@@ -143,15 +143,20 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     return [*warnings, *doubts(inputs.rows)]
 
 
-def _environment() -> Environment:
-    # Markdown is not HTML; every other template is escaped.
+def _environment(*, is_markdown: bool = False) -> Environment:
+    """Templates that escape what they are given: all that HTML reads, or what Markdown would read as a tag."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=lambda name: name is None or not name.endswith(".md.j2"),  # noqa: S701
+        autoescape=not is_markdown,  # noqa: S701
+        finalize=_without_tags if is_markdown else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _without_tags(value: object) -> str:
+    return str(value).replace("<", "&lt;")
 
 
 def render_html(page: Page) -> str:
@@ -162,4 +167,4 @@ def render_html(page: Page) -> str:
 
 def render_markdown(page: Page) -> str:
     """A short text, fit for a comment on a pull request."""
-    return _environment().get_template("report.md.j2").render(page=page)
+    return _environment(is_markdown=True).get_template("report.md.j2").render(page=page)

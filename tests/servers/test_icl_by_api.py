@@ -172,7 +172,10 @@ def test_the_key_is_in_no_file_and_no_line(
 
     def answering(path: str, body: dict[str, Any], headers: Any) -> Any:
         assert headers["authorization"] == f"Bearer {key}"
-        return tiny(path, body, headers) if status == 200 else reply.of({"error": f"unknown key {key}"}, status=401)
+        if status != 200:
+            return reply.of({"error": f"unknown key {key}"}, status=status)
+        answer = tiny(path, body, headers)
+        return reply.of(json.loads(answer.body) | {"repeated": headers["authorization"]})
 
     with serving(answering) as server:
         configured(server.address, key_variable="PLANTED_KEY")
@@ -186,6 +189,7 @@ def test_the_key_is_in_no_file_and_no_line(
             content += b"".join(map(zlib.decompress, packed))
     assert (b"Whether the user will like" in content) is (status == 200)
     assert (b"PLANTED_KEY" in content) is True
+    assert (b"Bearer ***" in content) is (status == 200)
     assert key.encode() not in content
     assert key not in printed.out + printed.err
     errors = [line for line in printed.err.splitlines() if line.startswith("error: ")]

@@ -202,6 +202,25 @@ def test_without_what_evaluate_did_not_write_yet_the_page_stands(finished_run: P
     assert "missing: nothing of this was run." in _report().text
 
 
+def test_names_from_outside_are_escaped_in_both_reports(
+    finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
+    llm = params.llm.model_copy(update={"model": planted})
+    lora = params.lora.model_copy(update={"target_modules": (planted,)})
+    probe = params.model_copy(update={"llm": llm, "lora": lora})
+    monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: probe)
+    page = _make()
+    assert "script" not in page.names
+    assert "img" not in page.names
+    assert planted in page.text
+    for written in Path("results").rglob("*"):
+        if written.suffix in (".html", ".md", ".svg"):
+            assert "<script" not in written.read_text()
+            assert "<img" not in written.read_text()
+    assert "&lt;script>alert(1)" in Path("results/report.md").read_text()
+
+
 def test_text_from_outside_is_escaped(finished_run: Path) -> None:
     path = files.prepared_folder("book") / "stats.json"
     stats = files.read_json(path)
