@@ -210,5 +210,48 @@ def export(
     _finish(work)
 
 
+@app.command()
+def sweep(
+    workers: Annotated[int, typer.Option("--workers", help="Workers of this machine, one cell each at a time.")] = 2,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="A running Dask scheduler, e.g. tcp://host:8786, in their place.")
+    ] = None,
+    repository: Annotated[
+        str | None, typer.Option("--repository", help="What workers clone; by default this folder.")
+    ] = None,
+    clones: Annotated[
+        Path, typer.Option("--clones", help="Folder of the clones, one a worker, on every machine.")
+    ] = Path("scratch/sweep"),
+    overrides: Annotated[
+        list[str] | None, typer.Option("-S", "--set-param", help="Sweep an experiment with KEY=VALUE of params.yaml.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("-n", "--name", help="Name of the experiment.")] = None,
+    gpus: Annotated[int, typer.Option("--gpus", help="GPUs that a stage with a language model asks for.")] = 0,
+    print_array: Annotated[
+        bool, typer.Option("--print-array", help="Run nothing; print a script of SLURM job arrays.")
+    ] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Run nothing; collect what the arrays made.")] = False,
+) -> None:
+    """Run what is missing in clones of this repository, through the shared DVC remote; exit 1 if a cell failed."""
+
+    def work() -> None:
+        from benchmark.sweep import command
+        from benchmark.sweep.driver import Workers
+        from benchmark.sweep.graph import read_graph
+
+        resources = {"GPU": float(gpus)} if gpus else {}
+        asked = command.Sweep(
+            Workers(scheduler, workers, clones, resources), repository, tuple(overrides or ()), name, gpus
+        )
+        if print_array:
+            typer.echo(command.print_array(Path(), asked), nl=False)
+            return
+        code = command.finish(Path(), read_graph(Path()), asked) if collect else command.sweep(Path(), asked)
+        if code:
+            raise typer.Exit(code)
+
+    _finish(work)
+
+
 if __name__ == "__main__":
     main()

@@ -129,9 +129,8 @@ def test_no_path_of_one_machine_is_written_down():
 
 def test_every_imported_distribution_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {
-        re.split(r"[<>=\[;~! ]", requirement)[0].lower().replace("_", "-") for requirement in project["dependencies"]
-    }
+    declared = [*project["dependencies"], *project["optional-dependencies"]["cluster"]]
+    names = {re.split(r"[<>=\[;~! ]", requirement)[0].lower().replace("_", "-") for requirement in declared}
     roots = {name.split(".")[0] for path in MODULES for name in imported(parsed(path))}
     third_party = roots - sys.stdlib_module_names - set(PACKAGES)
     assert {DISTRIBUTIONS.get(root, root.replace("_", "-")).lower() for root in third_party} <= names | {

@@ -1,0 +1,148 @@
+"""One stage in a clone of its own: restored from the shared run-cache, or run and pushed to it. Knows no engine.
+
+Usage: python -m benchmark.sweep.cell --repository URL --revision REV --clone FOLDER --stage STAGE [-S KEY=VALUE ...]
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
+from benchmark.sweep.shell import guarded, write_shell
+
+RAN = re.compile(r"^Running stage '(?:dvc\.yaml:)?([^']+)':", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run, of which state of the repository."""
+
+    repository: str
+    """Address or folder that `git clone` takes."""
+    revision: str
+    """Full commit id."""
+    stage: str
+    overrides: tuple[str, ...] = ()
+    """Changed values of params.yaml, `key=value`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a stage."""
+
+    stage: str
+    was_run: bool
+    """False: it came from the run-cache."""
+    others_run: tuple[str, ...]
+    """Stages before it that were run here too, because the remote did not have them."""
+    seconds: float
+
+
+class CellError(BenchmarkError):
+    """A stage that did not end well; the message begins with its name and a colon."""
+
+
+def run_cell(order: Order, clone: Path) -> Outcome:
+    """Bring `clone` to the revision, make the stage, push its outputs and the run-cache.
+
+    Only one cell may run in a clone at a time. What earlier cells of the same revision left there is used.
+
+    Raises:
+        CellError: git or DVC failed; with the cause, and where the rest of what they said is.
+    """
+    start, clone = time.monotonic(), clone.resolve()
+    _check_out(order, clone)
+    environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
+    # What lies in the clone comes before an installed copy of the package.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(clone), os.environ.get("PYTHONPATH")]))
+    printed = _run(order, ["dvc", "repro", "--pull", order.stage], clone, environment)
+    _run(order, ["dvc", "push", "--run-cache", order.stage], clone, environment)
+    ran = RAN.findall(printed)
+    others = tuple(stage for stage in ran if stage != order.stage)
+    return Outcome(order.stage, order.stage in ran, others, time.monotonic() - start)
+
+
+def overridden(params: Path, overrides: Sequence[str]) -> str:
+    """A YAML file with `key=value` pairs set; a value is YAML, as that of `dvc exp run -S`.
+
+    Raises:
+        ConfigError: a key is not there, or a pair has no `=`.
+    """
+    yaml: Any = YAML()
+    safe: Any = YAML(typ="safe")
+    content: dict[str, Any] = yaml.load(params.read_text())
+    for override in overrides:
+        key, is_pair, value = override.partition("=")
+        *parents, last = key.split(".")
+        section: Any = content
+        for parent in parents:
+            section = section[parent] if parent in section else {}  # noqa: SIM401 (a value has no `get`)
+        if not is_pair or last not in section:
+            raise ConfigError(f"-S {override}: expected a key of {params.name}, `=`, and its value")
+        section[last] = safe.load(value)
+    stream = StringIO()
+    yaml.dump(content, stream)
+    return stream.getvalue()
+
+
+def _check_out(order: Order, clone: Path) -> None:
+    """A clean tree of the revision with the overrides; as it is if the last cell had the same."""
+    environment = dict(os.environ)
+    if not (clone / ".git").exists():
+        clone.parent.mkdir(parents=True, exist_ok=True)
+        _run(order, ["git", "clone", "--quiet", "--no-checkout", order.repository, str(clone)], Path(), environment)
+    state = clone / ".git" / "sweep-state"
+    wanted = "\n".join((order.revision, *order.overrides))
+    if state.exists() and state.read_text() == wanted:
+        return
+    state.unlink(missing_ok=True)
+    _run(order, ["git", "fetch", "--quiet", "origin"], clone, environment)
+    _run(order, ["git", "checkout", "--quiet", "--force", "--detach", order.revision], clone, environment)
+    _run(order, ["git", "clean", "--quiet", "-fd"], clone, environment)
+    if order.overrides:
+        params = clone / "params.yaml"
+        params.write_text(overridden(params, order.overrides))
+    state.write_text(wanted)
+
+
+def _run(order: Order, command: Sequence[str], folder: Path, environment: dict[str, str]) -> str:
+    done = guarded(command, folder, environment)
+    if done.returncode:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        log = Path(environment.get("SHELL", "")).with_name(f"sweep-{order.stage}.log")
+        kept = f"; all of it in {log}" if log.parent.is_dir() and log.parent.name == ".git" else ""
+        if kept:
+            log.write_text("\n".join(said) + "\n")
+        cause = next((line for line in said if line.startswith(("error:", "ERROR:"))), said[-1] if said else "")
+        raise CellError(f"{order.stage}: {' '.join(command[:2])} ended with {done.returncode}: {cause}{kept}")
+    return done.stdout
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one cell; exit code 0, or 2 with what failed on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("repository", "revision", "stage"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--clone", type=Path, required=True)
+    parser.add_argument("-S", "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    given = parser.parse_args(argv)
+
+    def work() -> None:
+        found = run_cell(Order(given.repository, given.revision, given.stage, tuple(given.overrides)), given.clone)
+        how = "ran" if found.was_run else "restored"
+        print(f"{found.stage}: {how} in {found.seconds:.0f} s", file=sys.stderr)
+
+    return exit_code_of(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""`tallrec-bench sweep` from start to end: check, plan, run the cells elsewhere, collect."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.sweep.array import slurm_script
+from benchmark.sweep.cell import Order, overridden
+from benchmark.sweep.collector import collect
+from benchmark.sweep.driver import Workers, describe, run_cells
+from benchmark.sweep.graph import Graph, changed, read_graph
+from benchmark.sweep.ready import revision
+
+ON_A_GPU = {"base", "instruct", "tune", "score", "probe", "icl", "efficiency"}
+"""Stages that run a language model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What was asked for."""
+
+    workers: Workers
+    repository: str | None
+    """What workers clone; None: the folder itself."""
+    overrides: tuple[str, ...] = ()
+    experiment: str | None = None
+    """Name of the experiment that overrides make."""
+    gpus_a_cell: int = 0
+
+
+def orders(folder: Path, graph: Graph, asked: Sweep) -> dict[str, Order]:
+    """An order for each cell that is not up to date here, by stage; of an experiment, for every cell.
+
+    Raises:
+        ConfigError: as `revision`, and as `overridden`.
+    """
+    commit = revision(folder)
+    if asked.overrides:
+        overridden(folder / "params.yaml", asked.overrides)
+    stale = set(graph.cells) if asked.overrides else changed(folder, graph)
+    address = asked.repository or str(folder.resolve())
+    return {stage: Order(address, commit, stage, asked.overrides) for stage in graph.cells if stage in stale}
+
+
+def sweep(folder: Path, asked: Sweep) -> int:
+    """Run what is missing on workers and collect it; 0, or 1 if a cell failed or its result is missing.
+
+    Raises:
+        ConfigError: the tree is not clean, there is no remote, or DVC cannot read the pipeline.
+    """
+    graph = read_graph(folder)
+    wanted = orders(folder, graph, asked)
+    _say(f"{len(wanted)} of {len(graph.cells)} cells to run or restore, {len(graph.own_commands)} stages to run here")
+    failures: list[str] = []
+    if wanted:
+        gpus = {"GPU": float(asked.gpus_a_cell)} if asked.gpus_a_cell else {}
+        asks_for = {stage: gpus for stage in wanted if stage.split("@")[0] in ON_A_GPU}
+        progress = run_cells(graph, wanted, asked.workers, asks_for)
+        failures = describe(progress.failed, progress.waiting)
+    for line in failures:
+        _say(line)
+    return max(int(bool(failures)), finish(folder, graph, asked))
+
+
+def finish(folder: Path, graph: Graph, asked: Sweep) -> int:
+    """Collect the results of cells, wherever they ran; 0, or 1 if some are missing or a stage run here failed."""
+    found = collect(folder, graph, asked.overrides, asked.experiment)
+    for stage in found.missing:
+        _say(f"missing: {stage}: the remote has no result of it, and it is not recomputed here; run the sweep again")
+    if found.code and not found.missing:
+        _say(found.printed)
+    restored = len(set(graph.cells) - graph.with_downstream(found.missing))
+    _say(f"collected: {restored} of {len(graph.cells)} cells restored or up to date, run here: {_named(found.run)}")
+    return int(found.code != 0)
+
+
+def print_array(folder: Path, asked: Sweep) -> str:
+    """The script that has SLURM make the cells."""
+    graph = read_graph(folder)
+    return slurm_script(graph, orders(folder, graph, asked), asked.workers.clones)
+
+
+def _named(stages: Sequence[str]) -> str:
+    return ", ".join(stages) or "none"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,159 @@
+"""Gives the cells of a pipeline to Dask workers, each after those that it waits for."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import ConfigError
+from benchmark.sweep.cell import CellError, Order, Outcome, run_cell
+from benchmark.sweep.graph import Graph
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Where cells run."""
+
+    scheduler: str | None
+    """Address of a running scheduler; None: workers of this machine, gone at the end."""
+    n_local: int
+    """Workers of this machine; each runs one cell at a time."""
+    clones: Path
+    """Folder of their clones, one a worker; on every machine the same path."""
+    resources: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What each local worker has, e.g. {"GPU": 1}; cells that ask for it go nowhere else."""
+
+
+@dataclass
+class Progress:
+    """How far a sweep is."""
+
+    n_cells: int
+    start: float = field(default_factory=time.monotonic)
+    done: list[Outcome] = field(default_factory=list[Outcome])
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    """Stage -> its one line."""
+    waiting: list[str] = field(default_factory=list[str])
+    """Stages that were not run, because one that they wait for failed."""
+
+    def line(self) -> str:
+        """Done, failed, left, and the time left at this pace."""
+        n_ended = len(self.done) + len(self.failed) + len(self.waiting)
+        left = (time.monotonic() - self.start) / max(n_ended, 1) * (self.n_cells - n_ended)
+        return f"{len(self.done)} done, {len(self.failed)} failed, {self.n_cells - n_ended} left, {left:.0f} s left"
+
+
+def on_worker(order: Order, clones: str, *upstream: Outcome) -> Outcome:
+    """`run_cell` in the clone of this worker; `upstream` makes Dask wait for them."""
+    from distributed import get_worker
+
+    del upstream
+    name = str(get_worker().name)
+    place = "".join(letter if letter.isalnum() else "-" for letter in name)
+    return run_cell(order, Path(clones) / place)
+
+
+def run_cells(
+    graph: Graph, orders: Mapping[str, Order], workers: Workers, asks_for: Mapping[str, Mapping[str, float]]
+) -> Progress:
+    """Run every cell of `orders`; one that fails stops those that wait for it and no other.
+
+    A worker that is lost is replaced, and its cell given to another one. The key of a task names stage, revision and
+    overrides, so that a scheduler never runs one cell twice at a time.
+
+    Args:
+        graph: the pipeline.
+        orders: by stage; stages of the graph without an order are up to date.
+        workers: where to run.
+        asks_for: resources by stage.
+    """
+    from distributed import as_completed
+
+    progress = Progress(len(orders))
+    with _client(workers) as connected:
+        client: Any = connected  # of dask only a part is typed
+        futures: dict[str, Any] = {}
+        for stage in graph.cells:
+            if stage in orders:
+                waits_for = [futures[one] for one in graph.upstream[stage] if one in futures]
+                futures[stage] = client.submit(
+                    on_worker,
+                    orders[stage],
+                    str(workers.clones),
+                    *waits_for,
+                    key=_key(orders[stage]),
+                    pure=False,
+                    resources=dict(asks_for.get(stage, {})) or None,
+                )
+        stages = {future.key: stage for stage, future in futures.items()}
+        ended: Any = as_completed(list(futures.values()))
+        for future in ended:
+            stage = stages[future.key]
+            if future.status == "finished":
+                outcome: Outcome = future.result()
+                progress.done.append(outcome)
+                what = f"ran in {outcome.seconds:.0f} s" if outcome.was_run else "was in the run-cache"
+            else:
+                what = _why(stage, future.exception(), progress)
+            print(f"{stage}: {what} ({progress.line()})", file=sys.stderr, flush=True)
+    return progress
+
+
+def _why(stage: str, error: BaseException | None, progress: Progress) -> str:
+    """Notes a cell that did not end well: it failed itself, or one that it waits for did."""
+    if isinstance(error, CellError) and not str(error).startswith(f"{stage}: "):
+        progress.waiting.append(stage)
+        return "not run, since one that it waits for failed"
+    progress.failed[stage] = str(error)
+    return "failed"
+
+
+def _key(order: Order) -> str:
+    overrides = sha256("\n".join(order.overrides).encode()).hexdigest()[:8]
+    return f"{order.stage}-{order.revision}-{overrides}"
+
+
+@contextmanager
+def _client(workers: Workers) -> "Generator[Client]":
+    """A client of the given scheduler, or of one with workers of its own that listens on loopback alone."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ConfigError("dask is not installed: pip install 'tallrec-bench[cluster]'") from None
+    if workers.scheduler:
+        with Client(workers.scheduler) as client:
+            yield client
+        return
+    nowhere_else = f"{LOOPBACK}:0"
+    # Nannies replace a worker that dies; worker processes have one thread, so that each has one cell and one clone.
+    cluster: Any = LocalCluster(
+        n_workers=workers.n_local,
+        threads_per_worker=1,
+        host=LOOPBACK,
+        dashboard_address=nowhere_else,
+        worker_dashboard_address=nowhere_else,
+        resources=dict(workers.resources) or None,
+        local_directory=str(workers.clones / "dask"),
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+        env={**os.environ},
+    )
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+def describe(failed: Mapping[str, str], waiting: Sequence[str]) -> list[str]:
+    """A line for each cell that failed, and one that counts those that were not run for it."""
+    lines = [f"failed: {stage}: {text.removeprefix(f'{stage}: ')}" for stage, text in failed.items()]
+    return [*lines, f"{len(waiting)} cells wait for them: {', '.join(sorted(waiting))}"] if waiting else lines

@@ -1,0 +1,74 @@
+"""The shell that DVC and its commands run in during a sweep: nothing outlives what started it.
+
+DVC runs each command by `$SHELL -c COMMAND`. This one passes the death of its parent on to the whole group of the
+command (Linux), so that a killed worker leaves no training behind; and it refuses commands where none may run.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+ALLOWED = "TALLREC_BENCH_SWEEP_ALLOWED"
+"""Environment: the only commands that may run, as a JSON list. Unset: every command may."""
+REFUSED = 86
+"""Exit code of a command that was refused."""
+REFUSAL = "sweep: not run here: "
+
+
+def write_shell(path: Path) -> Path:
+    """An executable that is this shell, for `SHELL`."""
+    root = Path(__file__).parents[2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(root)!r})\n"
+        "from benchmark.sweep.shell import main\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `command` so that it ends with this process, and collect what it prints."""
+    shell = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
+        "from benchmark.sweep.shell import run; sys.exit(run(sys.argv[1:]))",
+    ]
+    return subprocess.run(
+        [*shell, *command], cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
+    )
+
+
+def run(command: Sequence[str]) -> int:
+    """Run `command` in a group of its own, which is killed as soon as the parent of this process dies."""
+    parent = os.getppid()
+    child = subprocess.Popen(command, start_new_session=True)
+
+    def end(number: int, _: object) -> None:
+        os.killpg(child.pid, signal.SIGTERM if number == signal.SIGINT else signal.SIGKILL)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before it was asked for
+            end(signal.SIGTERM, None)
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What DVC calls: `-c COMMAND`."""
+    command = arguments[-1]
+    allowed = os.environ.get(ALLOWED)
+    if allowed is not None and command not in json.loads(allowed):
+        print(f"{REFUSAL}{command}", file=sys.stderr)
+        return REFUSED
+    return run(["/bin/sh", "-c", command])

@@ -1,0 +1,106 @@
+"""A repository with a cheap pipeline, a folder as its DVC remote, and what runs commands in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = """stages:
+  prepare:
+    cmd: echo prepared >> {log}; echo 1 > prepared.txt
+    deps: [source.txt]
+    outs: [prepared.txt]
+  cell:
+    matrix:
+      n: ${{cells}}
+    cmd: >-
+      echo started ${{item.n}} >> {log}; sleep ${{seconds}}; test ${{item.n}} != ${{failing}} || exit 3;
+      echo ${{item.n}} > cell-${{item.n}}.txt
+    deps: [prepared.txt]
+    params: [seconds, failing]
+    outs: ["cell-${{item.n}}.txt"]
+  evaluate:
+    cmd: mkdir -p results; cat cell-*.txt > results/metrics.csv
+    deps: {cells}
+    outs:
+      - results/metrics.csv:
+          cache: false
+"""
+
+
+class Repository:
+    """A repository that is swept, and the log of every command of its cells."""
+
+    def __init__(self, folder: Path, n_cells: int, seconds: float, failing: int) -> None:
+        self.folder, self.log, self.remote = folder / "repository", folder / "log", folder / "remote"
+        self.clones = folder / "clones"
+        for one in (self.folder, self.remote):
+            one.mkdir()
+        numbers = list(range(1, n_cells + 1))
+        cells = [f"cell-{number}.txt" for number in numbers]
+        (self.folder / "dvc.yaml").write_text(PIPELINE.format(log=self.log, cells=cells))
+        (self.folder / "params.yaml").write_text(f"cells: {numbers}\nseconds: {seconds}\nfailing: {failing}\n")
+        (self.folder / "source.txt").write_text("raw\n")
+        for command in (
+            ["git", "init", "-q"],
+            ["dvc", "init", "-q"],
+            ["dvc", "config", "core.analytics", "false"],
+            ["dvc", "remote", "add", "-q", "-d", "shared", str(self.remote)],
+        ):
+            self.run(*command)
+        self.commit()
+
+    def commit(self) -> None:
+        """Commit everything."""
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false", "commit", "-qm", "x")
+
+    def run(self, *command: str) -> str:
+        """Run a command that must end well."""
+        done = self.ends(command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ends(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command, however it ends."""
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    def sweep(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """`tallrec-bench sweep`."""
+        return self.ends(self.command(*options))
+
+    def command(self, *options: str) -> list[str]:
+        """The words of `tallrec-bench sweep`."""
+        return [sys.executable, "-m", "benchmark.cli", "sweep", "--clones", str(self.clones), *options]
+
+    def started(self) -> list[int]:
+        """Cells whose command was started, in order."""
+        lines = self.log.read_text().split("\n") if self.log.exists() else []
+        return [int(line.split()[1]) for line in lines if line.startswith("started")]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """With this repository's commands and packages."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+
+    @property
+    def metrics(self) -> Path:
+        """What the collector makes."""
+        return self.folder / "results/metrics.csv"
+
+
+@pytest.fixture
+def new_repository(tmp_path: Path):
+    """Makes the repository."""
+
+    def make(n_cells: int = 2, seconds: float = 0, failing: int = 0) -> Repository:
+        return Repository(tmp_path, n_cells, seconds, failing)
+
+    return make
