@@ -220,9 +220,9 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = F
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{folder}: not an adapter of this model: {reason:.200}") from error
-    check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted))
     if not all(tensor.isfinite().all() for tensor in stored.values()):
         raise DataError(f"{folder / WEIGHTS}: holds weights that are not finite")
+    check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted))
     if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
         raise DataError(f"{folder / WEIGHTS}: all LoRA-B weights are zero; the adapter was saved empty")
     return adapted
