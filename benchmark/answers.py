@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
-from benchmark.files import labels_file, prepared_folder, read_labels, read_samples
+from benchmark.files import labels_file, prepared_folder, read_labels, read_users
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def read_answers(domain: str) -> Answers:
         MissingArtifactError: the domain is not prepared.
         DataError: a test sample has no label, or a label no test sample.
     """
-    users = {sample.sample_id: sample.user_id for sample in read_samples(prepared_folder(domain) / "test.parquet")}
+    users = read_users(prepared_folder(domain) / "test.parquet")
     path = labels_file(domain)
     labels = read_labels(path)
     if stray := sorted(users.keys() ^ labels.keys()):

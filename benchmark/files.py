@@ -1,10 +1,11 @@
 """Where each artifact lies, and reading and writing it whole or not at all."""
 
+import gc
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -204,20 +205,58 @@ def _sample_columns(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _sample_of(row: Mapping[str, Any]) -> Sample:
-    history = zip(row["history_item_ids"], row["history_liked"], strict=True)
-    events = tuple(Interaction(item_id, liked) for item_id, liked in history)
-    return Sample(row["sample_id"], row["user_id"], events, row["target_item_id"])
-
-
 def read_samples(path: Path) -> tuple[Sample, ...]:
     """Read unlabelled samples, in file order."""
-    return tuple(_sample_of(row) for row in pq.read_table(require(path)).to_pylist())
+    return tuple(_samples_of(pq.read_table(require(path))))
 
 
 def read_labelled(path: Path) -> tuple[Labelled, ...]:
     """Read labelled samples, in file order."""
-    return tuple(Labelled(_sample_of(row), row["liked"]) for row in pq.read_table(require(path)).to_pylist())
+    return tuple(map(Labelled, _samples_of(table := pq.read_table(require(path))), table["liked"].to_pylist()))
+
+
+def read_users(path: Path) -> dict[str, str]:
+    """Users of the samples in a file by sample_id, without reading the rest."""
+    table = pq.read_table(require(path), columns=["sample_id", "user_id"])
+    return dict(zip(table["sample_id"].to_pylist(), _shared(table["user_id"].combine_chunks()), strict=True))
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a table, without reading it."""
+    return int(pq.read_metadata(require(path)).num_rows)
+
+
+def _samples_of(table: Any) -> list[Sample]:
+    """Samples that share their interactions: a file has far more events than different ones."""
+    collects = gc.isenabled()
+    gc.disable()  # half of the time would go into looking for garbage among millions of new objects that are none
+    try:
+        return list(_samples(table))
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _samples(table: Any) -> Iterator[Sample]:
+    items, liked = (table[name].combine_chunks() for name in ("history_item_ids", "history_liked"))
+    lengths = items.value_lengths()
+    if not lengths.equals(liked.value_lengths()):
+        raise SchemaError("samples: histories and their likes differ in length")
+    ends: list[int] = lengths.to_numpy().cumsum().tolist()
+    events = list(zip(_shared(items.flatten()), liked.flatten().to_pylist(), strict=True))
+    shared = {event: Interaction(*event) for event in set(events)}
+    history = [shared[event] for event in events]
+    users, targets = (_shared(table[name].combine_chunks()) for name in ("user_id", "target_item_id"))
+    rows = zip(table["sample_id"].to_pylist(), users, targets, [0, *ends[:-1]], ends, strict=True)
+    for sample_id, user, target, start, end in rows:
+        yield Sample(sample_id, user, tuple(history[start:end]), target)
+
+
+def _shared(column: Any) -> list[str]:
+    """The texts of a column, equal ones as one object."""
+    encoded = column.dictionary_encode()
+    texts: list[str] = encoded.dictionary.to_pylist()
+    return [texts[place] for place in encoded.indices.to_pylist()]
 
 
 def write_labels(path: Path, labels: Mapping[str, bool]) -> None:

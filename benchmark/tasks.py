@@ -85,7 +85,7 @@ def count_training_rows(domain: str) -> int:
     Raises:
         MissingArtifactError: stage `prepare` has not written them.
     """
-    return len(files.read_labelled(files.prepared_folder(domain) / "train.parquet"))
+    return files.count_rows(files.prepared_folder(domain) / "train.parquet")
 
 
 def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:

@@ -40,6 +40,26 @@ def test_an_empty_history_comes_back(repository: Path, toy_task: FewShotTask) ->
     assert files.read_samples(Path("test.parquet")) == (lonely,)
 
 
+def test_equal_events_are_read_as_one_object(repository: Path, toy_task: FewShotTask) -> None:
+    files.write_labelled(Path("train.parquet"), toy_task.train)
+    events = [event for row in files.read_labelled(Path("train.parquet")) for event in row.sample.history]
+    assert len({id(event) for event in events}) == len(set(events)) < len(events)
+    assert files.count_rows(Path("train.parquet")) == len(toy_task.train)
+    users = {row.sample.sample_id: row.sample.user_id for row in toy_task.train}
+    assert files.read_users(Path("train.parquet")) == users
+
+
+def test_a_history_without_all_of_its_likes_is_refused(repository: Path, toy_task: FewShotTask) -> None:
+    files.write_samples(Path("test.parquet"), toy_task.test)
+    table = pq.read_table("test.parquet")
+    short = pa.array([likes[1:] for likes in table["history_liked"].to_pylist()], pa.list_(pa.bool_()))
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("history_liked"), "history_liked", short), "test.parquet"
+    )
+    with pytest.raises(SchemaError, match="differ in length"):
+        files.read_samples(Path("test.parquet"))
+
+
 def test_the_same_content_gives_the_same_bytes(repository: Path, toy_task: FewShotTask) -> None:
     backwards = dict(reversed(toy_task.items.items()))
     files.write_items(Path("one.parquet"), toy_task.items)
