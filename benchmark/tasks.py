@@ -1,12 +1,20 @@
-"""Artifacts of stages `prepare` and `draw` -> the task of a cell. Reads no test label."""
+"""Artifacts of stages `prepare` and `draw` -> the task of a cell. Reads no test label.
 
-from collections.abc import Sequence
+The tasks of a process share what they read: a stage has one for each draw, all with the same test samples.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from benchmark import files
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Item, Labelled, Sample
+
+Content = TypeVar("Content")
+N_FILES_KEPT = 16
+"""Files of which the content is kept, the last ones read."""
 
 
 def few_shot_task(
@@ -28,11 +36,11 @@ def few_shot_task(
     draw_file = files.draw_file(train_domain, n_shots, seed)
     draws = draw_file.parents[1]
     train = _drawn(draw_file, draws / "pool.parquet", side) if n_shots else ()
-    valid = files.read_labelled(draws / "valid.parquet")
-    prepared = files.prepared_folder(test_domain)
-    test = files.read_samples(prepared / "test.parquet")
-    learned_from = [row.sample for row in (*train, *valid)]
-    items = _items_of(learned_from, draws / "items.parquet") | _items_of(test, prepared / "items.parquet")
+    valid_file, prepared = draws / "valid.parquet", files.prepared_folder(test_domain)
+    valid, test = _kept(files.read_labelled, valid_file), _kept(files.read_samples, prepared / "test.parquet")
+    learned_from = _item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
+    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
+    items = _items_of(learned_from, draws / "items.parquet") | _items_of(asked_about, prepared / "items.parquet")
     return FewShotTask(train, valid, test, items, seed)
 
 
@@ -45,11 +53,8 @@ def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm
     """
     draw_file = files.draw_file(train_domain, n_shots, seed)
     draws = draw_file.parents[1]
-    train, valid = (
-        _drawn(draw_file, draws / "pool.parquet", side),
-        files.read_labelled(draws / "valid.parquet"),
-    )
-    items = _items_of([row.sample for row in (*train, *valid)], draws / "items.parquet")
+    train, valid = _drawn(draw_file, draws / "pool.parquet", side), files.read_labelled(draws / "valid.parquet")
+    items = _items_of(_item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
     return FewShotTask(train, valid, (), items, seed)
 
 
@@ -61,8 +66,9 @@ def scoring_task(test_domain: str, seed: int) -> FewShotTask:
         DataError: an item is not in the file beside it.
     """
     prepared = files.prepared_folder(test_domain)
-    test = files.read_samples(prepared / "test.parquet")
-    return FewShotTask((), (), test, _items_of(test, prepared / "items.parquet"), seed)
+    test = _kept(files.read_samples, prepared / "test.parquet")
+    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
+    return FewShotTask((), (), test, _items_of(asked_about, prepared / "items.parquet"), seed)
 
 
 def full_task(domain: str, seed: int) -> FewShotTask:
@@ -74,9 +80,10 @@ def full_task(domain: str, seed: int) -> FewShotTask:
     """
     prepared = files.prepared_folder(domain)
     train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
-    test = files.read_samples(prepared / "test.parquet")
-    samples = [*(row.sample for row in (*train, *valid)), *test]
-    return FewShotTask(train, valid, test, _items_of(samples, prepared / "items.parquet"), seed)
+    test = _kept(files.read_samples, prepared / "test.parquet")
+    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
+    item_ids = _item_ids(row.sample for row in (*train, *valid)) | asked_about
+    return FewShotTask(train, valid, test, _items_of(item_ids, prepared / "items.parquet"), seed)
 
 
 def count_training_rows(domain: str) -> int:
@@ -90,7 +97,7 @@ def count_training_rows(domain: str) -> int:
 
 def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:
     ids: list[str] = files.read_json(draw_file)["ids"][side]
-    pool = {row.sample.sample_id: row for row in files.read_labelled(pool_file)}
+    pool = {row.sample.sample_id: row for row in _kept(files.read_labelled, pool_file)}
     missing = [sample_id for sample_id in ids if sample_id not in pool]
     if missing:
         raise DataError(
@@ -99,12 +106,38 @@ def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:
     return tuple(pool[sample_id] for sample_id in ids)
 
 
-def _items_of(samples: Sequence[Sample], path: Path) -> dict[str, Item]:
-    """Items that occur in `samples`; a domain has many more, and a stage may hold a task for each draw."""
-    events = {event.item_id for sample in samples for event in sample.history}
-    occurring = events | {sample.target_item_id for sample in samples}
-    known = files.read_items(path)
-    missing = sorted(occurring - known.keys())
+def _items_of(item_ids: Set[str], path: Path) -> dict[str, Item]:
+    """Items that occur; a domain has many more, and a stage may hold a task for each draw."""
+    known = _kept(files.read_items, path)
+    missing = sorted(item_ids - known.keys())
     if missing:
         raise DataError(f"{path}: {len(missing)} items of the samples have no row, e.g. {missing[0]!r}")
-    return {item_id: known[item_id] for item_id in sorted(occurring)}
+    return {item_id: known[item_id] for item_id in sorted(item_ids)}
+
+
+def _item_ids(samples: Iterable[Sample]) -> set[str]:
+    found: set[str] = set()
+    for sample in samples:
+        found.add(sample.target_item_id)
+        found.update([event.item_id for event in sample.history])
+    return found
+
+
+def _items_in_samples(path: Path) -> set[str]:
+    return _item_ids(_kept(files.read_samples, path))
+
+
+def _items_in_labelled(path: Path) -> set[str]:
+    return _item_ids(row.sample for row in _kept(files.read_labelled, path))
+
+
+def _kept(read: Callable[[Path], Content], path: Path) -> Content:
+    """`read(path)`, once as long as the file is the same."""
+    status = files.require(path).stat()
+    return _read(read, path, path.resolve(), (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(N_FILES_KEPT)
+def _read(read: Callable[[Path], Any], path: Path, *same_file: object) -> Any:
+    del same_file
+    return read(path)

@@ -47,6 +47,14 @@ def test_train_and_test_domain_may_differ(
     assert (len(task.train), task.test) == (N_SHOTS, toy_task.test[:3])
 
 
+def test_tasks_share_what_they_read_until_the_file_is_another(domain: str, toy_task: FewShotTask) -> None:
+    one, other = (tasks.few_shot_task(domain, domain, N_SHOTS, seed, side="llm") for seed in (0, 1))
+    assert one.test is other.test is tasks.full_task(domain, seed=0).test
+    assert one.valid is other.valid
+    files.write_samples(files.prepared_folder(domain) / "test.parquet", toy_task.test[:3])
+    assert tasks.few_shot_task(domain, domain, N_SHOTS, seed=0, side="llm").test == toy_task.test[:3]
+
+
 def test_the_full_task_trains_on_every_row(domain: str, toy_task: FewShotTask) -> None:
     task = tasks.full_task(domain, seed=5)
     assert (task.train, task.valid, task.test) == (toy_task.train, toy_task.valid, toy_task.test)
