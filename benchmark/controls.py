@@ -78,7 +78,7 @@ def _scored(samples: Iterable[Sample], score_of: Callable[[Sample], float]) -> l
 
 
 def _liked_share(sample: Sample) -> float:
-    return fmean(event.liked for event in sample.history) if sample.history else NEUTRAL
+    return sum([event.liked for event in sample.history]) / len(sample.history) if sample.history else NEUTRAL
 
 
 def _item_mean(train: Iterable[Labelled]) -> Callable[[Sample], float]:
