@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.sweep.cell import RAN
 from benchmark.sweep.graph import Graph
-from benchmark.sweep.shell import ALLOWED, write_shell
+from benchmark.sweep.shell import ALLOWED, guarded, write_shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def collect(folder: Path, graph: Graph, overrides: Sequence[str] = (), name: str
     if overrides:
         settings = [word for override in overrides for word in ("-S", override)]
         command = ["dvc", "exp", "run", "--temp", "--pull", "--keep-going", *(["-n", name] if name else []), *settings]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = guarded(command, folder, environment)
     tried = RAN.findall(done.stdout)
     missing = tuple(stage for stage in tried if stage not in graph.own_commands)
     return Collected(

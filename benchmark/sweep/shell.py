@@ -34,7 +34,7 @@ def write_shell(path: Path) -> Path:
 
 
 def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `command` so that it ends with this process, and collect what it prints."""
+    """Run `command` in a group of its own that ends with this process, and collect what it prints."""
     shell = [
         sys.executable,
         "-c",
@@ -42,24 +42,29 @@ def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         "from benchmark.sweep.shell import run; sys.exit(run(sys.argv[1:]))",
     ]
     return subprocess.run(
-        [*shell, *command], cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
+        [*shell, *command],
+        cwd=folder,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
     )
 
 
 def run(command: Sequence[str]) -> int:
-    """Run `command` in a group of its own, which is killed as soon as the parent of this process dies."""
+    """Run `command`; the whole group of this process is killed as soon as its parent dies."""
     parent = os.getppid()
-    child = subprocess.Popen(command, start_new_session=True)
+    child = subprocess.Popen(command)
 
-    def end(number: int, _: object) -> None:
-        os.killpg(child.pid, signal.SIGTERM if number == signal.SIGINT else signal.SIGKILL)
+    def end(*_: object) -> None:
+        os.killpg(0, signal.SIGKILL)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, end)
+    signal.signal(signal.SIGTERM, end)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
         if os.getppid() != parent:  # it died before it was asked for
-            end(signal.SIGTERM, None)
+            end()
     code = child.wait()
     return 128 - code if code < 0 else code
 
