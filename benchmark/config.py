@@ -17,8 +17,8 @@ from benchmark.rules import contradictions, guess, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
 PARAMS_YAML = Path("params.yaml")
-UNREADABLE = (YAMLError, ValueError, RecursionError)
-"""What ruamel.yaml raises: its own, and those of the dates, numbers and depths that it builds."""
+UNREADABLE = (YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What ruamel.yaml raises: its own, and what it lets through from keys, dates, numbers and depths."""
 MOST_VALUES, MOST_LEVELS = 100_000, 50
 """Of a configuration; the committed one has some hundred values on five levels."""
 

@@ -201,7 +201,10 @@ def _batches(path: Path, layout: str, misshapen: list[int]) -> Iterator[Any]:
     try:
         yield from arrow_csv.open_csv(
             path,
-            arrow_csv.ReadOptions(column_names=names, skip_rows=_FIRST_LINE[layout] - 1, block_size=_BLOCK_BYTES),
+            # With threads, lines have no numbers.
+            arrow_csv.ReadOptions(
+                column_names=names, skip_rows=_FIRST_LINE[layout] - 1, block_size=_BLOCK_BYTES, use_threads=False
+            ),
             arrow_csv.ParseOptions(
                 delimiter="," if layout == "csv" else ":",
                 quote_char=False,

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow
 import pytest
 
 from benchmark.claim_params import read_claims
@@ -79,6 +80,23 @@ def test_a_misshapen_line_that_is_no_utf8_prints_no_traceback(tmp_path: Path, ca
     path.write_bytes(b"userId,movieId,rating,timestamp\n1,1,4,10\n1,\xff1,4,10,7\n")
     refused(lambda: rating_columns.read_ratings(path, "csv", {"1": "T"}, 3.0), DataError, "Expected 4 columns, got 5")
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_misshapen_lines_have_numbers_on_several_threads(tmp_path: Path, n_threads: int):
+    path, former = tmp_path / "ratings.csv", pyarrow.cpu_count()
+    path.write_text("userId,movieId,rating,timestamp\n1,1,4.0,10\n1,2\n2,1,4.0,11\n1\n")
+    pyarrow.set_cpu_count(n_threads)
+    try:
+        _, count = rating_columns.read_ratings(path, "csv", {"1": "T"}, 3.0)
+    finally:
+        pyarrow.set_cpu_count(former)
+    assert str(count) == "left out 2 broken_line (first: line 3) of 4 lines"
+
+
+@pytest.mark.parametrize("text", ["a: {b: ,[1-: ]}\n", "{{a: b}: c}\n", "? {a: 1}\n: b\n"])
+def test_a_key_of_yaml_that_is_a_mapping(text: str):
+    refused(lambda: parse_yaml(text, PARAMS), ConfigError, r"params\.yaml: ")
 
 
 @pytest.mark.parametrize(
