@@ -1,6 +1,6 @@
 """What is published: the numbers of `paper.yaml`, and those of independent runs of the released code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ FILE_KEYS: Mapping[str, tuple[type, ...]] = {
     "sources": (dict,),
     "language_model": (str,),
     "text_encoder": (str,),
+    "formats": (dict,),
     "test_rows": (dict,),
     "numbers": (list,),
     "repositories": (dict,),
@@ -105,6 +106,7 @@ class Paper:
     sources: Mapping[str, str]
     language_model: str
     text_encoder: str
+    formats: Mapping[str, Sequence[str]]
     test_rows: Mapping[str, int]
     independent_runs: tuple[IndependentRun, ...]
 
@@ -130,6 +132,7 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
     _check(content, FILE_KEYS, f"{path}: ")
     _check(content["sources"], dict.fromkeys(content["sources"], (str,)), f"{path}: sources.")
     _check(content["test_rows"], dict.fromkeys(content["test_rows"], (int,)), f"{path}: test_rows.")
+    _check(content["formats"], dict.fromkeys(content["formats"], (list,)), f"{path}: formats.")
     numbers = tuple(_number(entry, path, position) for position, entry in enumerate(content["numbers"]))
     keys = [(number.table, number.group) for number in numbers]
     for position, number in enumerate(numbers):
@@ -143,6 +146,7 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
         sources=content["sources"],
         language_model=content["language_model"],
         text_encoder=content["text_encoder"],
+        formats=content["formats"],
         test_rows=content["test_rows"],
         independent_runs=tuple(
             _run(entry, repositories, path, position) for position, entry in enumerate(content["independent_runs"])

@@ -52,6 +52,9 @@ def other_test_rows(number: PaperNumber, params: Params, paper: Paper, test_rows
     obstacle = _why_not_real(domain, params)
     if obstacle:
         return obstacle
+    data_format = params.domains[domain].format
+    if data_format not in paper.formats[domain]:
+        return f"other data: {data_format}"
     expected, rows = paper.test_rows[domain], test_rows[domain]
     return f"another test set: {rows} rows, the paper's has {expected}" if rows != expected else None
 

@@ -89,6 +89,8 @@ def test_what_is_not_comparable_says_why(params: Params) -> None:
 
     assert why(generated, llama, ROWS) == "the movie data are generated"
     assert why(real, llama, ROWS | {"movie": 400}) == "another test set: 400 rows, the paper's has 1000"
+    larger = {name: d.model_copy(update={"format": "ratings-table"}) for name, d in real.items()}
+    assert why(larger, llama, ROWS) == "other data: ratings-table"
     assert why(real, tiny, ROWS) == "another language model: tiny"
     assert why(real, llama, ROWS) is None
     assert why(real, llama.model_copy(update={"weights": "random"}), ROWS) == "random weights"
