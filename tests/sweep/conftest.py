@@ -68,7 +68,7 @@ class Repository:
     def ends(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command, however it ends."""
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=600
         )
 
     def sweep(self, *options: str) -> subprocess.CompletedProcess[str]:
