@@ -209,13 +209,14 @@ def compare(folder: Path, sizes: Sequence[int], n_samples: int, repeats: int) ->
         if not raw.exists():
             generate(raw, n_rows)
         found = in_a_process("--stage", raw.parents[2], "--samples", n_samples)
-        seconds.append(found["wall"])
+        seconds.append(found["processor"])
         show = "{wall:6.2f} s, processor {processor:6.2f} s, peak {peak_gib:.2f} GiB".format(**found)
         print(f"prepare, {n_rows:>10,} ratings, {n_samples:,} samples: {show}", flush=True)
-    for (fewer, before), (more, after) in zip(
-        zip(sizes, seconds, strict=True), list(zip(sizes, seconds, strict=True))[1:], strict=False
-    ):
-        print(f"growth from {fewer:,} to {more:,}: {after / before:.1f} times the time for {more / fewer:.1f} times")
+    first, last = min(sizes), max(sizes)
+    grown = seconds[sizes.index(last)] / seconds[sizes.index(first)]
+    print(
+        f"growth from {first:,} to {last:,}: {grown:.1f} times the processor for {last / first:.1f} times the ratings"
+    )
     n_rows = min(sizes)
     raw = folder / str(n_rows) / files.raw_folder(DOMAIN)
     expected = [row_of(labelled) for labelled in by_columns(raw, n_samples)]

@@ -189,10 +189,8 @@ def test_where_too_few_are_left_the_error_says_why(tmp_path: Path):
 
 def test_samples_share_their_interactions(tmp_path: Path):
     data = read(write(tmp_path / "movie"), Params(**KEYS))
-    first, second = data.splits["train"]
-    assert first.sample.history[1] == second.sample.history[0] or first.sample.user_id != second.sample.user_id
     events = {id(event): event for split in data.splits.values() for row in split for event in row.sample.history}
-    assert len(events) == len(set(events.values()))
+    assert len(events) == len(set(events.values())) < 8  # of the 8 in 4 histories, some are equal
 
 
 def test_the_most_shots_are_the_rows_of_the_training_split(tmp_path: Path):
