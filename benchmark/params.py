@@ -210,6 +210,8 @@ class TuneParams(Section):
     max_valid_samples: PositiveInt | None
     """Validation rows used for checkpoint choice; null: all of them, as released."""
     gradient_checkpointing: bool
+    n_processes: PositiveInt
+    """Processes that tune one adapter together, one a GPU; `batch_size` is theirs together, `micro_batch_size` of each."""
 
 
 class ScoreParams(Section):

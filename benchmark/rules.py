@@ -52,8 +52,19 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from _probes(params)
     yield from _language_model(params)
     yield from _icl_models(params)
+    yield from _processes(params)
     if params.fidelity.checkpoint == "best_auc" and params.tune.eval_every > params.tune.n_updates:
         yield "tune.eval_every", f"no validation within tune.n_updates = {params.tune.n_updates}"
+
+
+def _processes(params: Params) -> Iterator[Problem]:
+    tune, grid = params.tune, params.grid
+    for train_domain in grid.train_domains:
+        for n_shots in grid.n_shots:
+            n_rows = n_shots * (len(grid.domains) if train_domain == "both" else 1)
+            batch_size = min(tune.batch_size, n_rows)
+            if batch_size % tune.n_processes:
+                yield "tune.n_processes", f"{tune.n_processes} does not divide the {batch_size} rows of an update"
 
 
 def _grid_names(params: Params) -> Iterator[Problem]:

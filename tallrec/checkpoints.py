@@ -158,5 +158,7 @@ def writing(folder: Path) -> Generator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+            raise  # another process of this tuning has ended, which says nothing about the disk
         free = shutil.disk_usage(folder.parent).free / 1e6
         raise DataError(f"{folder}: cannot be written, {free:.1f} MB free: {str(error).splitlines()[0]}") from error

@@ -85,6 +85,25 @@ def by_length(batches: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, torc
     return regrouped
 
 
+def share_of_rows(
+    batches: Sequence[dict[str, torch.Tensor]], place: int, n_processes: int
+) -> list[dict[str, torch.Tensor]]:
+    """Every n-th row of each micro-batch: what one of several processes computes of an update.
+
+    A micro-batch with fewer rows than processes leaves some without one; they get a row that has no loss, since all
+    of them have to take each step. What follows the last label is cut off.
+    """
+    shares: list[dict[str, torch.Tensor]] = []
+    for batch in batches:
+        share = {key: rows[place::n_processes] for key, rows in batch.items()}
+        if not len(share["labels"]):
+            share = {"input_ids": batch["input_ids"][:1, :2], "labels": batch["labels"][:1, :2].clone().fill_(IGNORED)}
+        labelled = (share["labels"] != IGNORED).any(dim=0).nonzero()
+        longest = int(labelled.max()) + 1 if len(labelled) else 2
+        shares.append({key: rows[:, :longest] for key, rows in share.items()})
+    return shares
+
+
 def batches_by_tokens(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Positions grouped from long to short so that rows x longest stays within `batch_tokens`; at least one row."""
     batch: list[int] = []

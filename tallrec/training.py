@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback, TrainingArguments
 
-from tallrec.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore, writing
-from tallrec.encoding import Rows, by_length, collate
-from tallrec.loss import LabelledLoss
+from benchmark.errors import ConfigError
+from tallrec.auc_trainer import AucTrainer, ToldProgress
+from tallrec.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore
+from tallrec.encoding import Rows, collate
+from tallrec.processes import from_first, is_first, n_processes, wait_for_all
 
 CURVE = "curve.tsv"
 """File of a scratch folder to watch a training by."""
@@ -56,78 +58,6 @@ def silent(done: int, total: int) -> None:
     del done, total
 
 
-class AucTrainer(Trainer):
-    """Trainer whose evaluation is a function that returns metrics, e.g. the AUC on the validation rows.
-
-    Its checkpoints are checked: that they reach the disk, and that all of their weights reach the model.
-    """
-
-    def __init__(self, *, validate: Callable[[], Mapping[str, float]] | None, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self.validate = validate
-        self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=True)
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
-        """Trainer's own, scaled as it does, from the logits of positions with a label alone."""
-        if self.args.n_gpu > 1:  # one process for several devices copies the model, and with it what the loss hooks
-            return super().compute_loss(model, inputs, *arguments, **keywords)
-
-        def forward(**batch: Any) -> dict[str, Any]:
-            return {"loss": self.labelled_loss(model, **batch)}
-
-        return super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
-
-    def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
-        """Trainer's own: the micro-batches of an update and their number of labels; here grouped by length."""
-        batches, n_labels = super().get_batch_samples(*arguments, **keywords)
-        return by_length(batches), n_labels
-
-    def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
-        """Metrics of `validate`, logged and shown to the callbacks as Trainer's own would be."""
-        del arguments, keywords
-        assert self.validate is not None
-        metrics = {f"eval_{name}": value for name, value in self.validate().items()}
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _save_checkpoint(self, *arguments: Any, **keywords: Any) -> None:
-        with writing(Path(self.args.output_dir or "")):
-            super()._save_checkpoint(*arguments, **keywords)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, *arguments: Any, **keywords: Any) -> None:
-        del arguments, keywords
-        assert isinstance(self.model, PreTrainedModel | PeftModel)
-        restore(self.model, Path(resume_from_checkpoint))
-
-
-class _Progress(TrainerCallback):
-    """One call an update, for the stage's own progress line; and the curve so far, to be watched."""
-
-    def __init__(self, tell: Callable[[int, int], object], curve: Path) -> None:
-        self.tell = tell
-        self.curve = curve
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
-        del control, keywords
-        self.tell(state.global_step, args.max_steps)
-
-    def on_log(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
-        del args, control, keywords
-        with writing(self.curve):
-            write_curve(self.curve, state.log_history)
-
-
-def write_curve(path: Path, log: Sequence[Mapping[str, float]]) -> None:
-    """Write loss and AUC by update as tab-separated values, which `dvc plots show` draws while training goes on."""
-    by_step: dict[float, dict[str, float]] = {}
-    for entry in log:
-        by_step.setdefault(entry["step"], {}).update(entry)
-    lines = [f"{step}\t{found.get('loss', '')}\t{found.get('eval_auc', '')}\n" for step, found in by_step.items()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(["step\tloss\tauc\n", *lines]), encoding="utf-8")
-
-
 def fit(
     model: PreTrainedModel | PeftModel,
     rows: Sequence[dict[str, list[int]]],
@@ -154,18 +84,26 @@ def fit(
         settings: what decides the result beside the other arguments, e.g. which base model this is and what
             `validate` does. None: nothing is taken over from an earlier run, and nothing left for a later one.
 
+    Several processes (`tallrec.processes`) train together, and end with the same weights; `scratch` must be a folder
+    that all of them see.
+
     Raises:
         ValueError: there is no row to train on.
+        ConfigError: the rows of an update cannot be divided evenly among the processes.
         DataError: a checkpoint could not be written.
     """
     if not rows:
         raise ValueError("no row to train on")
-    found: Checkpoint | None = None
-    if settings is None:
-        discard(scratch)
-    else:
-        claim(scratch, digest_of_run(model, rows, {**settings, "schedule": asdict(schedule)}))
-        found = last_whole(scratch)
+
+    def take_up() -> Checkpoint | None:
+        if settings is None:
+            discard(scratch)
+            return None
+        decisive = {**settings, "schedule": asdict(schedule), "n_processes": n_processes()}
+        claim(scratch, digest_of_run(model, rows, decisive))
+        return last_whole(scratch)
+
+    found = from_first(take_up)
     if found is None or not found.is_last:
         trainer = _trainer(model, rows, schedule, scratch, validate, tell, is_resumable=settings is not None)
         trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
@@ -176,21 +114,28 @@ def fit(
     if schedule.keep_best:
         assert best is not None, "the Trainer keeps the checkpoint of the best validation"
         restore(model, Path(best))
-    if settings is None:
+    wait_for_all()
+    if settings is None and is_first():
         discard(scratch)
     return Fitted([dict(entry) for entry in log], found.n_updates if found else 0)
 
 
-def micro_batches(schedule: Schedule, n_rows: int) -> tuple[int, int]:
-    """Rows of a micro-batch, no more than the schedule allows, and micro-batches an update.
+def micro_batches(schedule: Schedule, n_rows: int, n_processes: int = 1) -> tuple[int, int]:
+    """Rows of a micro-batch in one process, no more than the schedule allows, and micro-batches an update.
 
     Together they are the batch exactly. Only where one batch holds all rows may the last micro-batch be shorter.
+
+    Raises:
+        ConfigError: the batch cannot be divided evenly among the processes.
     """
     batch_size = min(schedule.batch_size, n_rows)
-    n_micro_batches = math.ceil(batch_size / schedule.micro_batch_size)
-    while batch_size < n_rows and batch_size % n_micro_batches:
+    if batch_size % n_processes:
+        raise ConfigError(f"tune.n_processes: {n_processes} does not divide the {batch_size} rows of an update")
+    share = batch_size // n_processes
+    n_micro_batches = math.ceil(share / schedule.micro_batch_size)
+    while batch_size < n_rows and share % n_micro_batches:
         n_micro_batches += 1
-    return math.ceil(batch_size / n_micro_batches), n_micro_batches
+    return math.ceil(share / n_micro_batches), n_micro_batches
 
 
 def _trainer(
@@ -203,13 +148,14 @@ def _trainer(
     *,
     is_resumable: bool,
 ) -> AucTrainer:
-    micro_batch_size, n_micro_batches = micro_batches(schedule, len(rows))
+    micro_batch_size, n_micro_batches = micro_batches(schedule, len(rows), n_processes())
     # Log and save together: the mean loss since the last entry is then the same in a resumed run.
     every = schedule.eval_every or max(1, schedule.n_updates // 20)
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=schedule.n_updates,
-        per_device_train_batch_size=micro_batch_size,
+        per_device_train_batch_size=micro_batch_size * n_processes(),  # each process reads all and takes its share
+        ddp_find_unused_parameters=False,
         gradient_accumulation_steps=n_micro_batches,
         learning_rate=schedule.learning_rate,
         warmup_steps=schedule.warmup_updates,
@@ -237,7 +183,10 @@ def _trainer(
         disable_tqdm=True,
         log_level="error",
     )
-    callbacks: list[TrainerCallback] = [_Progress(tell, scratch / CURVE)]
+    # One process has one device: on several it would read as many micro-batches at a time.
+    _ = arguments.device
+    arguments._n_gpu = 1
+    callbacks: list[TrainerCallback] = [ToldProgress(tell, scratch / CURVE)]
     if schedule.keep_best:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=schedule.patience))
     trainer = AucTrainer(

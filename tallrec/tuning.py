@@ -14,6 +14,7 @@ from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
 from tallrec.chat import ask
 from tallrec.encoding import encode_row
+from tallrec.processes import gathered, own_share
 from tallrec.prompts import alpaca_template
 from tallrec.scoring import Scoring, encode_samples, score_encoded
 from tallrec.sentinels import chance_auc, refuse_unread_answers, taught_token
@@ -123,9 +124,12 @@ def rec_tune(
     if settings is not None:
         settings = {**settings, "scoring": asdict(scoring), "validation": [to_validate.prompts, labels]}
 
+    ids, prompts = own_share(to_validate.sample_ids), own_share(to_validate.prompts)
+    share = replace(to_validate, sample_ids=tuple(ids), prompts=list(prompts))
+
     def validate() -> dict[str, float]:
-        predictions = score_encoded(model, to_validate, scoring)
-        return {"auc": roc_auc(labels, [prediction.score for prediction in predictions])}
+        scores = [prediction.score for prediction in score_encoded(model, share, scoring)]
+        return {"auc": roc_auc(labels, gathered(scores))}
 
     tuned = _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
     return replace(tuned, chance_auc=chance_auc(labels))

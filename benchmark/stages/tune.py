@@ -3,30 +3,42 @@
 A killed run goes on from its last checkpoint. To watch one:
 dvc plots show scratch/tune/tallrec-movie/k64/seed0/curve.tsv -x step -y auc
 
+On several GPUs: `tune.n_processes`; docs/several-gpus.md.
+
 Usage: python -m benchmark.stages.tune --recipe tallrec --train-domain movie --n-shots 64 --seed 0
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark import language_models
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.files import adapter_folder, replacing_folder, write_json
 from benchmark.language_models import STARTS
+from benchmark.launching import run_on
 from benchmark.progress import progress
 from benchmark.provenance import recorded
 from benchmark.schema import Cell
 from benchmark.seeding import derive_seed
 from benchmark.tasks import training_task
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+    from tallrec.tuning import Tuned
+
 
 def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
-    """Rec-tune one adapter and write it with its curve."""
+    """Rec-tune one adapter and write it with its curve; of several processes, the first one writes."""
     from tallrec.checkpoints import scratch_folder
     from tallrec.language_model import save_adapter, trainable_adapter
+    from tallrec.processes import is_first
+    from tallrec.training import silent
     from tallrec.tuning import rec_tune
 
     params = load_config()
@@ -37,26 +49,35 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
         "tune": params.tune.model_dump(mode="json"),
         "fidelity": params.fidelity.model_dump(mode="json"),
     }
-    with (
-        scratch_folder(Path("scratch/tune") / variant / f"k{n_shots}" / f"seed{seed}") as scratch,
-        recorded(cell, settings, root="runs/tune") as record,
-    ):
+    scratch = Path("scratch/tune") / variant / f"k{n_shots}" / f"seed{seed}"
+
+    def tune(adapted: "PeftModel", tokenizer: "PreTrainedTokenizerBase", tell: Callable[[int, int], object]) -> "Tuned":
+        return rec_tune(
+            adapted,
+            tokenizer,
+            task,
+            language_models.tuning_schedule(params, seed),
+            language_models.scoring(params),
+            scratch,
+            loss=params.fidelity.loss,
+            max_valid_samples=params.tune.max_valid_samples,
+            tell=tell,
+            settings=language_models.decisive(params),
+        )
+
+    def start() -> "tuple[PeftModel, PreTrainedTokenizerBase]":
         model, tokenizer = language_models.load_base(params)
         lora = language_models.lora(params)
-        adapted = trainable_adapter(model, STARTS / recipe, lora, derive_seed("lora", variant, n_shots, seed))
+        seed_of_lora = derive_seed("lora", variant, n_shots, seed)
+        return trainable_adapter(model, STARTS / recipe, lora, seed_of_lora), tokenizer
+
+    if not is_first():
+        tune(*start(), silent)
+        return
+    with scratch_folder(scratch), recorded(cell, settings, root="runs/tune") as record:
+        adapted, tokenizer = start()
         with progress(f"tune {variant} k{n_shots} seed{seed}") as tell:
-            tuned = rec_tune(
-                adapted,
-                tokenizer,
-                task,
-                language_models.tuning_schedule(params, seed),
-                language_models.scoring(params),
-                scratch,
-                loss=params.fidelity.loss,
-                max_valid_samples=params.tune.max_valid_samples,
-                tell=tell,
-                settings=language_models.decisive(params),
-            )
+            tuned = tune(adapted, tokenizer, tell)
         curve = [{"step": entry["step"], "auc": entry["eval_auc"]} for entry in tuned.log if "eval_auc" in entry]
         with replacing_folder(adapter_folder(variant, n_shots, seed)) as folder:
             save_adapter(adapted, folder)
@@ -73,6 +94,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
         record.update(
             n_train=len(task.train),
             n_valid=len(task.valid),
+            n_processes=params.tune.n_processes,
             n_steps=tuned.n_steps,
             n_resumed=tuned.n_resumed,
             best_step=tuned.best_step,
@@ -98,7 +120,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--n-shots", required=True, type=int)
     parser.add_argument("--seed", required=True, type=int)
     args = parser.parse_args(argv)
-    return exit_code_of(lambda: run(args.recipe, args.train_domain, args.n_shots, args.seed))
+
+    def start() -> None:
+        run_on(
+            load_config().tune.n_processes,
+            "benchmark.stages.tune",
+            sys.argv[1:] if argv is None else argv,
+            lambda: run(args.recipe, args.train_domain, args.n_shots, args.seed),
+            key="tune.n_processes",
+        )
+
+    return exit_code_of(start)
 
 
 if __name__ == "__main__":

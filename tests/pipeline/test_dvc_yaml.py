@@ -19,7 +19,7 @@ STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
 PARAMS = read_yaml(ROOT / "params.yaml")
 COMMAND = re.compile(r"python -m benchmark\.stages\.(\w+)\b")
 # Without influence on what a stage computes: how an error or a progress line looks, how `params.yaml` is
-# checked (the keys that count are tracked as params), what is noted about a run.
+# checked (the keys that count are tracked as params), what is noted about a run, how its processes are started.
 EXEMPT = {
     *("benchmark", "benchmark.stages", "baselines", "tallrec"),
     *(
@@ -27,6 +27,7 @@ EXEMPT = {
         "benchmark.config",
         "benchmark.params",
         "benchmark.icl_params",
+        "benchmark.launching",
         "benchmark.values",
         "benchmark.rules",
         "benchmark.provenance",
