@@ -6,6 +6,7 @@ Usage: python -m benchmark.sweep.cell --repository URL --revision REV --clone FO
 import argparse
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
-from benchmark.sweep.shell import guarded, write_shell
+from benchmark.sweep.shell import ENDED, guarded, guarded_dvc, write_shell
 
 RAN = re.compile(r"^Running stage '(?:dvc\.yaml:)?([^']+)':", re.MULTILINE)
 
@@ -64,9 +65,11 @@ def run_cell(order: Order, clone: Path) -> Outcome:
     environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
     # What lies in the clone comes before an installed copy of the package.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(clone), os.environ.get("PYTHONPATH")]))
-    printed = _run(order, ["dvc", "repro", "--pull", order.stage], clone, environment)
-    _run(order, ["dvc", "push", "--run-cache", order.stage], clone, environment)
-    ran = RAN.findall(printed)
+    commands = [["repro", "--pull", order.stage], ["push", "--run-cache", order.stage]]
+    done = guarded_dvc(commands, clone, environment)
+    if done.returncode:
+        raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage}.log")
+    ran = RAN.findall(done.stdout)
     others = tuple(stage for stage in ran if stage != order.stage)
     return Outcome(order.stage, order.stage in ran, others, time.monotonic() - start)
 
@@ -114,17 +117,24 @@ def _check_out(order: Order, clone: Path) -> None:
     state.write_text(wanted)
 
 
-def _run(order: Order, command: Sequence[str], folder: Path, environment: dict[str, str]) -> str:
+def _run(order: Order, command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
     done = guarded(command, folder, environment)
     if done.returncode:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        log = Path(environment.get("SHELL", "")).with_name(f"sweep-{order.stage}.log")
-        kept = f"; all of it in {log}" if log.parent.is_dir() and log.parent.name == ".git" else ""
-        if kept:
-            log.write_text("\n".join(said) + "\n")
-        cause = next((line for line in said if line.startswith(("error:", "ERROR:"))), said[-1] if said else "")
-        raise CellError(f"{order.stage}: {' '.join(command[:2])} ended with {done.returncode}: {cause}{kept}")
-    return done.stdout
+        raise _error(order, done, name=" ".join(command[:2]))
+
+
+def _error(order: Order, done: subprocess.CompletedProcess[str], name: str = "", log: Path | None = None) -> CellError:
+    """What failed and why, in one line; all that was said goes to `log`."""
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    ended = [line.removeprefix(ENDED) for line in said if line.startswith(ENDED)]
+    said = [line for line in said if not line.startswith(ENDED)]
+    name = name or f"dvc {ended[0] if ended else ''}".strip()
+    kept = ""
+    if log:
+        log.write_text("\n".join(said) + "\n")
+        kept = f"; all of it in {log}"
+    cause = next((line for line in said if line.startswith(("error:", "ERROR:"))), said[-1] if said else "")
+    return CellError(f"{order.stage}: {name} ended with {done.returncode}: {cause}{kept}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

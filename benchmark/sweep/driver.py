@@ -47,11 +47,16 @@ class Progress:
     waiting: list[str] = field(default_factory=list[str])
     """Stages that were not run, because one that they wait for failed."""
 
-    def line(self) -> str:
-        """Done, failed, left, and the time left at this pace."""
+    def line(self, n_busy: int) -> str:
+        """Done, running, failed, left, and the time left at this pace; `n_busy` workers have cells."""
         n_ended = len(self.done) + len(self.failed) + len(self.waiting)
-        left = (time.monotonic() - self.start) / max(n_ended, 1) * (self.n_cells - n_ended)
-        return f"{len(self.done)} done, {len(self.failed)} failed, {self.n_cells - n_ended} left, {left:.0f} s left"
+        n_left = self.n_cells - n_ended
+        n_running = min(n_busy, n_left)
+        seconds = (time.monotonic() - self.start) / max(n_ended, 1) * n_left
+        return (
+            f"{len(self.done)} done, {n_running} running, {len(self.failed)} failed, {n_left - n_running} left, "
+            f"{seconds:.0f} s left"
+        )
 
 
 def on_worker(order: Order, clones: str, *upstream: Outcome) -> Outcome:
@@ -106,7 +111,8 @@ def run_cells(
                 what = f"ran in {outcome.seconds:.0f} s" if outcome.was_run else "was in the run-cache"
             else:
                 what = _why(stage, future.exception(), progress)
-            print(f"{stage}: {what} ({progress.line()})", file=sys.stderr, flush=True)
+            n_busy = sum(bool(tasks) for tasks in client.processing().values())
+            print(f"{stage}: {what} ({progress.line(n_busy)})", file=sys.stderr, flush=True)
     return progress
 
 

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 ALLOWED = "TALLREC_BENCH_SWEEP_ALLOWED"
@@ -19,6 +21,8 @@ ALLOWED = "TALLREC_BENCH_SWEEP_ALLOWED"
 REFUSED = 86
 """Exit code of a command that was refused."""
 REFUSAL = "sweep: not run here: "
+ENDED = "sweep: ended in: dvc "
+"""Before the name of the command of DVC that failed, on stderr."""
 
 
 def write_shell(path: Path) -> Path:
@@ -50,6 +54,44 @@ def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]
         check=False,
         start_new_session=True,
     )
+
+
+def guarded_dvc(
+    commands: Sequence[Sequence[str]], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run commands of DVC one after the other, up to one that fails; as `guarded`, and all in one process.
+
+    To start Python and DVC takes longer than what the commands of a cell do.
+    """
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
+        "from benchmark.sweep.shell import run_dvc; sys.exit(run_dvc(sys.argv[1]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, json.dumps([list(command) for command in commands])],
+        cwd=folder,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+
+
+def run_dvc(commands: str) -> int:
+    """The commands in this process, which its parent's death ends; what DVC runs then ends by `run`."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it was asked for
+            os.killpg(0, signal.SIGKILL)
+    dvc: Any = import_module("dvc.cli").main  # what the console script `dvc` calls
+    for command in json.loads(commands):
+        code = dvc(command)
+        if code:
+            print(f"{ENDED}{command[0]}", file=sys.stderr)
+            return code
+    return 0
 
 
 def run(command: Sequence[str]) -> int:
