@@ -19,6 +19,8 @@ Model = TypeVar("Model", bound=BaseModel)
 PARAMS_YAML = Path("params.yaml")
 UNREADABLE = (YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What ruamel.yaml raises: its own, and what it lets through from keys, dates, numbers and depths."""
+MOST_OPEN = 500
+"""Brackets, counted in texts and comments too."""
 MOST_VALUES, MOST_LEVELS = 100_000, 50
 """Of a configuration; the committed one has some hundred values on five levels."""
 
@@ -69,6 +71,8 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it is no YAML, no mapping, or larger than any configuration.
     """
+    if is_too_deep(text):
+        raise ConfigError(f"{path}: not valid YAML: more than {MOST_OPEN} brackets are open")
     try:
         content: object = cast(Any, YAML(typ="safe", pure=True)).load(text)
     except UNREADABLE as error:
@@ -78,6 +82,16 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
     _check_size(content, path)
     return sections
+
+
+def is_too_deep(text: str) -> bool:
+    """Whether more brackets are open at once than any configuration has: ruamel.yaml takes their square in time."""
+    n_open = 0
+    for letter in text:
+        n_open += (letter in "[{") - (letter in "]}")
+        if n_open > MOST_OPEN:
+            return True
+    return False
 
 
 def _check_size(content: object, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ruamel.yaml import YAML
 
-from benchmark.config import UNREADABLE
+from benchmark.config import MOST_OPEN, UNREADABLE, is_too_deep
 from benchmark.errors import ConfigError
 from benchmark.files import write_bytes
 
@@ -59,6 +59,8 @@ class _Document:
 
     def __init__(self, text: str) -> None:
         self.lines = text.splitlines()
+        if is_too_deep(text):
+            raise ConfigError(f"not valid YAML: more than {MOST_OPEN} brackets are open")
         try:
             self.root: Node = cast(Any, YAML(pure=True)).compose(text)
         except UNREADABLE as error:

@@ -141,6 +141,12 @@ def test_a_place_that_is_missing_in_a_list_is_named():
     refused(lambda: parse_config(content, PARAMS), ConfigError, r"params\.yaml: domains\.movie\.split")
 
 
+@pytest.mark.parametrize("text", ["a: " + "[" * 3000, "a: " + "{b: " * 2000])
+def test_brackets_without_end_take_no_time(text: str):
+    refused(lambda: parse_yaml(text, PARAMS), ConfigError, "more than 500 brackets are open")
+    refused(lambda: merged("a: {b: 1}\n", text), ConfigError, "more than 500 brackets are open")
+
+
 def test_a_preset_that_holds_itself():
     refused(lambda: merged("a: {b: 1}\n", "a: &a {b: *a}\n"), ConfigError, "line 1: expected no alias")
 
