@@ -191,7 +191,7 @@ def test_a_preset_of_a_model_is_found(extended: Path, tmp_path: Path) -> None:
     [
         ("control", "n_liked", "movie"),
         ("baseline", "mean_step", "movie"),
-        ("icl", "base-short", "movie"),
+        ("icl", "icl-base-short", "movie"),
         ("baseline", "mean_step", "film"),
         ("tuned", "rt-movie", "film"),
     ],

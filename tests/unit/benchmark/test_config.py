@@ -201,6 +201,15 @@ def test_a_key_in_the_configuration_is_refused_and_not_repeated(change: dict[str
     assert "sk-secret" not in refused(params)
 
 
+def test_processes_divide_the_rows_of_every_update():
+    params = content()
+    params["tune"] |= {"n_processes": 3, "batch_size": 24}
+    params["grid"] |= {"n_shots": [12, 16], "train_domains": ["movie"]}
+    assert "tune.n_processes: 3 does not divide the 16 rows of an update" in refused(params)
+    params["grid"] |= {"n_shots": [12, 36]}
+    assert parse_config(params, Path("params.yaml")).tune.n_processes == 3
+
+
 def test_both_needs_two_domains():
     params = content()
     params["grid"] |= {"domains": ["movie"], "train_domains": ["both"]}

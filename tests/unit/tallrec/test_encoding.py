@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
-from tallrec.encoding import IGNORED, Rows, batches_by_tokens, collate, encode_row
+from tallrec.encoding import IGNORED, Rows, batches_by_tokens, collate, encode_row, share_of_rows
 
 PROMPT = "### Response:\n"
 
@@ -76,6 +76,19 @@ def test_batches_hold_every_row_once_within_the_limit(lengths: list[int], batch_
         longest = max(lengths[position] for position in batch)
         assert longest == lengths[batch[0]]
         assert len(batch) == 1 or len(batch) * longest <= batch_tokens
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 5))
+def test_processes_take_every_labelled_row_once(lengths: list[int], n_processes: int) -> None:
+    rows = [{"input_ids": [n, *[7] * length], "labels": [IGNORED, *[n] * length]} for n, length in enumerate(lengths)]
+    batches = [collate(rows[start : start + 4]) for start in range(0, len(rows), 4)]
+    shares = [share_of_rows(batches, place, n_processes) for place in range(n_processes)]
+    # All processes take the same number of steps, a row in each.
+    assert {len(share) for share in shares} == {len(batches)}
+    assert all(len(batch["labels"]) for share in shares for batch in share)
+    taken = [row for share in shares for batch in share for row in batch["labels"].tolist()]
+    found = [[label for label in row if label != IGNORED] for row in taken]
+    assert sorted(filter(None, found)) == [[n] * length for n, length in enumerate(lengths)]
 
 
 def test_rows_are_a_data_set() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from benchmark.errors import ConfigError
 from tallrec.language_model import Lora, trainable_adapter
 from tallrec.training import CURVE, Schedule, fit, micro_batches
 
@@ -164,6 +165,28 @@ def test_micro_batches_make_up_the_batch(
 ) -> None:
     schedule = replace(SCHEDULE, batch_size=batch_size, micro_batch_size=micro_batch_size)
     assert micro_batches(schedule, n_rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch_size", "n_rows", "n_processes", "expected"),
+    [
+        (16, 16, 16, 2, (8, 1)),
+        (16, 5, 64, 2, (4, 2)),
+        (128, 32, 256, 4, (32, 1)),
+        (18, 5, 18, 2, (5, 2)),  # all rows at once: nine a process, 5 and 4
+        (6, 2, 7, 2, (1, 3)),
+    ],
+)
+def test_processes_divide_the_batch(
+    batch_size: int, micro_batch_size: int, n_rows: int, n_processes: int, expected: tuple[int, int]
+) -> None:
+    schedule = replace(SCHEDULE, batch_size=batch_size, micro_batch_size=micro_batch_size)
+    assert micro_batches(schedule, n_rows, n_processes) == expected
+
+
+def test_a_batch_that_processes_cannot_divide_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tune\.n_processes: 3 does not divide the 16 rows of an update"):
+        micro_batches(replace(SCHEDULE, batch_size=128), 16, 3)
 
 
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(7, 16), (10, 4)])
