@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOOPBACK = "127.0.0.1"
+CELL_DURATION = "10m"
+"""What a scheduler expects of a cell, so that an idle worker always takes one that waits for another worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def _key(order: Order) -> str:
 def _client(workers: Workers) -> "Generator[Client]":
     """A client of the given scheduler, or of one with workers of its own that listens on loopback alone."""
     try:
+        import dask.config
         from distributed import Client, LocalCluster
     except ImportError:
         raise ConfigError("dask is not installed: pip install 'tallrec-bench[cluster]'") from None
@@ -143,6 +146,8 @@ def _client(workers: Workers) -> "Generator[Client]":
         return
     nowhere_else = f"{LOOPBACK}:0"
     # Nannies replace a worker that dies; worker processes have one thread, so that each has one cell and one clone.
+    # Dask would take cells for tasks of half a second, which it keeps on the worker that has their input.
+    dask.config.set({"distributed.scheduler.unknown-task-duration": CELL_DURATION})
     cluster: Any = LocalCluster(
         n_workers=workers.n_local,
         threads_per_worker=1,
