@@ -211,7 +211,7 @@ class TuneParams(Section):
     """Validation rows used for checkpoint choice; null: all of them, as released."""
     gradient_checkpointing: bool
     n_processes: PositiveInt
-    """Processes that tune one adapter together, one a GPU; `batch_size` is theirs together, `micro_batch_size` of each."""
+    """Processes that tune one adapter together, one a GPU; `batch_size` is that of all, `micro_batch_size` of each."""
 
 
 class ScoreParams(Section):

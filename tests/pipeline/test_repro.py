@@ -142,3 +142,17 @@ def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
     assert parameters == {"params.yaml": {"tune.learning_rate": {"old": 0.003, "new": 0.02, "diff": 0.017}}}
     dvc(toy, "plots", "diff", "HEAD", "changed", "-o", "scratch/compared")
     assert "changed" in (toy / "scratch/compared/index.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_sweep_in_clones_gives_the_same_metrics(toy: Path, tmp_path: Path) -> None:
+    swept = tmp_path / "repository"
+    run(tmp_path, "git", "clone", "-q", str(toy), str(swept))
+    for path in (swept / "dvc.lock", swept / "results"):  # of the serial run, where a test has committed them
+        run(swept, "git", "rm", "-rq", "--ignore-unmatch", path.name)
+    (tmp_path / "remote").mkdir()
+    dvc(swept, "remote", "add", "-q", "-d", "shared", str(tmp_path / "remote"))
+    commit(swept, "A remote", "-A")
+    run(swept, sys.executable, "-m", "benchmark.cli", "sweep", "--clones", str(tmp_path / "clones"))
+    assert (swept / METRICS_CSV).read_bytes() == (toy / METRICS_CSV).read_bytes()
+    assert "Data and pipelines are up to date." in dvc(swept, "status")
