@@ -62,6 +62,8 @@ def run_cell(order: Order, clone: Path) -> Outcome:
     """
     start, clone = time.monotonic(), clone.resolve()
     _check_out(order, clone)
+    # A cell that was killed here leaves locks, which DVC takes for held as long as its process is not reaped.
+    (clone / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
     environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
     # What lies in the clone comes before an installed copy of the package.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(clone), os.environ.get("PYTHONPATH")]))
