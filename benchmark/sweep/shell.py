@@ -39,21 +39,7 @@ def write_shell(path: Path) -> Path:
 
 def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `command` in a group of its own that ends with this process, and collect what it prints."""
-    shell = [
-        sys.executable,
-        "-c",
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
-        "from benchmark.sweep.shell import run; sys.exit(run(sys.argv[1:]))",
-    ]
-    return subprocess.run(
-        [*shell, *command],
-        cwd=folder,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,
-    )
+    return _in_own_group("run(sys.argv[1:])", command, folder, environment)
 
 
 def guarded_dvc(
@@ -63,12 +49,18 @@ def guarded_dvc(
 
     To start Python and DVC takes longer than what the commands of a cell do.
     """
-    program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
-        "from benchmark.sweep.shell import run_dvc; sys.exit(run_dvc(sys.argv[1]))"
-    )
+    listed = json.dumps([list(command) for command in commands])
+    return _in_own_group("run_dvc(sys.argv[1])", [listed], folder, environment)
+
+
+def _in_own_group(
+    call: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Call a function of this module in a process that leads a group."""
+    root = str(Path(__file__).parents[2])
+    program = f"import sys; sys.path.insert(0, {root!r}); from benchmark.sweep.shell import *; sys.exit({call})"
     return subprocess.run(
-        [sys.executable, "-c", program, json.dumps([list(command) for command in commands])],
+        [sys.executable, "-c", program, *arguments],
         cwd=folder,
         env=dict(environment),
         capture_output=True,
