@@ -30,6 +30,7 @@ def findings(root: Path) -> list[Finding]:
     return [
         _python(),
         _packages(root / "constraints.txt"),
+        _code(root),
         Finding("cores", str(os.cpu_count())),
         _memory(),
         _disk(root),
@@ -62,6 +63,13 @@ def _packages(constraints: Path) -> Finding:
     if differing:
         return Finding("packages", f"not as in {constraints.name}: {', '.join(differing)}", False)
     return Finding("packages", f"as in {constraints.name}")
+
+
+def _code(root: Path) -> Finding:
+    """Stages run the modules of the repository they are started in; this command may come from elsewhere."""
+    own = Path(__file__).parent
+    is_other = (root / own.name).is_dir() and not own.samefile(root / own.name)
+    return Finding("code", f"{own}, while stages run that of this folder" if is_other else str(own), not is_other)
 
 
 def _memory() -> Finding:

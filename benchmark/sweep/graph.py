@@ -79,9 +79,12 @@ def dvc(folder: Path, *arguments: str) -> str:
     """What a command of DVC prints.
 
     Raises:
-        ConfigError: it fails; with its last line.
+        ConfigError: it fails, with its last line; or it is not on `PATH`.
     """
-    done = subprocess.run(["dvc", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["dvc", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise ConfigError("dvc: no such program on PATH; put the environment's bin folder there") from None
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise ConfigError(f"dvc {' '.join(arguments)}: {' '.join(last)}")

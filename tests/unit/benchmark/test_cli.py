@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli import app
+from benchmark.doctor import Finding, findings
 from benchmark.errors import ConfigError
 from benchmark.overlays import preset_text
 from benchmark.pipeline import stage_counts
@@ -97,6 +98,24 @@ def test_doctor_names_what_it_looked_at():
     code, out, _ = run("doctor")
     assert code in (0, 1)
     assert all(subject in out for subject in ("Python", "packages", "cores", "memory", "GPU", "DVC", "mirror"))
+
+
+def test_doctor_tells_other_code_than_that_of_the_stages(tmp_path: Path):
+    assert _found("code", ROOT).is_fine
+    assert _found("code", tmp_path).is_fine, "there are no stages"
+    (tmp_path / "benchmark").mkdir()
+    assert not _found("code", tmp_path).is_fine
+
+
+def _found(subject: str, root: Path) -> Finding:
+    return next(finding for finding in findings(root) if finding.subject == subject)
+
+
+def test_a_sweep_without_dvc_on_the_path_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = run("sweep")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("error: dvc: no such program on PATH")
 
 
 def test_help_needs_no_heavy_package():
