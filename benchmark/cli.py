@@ -226,7 +226,7 @@ def sweep(
         list[str] | None, typer.Option("-S", "--set-param", help="Sweep an experiment with KEY=VALUE of params.yaml.")
     ] = None,
     name: Annotated[str | None, typer.Option("-n", "--name", help="Name of the experiment.")] = None,
-    gpus: Annotated[int, typer.Option("--gpus", help="GPUs that a stage with a language model asks for.")] = 0,
+    gpus: Annotated[int, typer.Option("--gpus", help="GPUs of each worker; cells wait for those that they need.")] = 0,
     print_array: Annotated[
         bool, typer.Option("--print-array", help="Run nothing; print a script of SLURM job arrays.")
     ] = False,
@@ -239,10 +239,7 @@ def sweep(
         from benchmark.sweep.driver import Workers
         from benchmark.sweep.graph import read_graph
 
-        resources = {"GPU": float(gpus)} if gpus else {}
-        asked = command.Sweep(
-            Workers(scheduler, workers, clones, resources), repository, tuple(overrides or ()), name, gpus
-        )
+        asked = command.Sweep(Workers(scheduler, workers, clones, gpus), repository, tuple(overrides or ()), name)
         if print_array:
             typer.echo(command.print_array(Path(), asked), nl=False)
             return

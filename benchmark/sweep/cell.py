@@ -4,12 +4,14 @@ Usage: python -m benchmark.sweep.cell --repository URL --revision REV --clone FO
 """
 
 import argparse
+import fcntl
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -58,9 +60,27 @@ def run_cell(order: Order, clone: Path) -> Outcome:
     Only one cell may run in a clone at a time. What earlier cells of the same revision left there is used.
 
     Raises:
-        CellError: git or DVC failed; with the cause, and where the rest of what they said is.
+        CellError: git or DVC failed; with the cause, and where the rest of what they said is. Or another sweep has the
+            clone.
     """
     start, clone = time.monotonic(), clone.resolve()
+    clone.parent.mkdir(parents=True, exist_ok=True)
+    with _lease(order, clone):
+        return _made(order, clone, start)
+
+
+@contextmanager
+def _lease(order: Order, clone: Path) -> Generator[None]:
+    """The clone for this process alone; the system takes the lock back when the process ends, however that is."""
+    with clone.with_name(f"{clone.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CellError(f"{order.stage}: another sweep works in {clone}; give this one another --clones") from None
+        yield
+
+
+def _made(order: Order, clone: Path, start: float) -> Outcome:
     _check_out(order, clone)
     # A cell that was killed here leaves locks, which DVC takes for held as long as its process is not reaped.
     (clone / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
@@ -103,7 +123,6 @@ def _check_out(order: Order, clone: Path) -> None:
     """A clean tree of the revision with the overrides; as it is if the last cell had the same."""
     environment = dict(os.environ)
     if not (clone / ".git").exists():
-        clone.parent.mkdir(parents=True, exist_ok=True)
         _run(order, ["git", "clone", "--quiet", "--no-checkout", order.repository, str(clone)], Path(), environment)
     state = clone / ".git" / "sweep-state"
     wanted = "\n".join((order.revision, *order.overrides))

@@ -1,19 +1,19 @@
 """`tallrec-bench sweep` from start to end: check, plan, run the cells elsewhere, collect."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.config import parse_config, parse_yaml
 from benchmark.sweep.array import slurm_script
 from benchmark.sweep.cell import Order, overridden
 from benchmark.sweep.collector import collect
 from benchmark.sweep.driver import Workers, describe, run_cells
+from benchmark.sweep.gpus import gpus_asked_for
 from benchmark.sweep.graph import Graph, changed, read_graph
 from benchmark.sweep.ready import revision
-
-ON_A_GPU = {"base", "instruct", "tune", "score", "probe", "icl", "efficiency"}
-"""Stages that run a language model."""
+from benchmark.sweep.spread import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,6 @@ class Sweep:
     overrides: tuple[str, ...] = ()
     experiment: str | None = None
     """Name of the experiment that overrides make."""
-    gpus_a_cell: int = 0
 
 
 def orders(folder: Path, graph: Graph, asked: Sweep) -> dict[str, Order]:
@@ -43,6 +42,19 @@ def orders(folder: Path, graph: Graph, asked: Sweep) -> dict[str, Order]:
     return {stage: Order(address, commit, stage, asked.overrides) for stage in graph.cells if stage in stale}
 
 
+def gpus(folder: Path, stages: Iterable[str], asked: Sweep) -> dict[str, int]:
+    """The GPUs that `stages` ask for; none without `--gpus`.
+
+    Raises:
+        ConfigError: as `gpus_asked_for` and `parse_config`.
+    """
+    if not asked.workers.gpus:
+        return {}
+    path = folder / "params.yaml"
+    params = parse_config(parse_yaml(overridden(path, asked.overrides), path), path)
+    return gpus_asked_for(params, stages, asked.workers.gpus)
+
+
 def sweep(folder: Path, asked: Sweep) -> int:
     """Run what is missing on workers and collect it; 0, or 1 if a cell failed or its result is missing.
 
@@ -54,9 +66,7 @@ def sweep(folder: Path, asked: Sweep) -> int:
     _say(f"{len(wanted)} of {len(graph.cells)} cells to run or restore, {len(graph.own_commands)} stages to run here")
     failures: list[str] = []
     if wanted:
-        gpus = {"GPU": float(asked.gpus_a_cell)} if asked.gpus_a_cell else {}
-        asks_for = {stage: gpus for stage in wanted if stage.split("@")[0] in ON_A_GPU}
-        progress = run_cells(graph, wanted, asked.workers, asks_for)
+        progress = run_cells(graph, wanted, asked.workers, gpus(folder, wanted, asked))
         failures = describe(progress.failed, progress.waiting)
     for line in failures:
         _say(line)
@@ -70,6 +80,9 @@ def finish(folder: Path, graph: Graph, asked: Sweep) -> int:
         _say(f"missing: {stage}: the remote has no result of it, and it is not recomputed here; run the sweep again")
     if found.code and not found.missing:
         _say(found.printed)
+    if not asked.overrides and (folder / "dvc.lock").exists():
+        for stage, paths in spread(folder).items():
+            _say(f"made twice, with two results: {stage}: {', '.join(paths)}; DVC took the newest")
     restored = len(set(graph.cells) - graph.with_downstream(found.missing))
     _say(f"collected: {restored} of {len(graph.cells)} cells restored or up to date, run here: {_named(found.run)}")
     return int(found.code != 0)
@@ -78,7 +91,8 @@ def finish(folder: Path, graph: Graph, asked: Sweep) -> int:
 def print_array(folder: Path, asked: Sweep) -> str:
     """The script that has SLURM make the cells."""
     graph = read_graph(folder)
-    return slurm_script(graph, orders(folder, graph, asked), asked.workers.clones)
+    wanted = orders(folder, graph, asked)
+    return slurm_script(graph, wanted, asked.workers.clones, gpus(folder, wanted, asked))
 
 
 def _named(stages: Sequence[str]) -> str:

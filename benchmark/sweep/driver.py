@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import ConfigError
 from benchmark.sweep.cell import CellError, Order, Outcome, run_cell
+from benchmark.sweep.gpus import visible_gpus
 from benchmark.sweep.graph import Graph
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Workers:
     """Workers of this machine; each runs one cell at a time."""
     clones: Path
     """Folder of their clones, one a worker; on every machine the same path."""
-    resources: Mapping[str, float] = field(default_factory=dict[str, float])
-    """What each local worker has, e.g. {"GPU": 1}; cells that ask for it go nowhere else."""
+    gpus: int = 0
+    """GPUs of each worker; a cell that asks for some goes where they are free. 0: no cell asks."""
 
 
 @dataclass
@@ -71,9 +72,7 @@ def on_worker(order: Order, clones: str, *upstream: Outcome) -> Outcome:
     return run_cell(order, Path(clones) / place)
 
 
-def run_cells(
-    graph: Graph, orders: Mapping[str, Order], workers: Workers, asks_for: Mapping[str, Mapping[str, float]]
-) -> Progress:
+def run_cells(graph: Graph, orders: Mapping[str, Order], workers: Workers, gpus: Mapping[str, int]) -> Progress:
     """Run every cell of `orders`; one that fails stops those that wait for it and no other.
 
     A worker that is lost is replaced, and its cell given to another one. The key of a task names stage, revision and
@@ -83,7 +82,7 @@ def run_cells(
         graph: the pipeline.
         orders: by stage; stages of the graph without an order are up to date.
         workers: where to run.
-        asks_for: resources by stage.
+        gpus: slots that a stage asks for, by stage.
     """
     from distributed import as_completed
 
@@ -101,7 +100,7 @@ def run_cells(
                     *waits_for,
                     key=_key(orders[stage]),
                     pure=False,
-                    resources=dict(asks_for.get(stage, {})) or None,
+                    resources={"GPU": gpus[stage]} if stage in gpus else None,
                 )
         stages = {future.key: stage for stage, future in futures.items()}
         ended: Any = as_completed(list(futures.values()))
@@ -139,29 +138,35 @@ def _client(workers: Workers) -> "Generator[Client]":
     """A client of the given scheduler, or of one with workers of its own that listens on loopback alone."""
     try:
         import dask.config
-        from distributed import Client, LocalCluster
+        from distributed import Client, Nanny, Scheduler, SpecCluster
     except ImportError:
         raise ConfigError("dask is not installed: pip install 'tallrec-bench[cluster]'") from None
     if workers.scheduler:
         with Client(workers.scheduler) as client:
             yield client
         return
-    nowhere_else = f"{LOOPBACK}:0"
+    listens: dict[str, Any] = {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}
     # Nannies replace a worker that dies; worker processes have one thread, so that each has one cell and one clone.
     # Dask would take cells for tasks of half a second, which it keeps on the worker that has their input.
     dask.config.set({"distributed.scheduler.unknown-task-duration": CELL_DURATION})
-    cluster: Any = LocalCluster(
-        n_workers=workers.n_local,
-        threads_per_worker=1,
-        host=LOOPBACK,
-        dashboard_address=nowhere_else,
-        worker_dashboard_address=nowhere_else,
-        resources=dict(workers.resources) or None,
-        local_directory=str(workers.clones / "dask"),
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-        env={**os.environ},
-    )
+    local = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                **listens,
+                "nthreads": 1,
+                "resources": {"GPU": workers.gpus} if workers.gpus else None,
+                "env": {**os.environ, **visible_gpus(number, workers.gpus)},
+                "local_directory": str(workers.clones / "dask"),
+                "memory_limit": 0,
+                "silence_logs": logging.CRITICAL,
+            },
+        }
+        for number in range(workers.n_local)
+    }
+    scheduler = {"cls": Scheduler, "options": {**listens, "port": 0}}
+    silence: Any = logging.CRITICAL  # a level, whatever the signature says
+    cluster: Any = SpecCluster(scheduler=scheduler, workers=local, silence_logs=silence)
     with cluster, Client(cluster) as client:
         yield client
 

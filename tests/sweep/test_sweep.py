@@ -1,5 +1,6 @@
 """A sweep from start to end, with the workers that it starts itself."""
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmark.sweep.cell import CellError, Order, run_cell
 
 New = Callable[..., Any]
 
@@ -146,3 +149,27 @@ def test_two_runs_in_one_workspace_fail_which_is_why_each_worker_has_a_clone(new
     printed = [process.communicate(timeout=120)[0] for process in both]
     assert sorted(process.returncode == 0 for process in both) == [False, True]
     assert any("busy" in text or "lock" in text.lower() for text in printed)
+
+
+@pytest.mark.slow
+def test_a_cell_with_two_results_is_named(new_repository: New) -> None:
+    repository = new_repository()
+    text = (repository.folder / "dvc.yaml").read_text()
+    (repository.folder / "dvc.yaml").write_text(text.replace("echo ${item.n} > cell", "date +%N > cell"))
+    repository.commit()
+    assert "made twice" not in repository.sweep().stderr
+    repository.run("dvc", "repro", "--force", "--single-item", "cell@2")
+    assert (
+        "made twice, with two results: cell@2: cell-2.txt; DVC took the newest" in repository.sweep("--collect").stderr
+    )
+
+
+def test_a_clone_serves_one_sweep_at_a_time(new_repository: New, tmp_path: Path) -> None:
+    repository = new_repository()
+    revision = repository.run("git", "rev-parse", "HEAD").strip()
+    (tmp_path / "clone.lock").touch()
+    with (tmp_path / "clone.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CellError, match=r"^prepare: another sweep works in .*; give this one another --clones$"):
+            run_cell(Order(str(repository.folder), revision, "prepare"), tmp_path / "clone")
+    assert not (tmp_path / "clone").exists()
