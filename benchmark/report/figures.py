@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmark.paper import Paper
 from benchmark.report.inputs import Inputs
@@ -84,6 +85,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What a stroke or sign of a curve plot stands for."""
+
+    name: str
+    colour: str
+    """Empty: that of the text."""
+    sign: Literal["sample", "level", "published"]
+    dash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CurvePlot:
     """AUC over the number of training samples, on a logarithmic axis."""
 
@@ -97,6 +109,13 @@ class CurvePlot:
     levels: tuple[tuple[str, str, float, str], ...]
     """Methods without training: name, colour, y, in words."""
     published: tuple[Mark, ...]
+
+    @property
+    def legend(self) -> list[Key]:
+        """Its entries, in the order of drawing."""
+        keys = [Key(line.name, line.colour, "sample", line.dash) for line in self.lines]
+        keys += [Key(name, colour, "level") for name, colour, _, _ in self.levels]
+        return [*keys, *([Key("TALLRec, published", "", "published")] if self.published else [])]
 
     @property
     def description(self) -> str:

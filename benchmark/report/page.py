@@ -58,6 +58,11 @@ class Page:
     provenance: dict[str, str]
 
     @property
+    def plots(self) -> list[figures.DotPlot | figures.CurvePlot]:
+        """Every figure."""
+        return [*self.overviews, *self.ablations, *self.icl_plots]
+
+    @property
     def tables(self) -> list[Table]:
         """Every table that is exported."""
         several = [*self.main, *self.within_users, *self.icl, *self.cross_domain, *self.controls, *self.data]
@@ -161,8 +166,17 @@ def _without_tags(value: object) -> str:
 
 def render_html(page: Page) -> str:
     """The page as one file that asks for nothing else."""
-    css = (TEMPLATES / "report.css").read_text()
+    css = _figure_css() + (TEMPLATES / "report.css").read_text()
     return _environment().get_template("report.html.j2").render(page=page, css=css)
+
+
+def render_svg(plot: figures.DotPlot | figures.CurvePlot) -> str:
+    """A figure as a file by itself, with its title and legend, light or dark as the reader's screen is."""
+    return _environment().get_template("figure.svg.j2").render(plot=plot, css=_figure_css())
+
+
+def _figure_css() -> str:
+    return (TEMPLATES / "figures.css").read_text()
 
 
 def render_markdown(page: Page) -> str:

@@ -1,4 +1,4 @@
-"""Stage `report`: results + paper.yaml + claims.yaml -> the report, tables, claims.json, cost.csv, cost.json.
+"""Stage `report`: results + paper.yaml + claims.yaml -> the report, tables, figures, claims.json, cost.csv, cost.json.
 
 Usage: python -m benchmark.stages.report
 """
@@ -22,7 +22,7 @@ def run() -> None:
     from benchmark.report.costs import COST_COLUMNS, cost_rows, mean_costs
     from benchmark.report.export import table_csv, table_tex
     from benchmark.report.inputs import read_inputs
-    from benchmark.report.page import build_page, render_html, render_markdown
+    from benchmark.report.page import build_page, render_html, render_markdown, render_svg
 
     inputs = read_inputs()
     page = build_page(inputs, load_paper())
@@ -31,6 +31,9 @@ def run() -> None:
         for table in page.tables:
             write_bytes(folder / f"{table.id}.csv", table_csv(table))
             write_bytes(folder / f"{table.id}.tex", table_tex(table))
+    with replacing_folder(RESULTS / "figures") as folder:
+        for plot in page.plots:
+            write_bytes(folder / f"{plot.id}.svg", render_svg(plot).encode())
     write_bytes(COST_CSV, csv_bytes(COST_COLUMNS, cost_rows(inputs)))
     write_json(COST_JSON, mean_costs(inputs))
     content = {"generated_domains": page.generated, "claims": [asdict(claim) for claim in page.claims]}

@@ -4,9 +4,11 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,6 +23,7 @@ from benchmark.schema import Cell
 from benchmark.stages import evaluate, report
 
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
+SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link", "br"}
 
 
@@ -89,6 +92,37 @@ def test_every_figure_has_a_text_alternative(finished_run: Path) -> None:
         assert re.search(rf'<title id="{title}">[^<]+</title>', html)
         assert re.search(rf'<desc id="{text}">[^<]*\d\d\.\d \[', html)
     assert finished_run.exists()
+
+
+def test_every_figure_is_a_file_too(finished_run: Path) -> None:
+    (finished_run / "results/figures").mkdir(parents=True)
+    (finished_run / "results/figures/of-an-earlier-run.svg").touch()
+    _make()
+    html = Path("results/report.html").read_text()
+    files_of_figures = sorted(Path("results/figures").iterdir())
+    assert [path.name for path in files_of_figures] == sorted(
+        f"{plot}-{domain}.svg" for plot in ("overview", "ablation", "icl") for domain in ("movie", "book")
+    )
+    for path in files_of_figures:
+        root = ElementTree.fromstring(path.read_text())
+        title, text = root.findtext(f"{SVG}title"), root.findtext(f"{SVG}desc")
+        assert f'<title id="{path.stem}-title">{title}</title>' in html
+        assert f'<desc id="{path.stem}-text">{text}</desc>' in html
+        assert not re.search(r"url\(|href|@import|<script", path.read_text())
+        *_, height = (float(number) for number in root.attrib["viewBox"].split())
+        # What is drawn ends above the lower edge: the legend's last entry, the labels of the axis.
+        assert max(_bottoms(root)) < height
+        if path.stem.startswith("ablation"):
+            names = [element.text for element in root.iter(f"{SVG}text")]
+            assert names[-3:] == ["TALLRec (AT, then RT)", "RT alone", "AT alone"]
+
+
+def _bottoms(element: ElementTree.Element, top: float = 0) -> Iterator[float]:
+    moved = re.search(r"translate\(\S+ (\S+)\)", element.get("transform", ""))
+    top += float(moved.group(1)) if moved else 0
+    yield top + float(element.get("y", "0").rstrip("%"))
+    for child in element:
+        yield from _bottoms(child, top)
 
 
 def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path) -> None:
