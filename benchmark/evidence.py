@@ -84,7 +84,7 @@ def evidence(
     metric: str = claim.get("metric", "auc")
     summaries = [results.groups[cell] for cell in cells]
     complete = [summary for summary in summaries if summary and summary.is_complete]
-    values = [value for summary in complete if (value := getattr(summary, metric)) is not None]
+    values = [value for summary in complete if (value := summary.mean(metric)) is not None]
     if len(complete) < len(cells):
         return Evidence(what, None, None, "not run")
     if len(values) < len(cells):
@@ -120,7 +120,7 @@ def corrected(found: tuple[Evidence, ...], confidence: float) -> tuple[Evidence,
 
 def _margin(summary: Summary, metric: str, confidence: float) -> float | None:
     """Half-width of the interval of one mean; None for a UAUC of one seed."""
-    values = summary.aucs if metric == "auc" else summary.uaucs
+    values = summary.values(metric)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     over_seeds = z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     if metric == "uauc":

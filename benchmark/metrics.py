@@ -64,9 +64,8 @@ def user_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, u
     Source:
         The UAUC of CoLLM (arXiv 2310.19488) and its released code, which takes the unweighted mean.
     """
-    judged = user_aucs(labels, scores, users)
-    judged = judged[np.isfinite(judged)]
-    return float(np.mean(judged)) if len(judged) else None
+    aucs = user_aucs(labels, scores, users)
+    return float(np.nanmean(aucs)) if np.isfinite(aucs).any() else None
 
 
 def user_aucs(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, users: Sequence[str]) -> Floats:

@@ -5,16 +5,19 @@ import io
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from benchmark.errors import SchemaError
 from benchmark.files import require, write_bytes
+from benchmark.other_metrics import OTHER_METRICS
 from benchmark.schema import Cell
 
 KEY_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots", "seed")
-COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high", "uauc", "n_users", "n_samples", "status")
+FIRST_COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high")
+LAST_COLUMNS = ("n_users", "n_samples", "status")
+COLUMNS = (*FIRST_COLUMNS, *OTHER_METRICS, *LAST_COLUMNS)
 STATUSES = ("ok", "missing", "invalid")
 
 UAUC_CSV = Path("results/uauc.csv")
@@ -38,8 +41,8 @@ class MetricRow:
     auc_low: float | None = None
     """Interval over users, at the confidence of `evaluate.confidence`."""
     auc_high: float | None = None
-    uauc: float | None = None
-    """None also where no user has both labels."""
+    others: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    """The metrics of `OTHER_METRICS`, by name; None where one is not defined."""
     n_users: int | None = None
     n_samples: int | None = None
 
@@ -61,8 +64,8 @@ class Summary:
     auc_high: float
     aucs: tuple[float, ...]
     """AUC of each seed that was run."""
-    uauc: float | None
-    uaucs: tuple[float, ...]
+    others: Mapping[str, tuple[float, ...]]
+    """Each other metric by name, of each seed that was run; empty where it is not defined for one of them."""
     n_users: int
     n_samples: int
 
@@ -75,6 +78,15 @@ class Summary:
     def is_complete(self) -> bool:
         """Whether every seed of the grid was run."""
         return self.n_seeds == self.n_expected
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """A metric (`auc`, or one of `others`) of each seed that was run; empty where it is not defined."""
+        return self.aucs if metric == "auc" else self.others.get(metric, ())
+
+    def mean(self, metric: str) -> float | None:
+        """The mean of `values`; None where there are none."""
+        values = self.values(metric)
+        return statistics.fmean(values) if values else None
 
 
 def group_of(cell: Cell) -> Cell:
@@ -94,8 +106,8 @@ def _summary(rows: Sequence[MetricRow]) -> Summary | None:
     run = [row for row in rows if row.status == "ok"]
     if not run:
         return None
-    uaucs = tuple(row.uauc for row in run if row.uauc is not None)
     aucs = _numbers(row.auc for row in run)
+    others = {name: _numbers(row.others.get(name) for row in run) for name in run[0].others}
     return Summary(
         cell=run[0].cell,
         n_seeds=len(run),
@@ -104,8 +116,7 @@ def _summary(rows: Sequence[MetricRow]) -> Summary | None:
         auc_low=statistics.fmean(_numbers(row.auc_low for row in run)),
         auc_high=statistics.fmean(_numbers(row.auc_high for row in run)),
         aucs=aucs,
-        uauc=statistics.fmean(uaucs) if len(uaucs) == len(run) else None,
-        uaucs=uaucs,
+        others={name: values if len(values) == len(run) else () for name, values in others.items()},
         n_users=int(run[0].n_users or 0),
         n_samples=int(run[0].n_samples or 0),
     )
@@ -133,7 +144,7 @@ def write_rows(path: Path, rows: Iterable[MetricRow]) -> None:
             row.auc,
             row.auc_low,
             row.auc_high,
-            row.uauc,
+            *(row.others.get(name) for name in OTHER_METRICS),
             row.n_users,
             row.n_samples,
             row.status,
@@ -158,34 +169,38 @@ def read_rows(path: Path) -> list[MetricRow]:
 
 
 def parse_rows(text: str, name: str) -> list[MetricRow]:
-    """The rows of a `metrics.csv`, called `name` in messages.
+    """The rows of a `metrics.csv`, called `name` in messages. Another revision may have other metrics beside AUC.
 
     Raises:
         SchemaError: as `read_rows`.
     """
     reader = csv.DictReader(io.StringIO(text))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise SchemaError(f"{name}: expected the columns {', '.join(COLUMNS)}")
+    columns = tuple(reader.fieldnames or ())
+    others = columns[len(FIRST_COLUMNS) : -len(LAST_COLUMNS)]
+    if columns != (*FIRST_COLUMNS, *others, *LAST_COLUMNS) or len(set(columns)) < len(columns):
+        raise SchemaError(f"{name}: expected the columns {', '.join(COLUMNS)}, or others between auc_high and n_users")
     rows: list[MetricRow] = []
     try:
         for line in reader:
-            rows.append(_row_of(line))
+            rows.append(_row_of(line, others))
     except (ValueError, TypeError, OverflowError, csv.Error) as error:
         raise SchemaError(f"{name}: line {reader.line_num}: {error}") from None
     return rows
 
 
-def _row_of(line: dict[str, str]) -> MetricRow:
+def _row_of(line: Mapping[str, str], others: Sequence[str]) -> MetricRow:
     family, method, train_domain, test_domain = (line[name] for name in KEY_COLUMNS[:4])
     cell = Cell(family, method, train_domain, test_domain, int(line["n_shots"]), int(line["seed"]))
     if line["status"] not in STATUSES:
         raise ValueError(f"status {line['status']!r} is none of {', '.join(STATUSES)}")
-    auc, low, high, uauc = (float(line[name]) if line[name] else None for name in COLUMNS[6:10])
-    n_users, n_samples = (int(line[name]) if line[name] else None for name in COLUMNS[10:12])
-    row = MetricRow(cell, line["status"], auc, low, high, uauc, n_users, n_samples)
+    auc, low, high = (float(line[name]) if line[name] else None for name in FIRST_COLUMNS[6:])
+    beside = {name: float(line[name]) if line[name] else None for name in others}
+    n_users, n_samples = (int(line[name]) if line[name] else None for name in LAST_COLUMNS[:2])
+    row = MetricRow(cell, line["status"], auc, low, high, beside, n_users, n_samples)
     required = (auc, low, high, n_users, n_samples)
-    if row.status == "ok" and not all(value is not None and math.isfinite(value) for value in required):
+    defined = [value for value in beside.values() if value is not None]
+    if row.status == "ok" and not all(value is not None and math.isfinite(value) for value in (*required, *defined)):
         raise ValueError("status ok, but a number is missing or not finite")
-    if row.status != "ok" and any(value is not None for value in (*required, uauc)):
+    if row.status != "ok" and (defined or any(value is not None for value in required)):
         raise ValueError(f"status {row.status}, but there are numbers")
     return row

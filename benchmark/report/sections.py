@@ -154,7 +154,7 @@ def probe_table(inputs: Inputs) -> Table:
     rows: list[Row] = []
     for group, by_probe in values.items():
         found = inputs.groups.get(group)
-        unchanged = _auc_and_uauc(found.auc, found.uauc) if found else Entry(MISSING)
+        unchanged = _auc_and_uauc(found.auc, found.mean("uauc")) if found else Entry(MISSING)
         entries = [Entry(str(group.n_shots)), unchanged]
         for name in names:
             if group.family == "baseline" and name in PROMPT_STYLES:

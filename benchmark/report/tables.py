@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmark.methods import baseline_rows
+from benchmark.other_metrics import OTHER_METRICS
 from benchmark.paper import TRUST, Paper, PaperNumber
 from benchmark.report.inputs import Inputs
 from benchmark.results import Summary
@@ -16,6 +17,7 @@ MISSING = "missing"
 NO_VALUE = "not defined"
 DASH = "\u2013"
 """Where the paper has no such number."""
+OTHER_TITLES = tuple(metric.title for metric in OTHER_METRICS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,20 @@ def summary_entry(summary: Summary | None) -> Entry:
     return Entry(points(summary.auc), " · ".join(parts))
 
 
-def uauc_entry(inputs: Inputs, group: Cell) -> Entry:
-    """Mean UAUC and its interval over users; `not defined` where no user has both labels."""
+def other_entries(inputs: Inputs, group: Cell) -> tuple[Entry, ...]:
+    """The mean of every metric beside AUC, with its interval over users where there is one (of UAUC)."""
+    return tuple(_other_entry(inputs, group, metric) for metric in OTHER_METRICS)
+
+
+def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     summary = inputs.groups.get(group)
     if summary is None:
         return Entry(MISSING)
-    if summary.uauc is None:
+    mean = summary.mean(metric)
+    if mean is None:
         return Entry(NO_VALUE)
-    interval = inputs.uauc_intervals.get(group)
-    return Entry(points(summary.uauc), f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else "")
+    interval = inputs.uauc_intervals.get(group) if metric == "uauc" else None
+    return Entry(points(mean), f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else "")
 
 
 def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
@@ -155,16 +162,16 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
 
 
 def within_user_table(inputs: Inputs, domain: str) -> Table:
-    """AUC and UAUC of every method at its largest K of the grid."""
+    """AUC and every other metric of every method at its largest K of the grid."""
     largest = max(inputs.params.grid.n_shots)
     rows: list[Row] = []
     for group, summary in inputs.groups.items():
         if group.test_domain == domain and group.n_shots in (largest, 0):
-            entries = (Entry(str(group.n_shots)), summary_entry(summary), uauc_entry(inputs, group))
+            entries = (Entry(str(group.n_shots)), summary_entry(summary), *other_entries(inputs, group))
             rows.append(Row(group.method, entries, group.family, is_main=group.method == f"tallrec-{domain}"))
-    title = f"Within users, {domain}"
-    note = "UAUC: mean over users who have both labels; scores of different users are never compared."
-    return Table(f"within_users_{domain}", title, ("K", "AUC", "UAUC"), tuple(rows), note, domain)
+    title = f"Beside AUC, {domain}"
+    note = " ".join(f"{metric.title}: {metric.meaning}." for metric in OTHER_METRICS.values())
+    return Table(f"within_users_{domain}", title, ("K", "AUC", *OTHER_TITLES), tuple(rows), note, domain)
 
 
 def control_table(inputs: Inputs, domain: str) -> Table:
@@ -192,13 +199,13 @@ def icl_table(inputs: Inputs, domain: str) -> Table:
             (
                 Entry(str(group.n_shots)),
                 summary_entry(inputs.groups[group]),
-                uauc_entry(inputs, group),
+                *other_entries(inputs, group),
                 *(_answers_of_server(asked.get(group, [])) if asked else ()),
             ),
         )
         for group in groups
     ]
-    columns = ("demonstrations", "AUC", "UAUC", *(("refused", "unparsable", "dollars") if asked else ()))
+    columns = ("demonstrations", "AUC", *OTHER_TITLES, *(("refused", "unparsable", "dollars") if asked else ()))
     return Table(f"icl_{domain}", f"In-context learning, {domain}", columns, tuple(rows), domain=domain)
 
 

@@ -43,6 +43,7 @@ from benchmark.files import (
 )
 from benchmark.grid import cells
 from benchmark.metrics import Floats, percentile_interval, roc_auc, user_auc
+from benchmark.other_metrics import OTHER_METRICS, other_metrics
 from benchmark.params import Params
 from benchmark.probes import probed
 from benchmark.results import (
@@ -75,10 +76,11 @@ def read_cell(cell: Cell, answers: Answers) -> tuple[str, Floats | None]:
     return ("invalid", None) if values is None else ("ok", values)
 
 
-def metric_row(cell: Cell, auc: CellMetric, uauc: CellMetric | None, n_samples: int, confidence: float) -> MetricRow:
-    """The row of a cell that was run."""
+def metric_row(cell: Cell, auc: CellMetric, values: Floats, answers: Answers, confidence: float) -> MetricRow:
+    """The row of a cell that was run; `values` are its scores, in the order of `answers`."""
     low, high = percentile_interval(auc.resampled, confidence)
-    return MetricRow(cell, "ok", auc.value, low, high, uauc.value if uauc else None, auc.n_users, n_samples)
+    others = other_metrics(answers.liked, values, answers.users)
+    return MetricRow(cell, "ok", auc.value, low, high, others, auc.n_users, len(values))
 
 
 def uauc_rows(uaucs: Mapping[Cell, CellMetric], confidence: float) -> list[tuple[Any, ...]]:
@@ -143,7 +145,8 @@ def nested_means(summaries: Iterable[Summary]) -> dict[str, Any]:
     means: dict[str, Any] = {}
     for summary in summaries:
         cell = summary.cell
-        values = {"auc": summary.auc} | ({} if summary.uauc is None else {"uauc": summary.uauc})
+        means_of = {metric: summary.mean(metric) for metric in ("auc", *OTHER_METRICS)}
+        values = {metric: mean for metric, mean in means_of.items() if mean is not None}
         means.setdefault(cell.test_domain, {}).setdefault(cell.method, {})[f"k{cell.n_shots}"] = values
     return means
 
@@ -189,7 +192,7 @@ def run(*, partial: bool) -> None:
     for cell in grid:
         row = MetricRow(cell, read[cell][0])
         if cell in scores:
-            row = metric_row(cell, metrics["auc"][cell], metrics["uauc"].get(cell), len(scores[cell]), confidence)
+            row = metric_row(cell, metrics["auc"][cell], scores[cell], answers[cell.test_domain], confidence)
         shown = f"auc {row.auc:.4f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)

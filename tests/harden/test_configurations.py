@@ -112,7 +112,7 @@ def test_a_hostile_yaml_file_is_read_or_refused(
 
 def test_hostile_metrics_are_read_row_for_row_or_refused(repository: Path, survive: Callable[..., None]):
     path = repository / "metrics.csv"
-    write_rows(path, [MetricRow(cell, "ok", 0.5, 0.4, 0.6, None, 10, 20) for cell in CELLS])
+    write_rows(path, [MetricRow(cell, "ok", 0.5, 0.4, 0.6, {}, 10, 20) for cell in CELLS])
     valid = path.read_bytes()
 
     def read(hostile: bytes) -> None:

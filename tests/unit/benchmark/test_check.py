@@ -80,7 +80,7 @@ class World:
         rows: list[MetricRow] = []
         for cell, found in cell_metrics("auc", arrays, self.answers, N_RESAMPLES).items():
             interval = percentile_interval(found.resampled, 0.95)
-            rows.append(MetricRow(cell, "ok", found.value, *interval, None, N_USERS, N_ROWS))
+            rows.append(MetricRow(cell, "ok", found.value, *interval, {}, N_USERS, N_ROWS))
         return rows
 
     def failures(self, before: Run, after: Run) -> dict[str, set[Cell]]:
@@ -157,7 +157,7 @@ def _rows(auc: float, seeds: tuple[int, ...] = (0, 1), group: Cell = TALLREC, sc
     """Rows whose mean is `auc`."""
     steps = [scatter * (2 * place / (len(seeds) - 1) - 1) if len(seeds) > 1 else 0.0 for place in range(len(seeds))]
     return [
-        MetricRow(replace(group, seed=seed), "ok", auc + step, auc + step - 0.06, auc + step + 0.06, None, 15, 300)
+        MetricRow(replace(group, seed=seed), "ok", auc + step, auc + step - 0.06, auc + step + 0.06, {}, 15, 300)
         for seed, step in zip(seeds, steps, strict=True)
     ]
 
@@ -252,6 +252,16 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     Path("odd.csv").write_text("a,b\n")
     with pytest.raises(SchemaError, match=r"odd\.csv: expected the columns family"):
         reference_rows("odd.csv")
+    # A revision with other metrics beside AUC can still be compared with.
+    other = files.METRICS_CSV.read_text().replace(",uauc,", ",one,two,").replace(",,", ",0.25,,")
+    Path("other.csv").write_text(other)
+    assert [row.others for row in reference_rows("other.csv")] == [{"one": 0.25, "two": None}] * 2
+    Path("twice.csv").write_text(other.replace(",one,two,", ",two,two,"))
+    with pytest.raises(SchemaError, match=r"twice\.csv: expected the columns family"):
+        reference_rows("twice.csv")
+    Path("infinite.csv").write_text(other.replace(",0.25,", ",inf,"))
+    with pytest.raises(SchemaError, match=r"infinite\.csv: line 2: status ok, but a number is missing or not finite"):
+        reference_rows("infinite.csv")
     assert repository.exists()
 
 

@@ -20,7 +20,7 @@ def _results(aucs: dict[tuple, float | None], **changes: object) -> Results:
     for (family, method, train, test, n_shots), auc in aucs.items():
         for seed in (0, 1):
             cell = Cell(family, method, train, test, n_shots, seed)
-            numbers = () if auc is None else (auc, auc - HALF_WIDTH, auc + HALF_WIDTH, auc, 16, 1000)
+            numbers = () if auc is None else (auc, auc - HALF_WIDTH, auc + HALF_WIDTH, {"uauc": auc}, 16, 1000)
             rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
     settings: dict = {"confidence": 0.95, "efficiency": [], "model_is_papers": True}
     return Results(summarise(rows), **(settings | changes))
@@ -123,10 +123,10 @@ def test_one_contradicted_comparison_contradicts_and_one_open_one_keeps_it_open(
 
 def test_seeds_that_disagree_widen_the_margin() -> None:
     rows = [
-        MetricRow(Cell(*TALLREC, seed), "ok", auc, auc - 0.001, auc + 0.001, None, 16, 1000)
+        MetricRow(Cell(*TALLREC, seed), "ok", auc, auc - 0.001, auc + 0.001, {}, 16, 1000)
         for seed, auc in enumerate((0.5, 0.8))
     ]
-    rows += [MetricRow(Cell(*BASELINE, 0), "ok", 0.5, 0.499, 0.501, None, 16, 1000)]
+    rows += [MetricRow(Cell(*BASELINE, 0), "ok", 0.5, 0.499, 0.501, {}, 16, 1000)]
     assert _verdict("beats_baselines", Results(summarise(rows), 0.95, [], model_is_papers=True)) == "inconclusive"
     found = judge_claims(Results(summarise(rows), 0.95, [], model_is_papers=True))
     within = next(claim for claim in found if claim.id == "beats_controls_within_users")
@@ -172,7 +172,7 @@ def test_pairs_that_claims_need_are_at_one_k_but_for_the_curve() -> None:
 def test_uauc_that_no_user_defines_is_left_out_and_counted() -> None:
     rows = []
     for key in (TALLREC, CONTROL):
-        rows += [MetricRow(Cell(*key, seed), "ok", 0.6, 0.5, 0.7, None, 1000, 1000) for seed in (0, 1)]
+        rows += [MetricRow(Cell(*key, seed), "ok", 0.6, 0.5, 0.7, {}, 1000, 1000) for seed in (0, 1)]
     results = Results(summarise(rows), 0.95, [], model_is_papers=True)
     claim = next(claim for claim in judge_claims(results) if claim.id == "beats_controls_within_users")
     assert (claim.verdict, claim.reason) == ("not run", "not defined on any test set of the grid")

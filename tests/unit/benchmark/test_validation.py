@@ -18,7 +18,7 @@ CELL = Cell("tuned", "rt-movie", "movie", "movie", 16, 0)
 def row(auc: float | None = 0.7, low: float = 0.65, high: float = 0.75, cell: Cell = CELL) -> MetricRow:
     if auc is None:
         return MetricRow(cell, "missing")
-    return MetricRow(cell, "ok", auc, low, high, None, 16, 1000)
+    return MetricRow(cell, "ok", auc, low, high, {}, 16, 1000)
 
 
 @pytest.fixture

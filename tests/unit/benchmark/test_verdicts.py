@@ -15,7 +15,7 @@ def _summaries(*aucs: float | None, half_width: float = 0.001) -> dict:
     rows = []
     for seed, auc in enumerate(aucs):
         cell = NUMBER.group.__class__("tuned", "tallrec-movie", "movie", "movie", 16, seed)
-        numbers = () if auc is None else (auc, auc - half_width, auc + half_width, 0.5, 16, 1000)
+        numbers = () if auc is None else (auc, auc - half_width, auc + half_width, {"uauc": 0.5}, 16, 1000)
         rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
     return summarise(rows)
 
