@@ -1,0 +1,147 @@
+"""The pages: links and paths that resolve, and commands, options, presets and verbs that exist."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+
+from benchmark.cli import app
+from benchmark.config import read_yaml
+from benchmark.overlays import preset_names
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<img[^>]* src=\"([^\"]+)\"")
+CODE = re.compile(r"^```[a-z]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`([^`\n]+)`")
+KEPT = ("baselines/", "benchmark/", "docs/", "tallrec/", "tests/", ".github/", ".ci/")
+"""Folders of the repository whose files a page may name; what a run writes is not there."""
+WRITTEN = {"docs/gpu.json"}  # by `make gpu`
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """Of every heading, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of every command line on a page, in blocks and in running text, without comments and environment."""
+    lines = [line for block in CODE.findall(text) for line in block.replace("\\\n", " ").splitlines()]
+    for line in [*lines, *INLINE.findall(CODE.sub("", text))]:
+        for part in re.split(r"&&|\||;", line.split(" #")[0]):
+            try:
+                words = shlex.split(part)
+            except ValueError:  # no command, but text with an apostrophe
+                continue
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words.pop(0)
+            if words:
+                yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
+
+
+def unknown_words(text: str) -> list[str]:
+    """Words of the commands on a page that mean nothing in this repository."""
+    checks = {"make": of_make, "tallrec-bench": of_tallrec_bench, "dvc": of_dvc, "pip": of_pip}
+    checks |= dict.fromkeys(("python", "pytest", "torchrun"), of_python)
+    return [word for program, *words in commands(text) if program in checks for word in checks[program](words)]
+
+
+def of_make(words: list[str]) -> list[str]:
+    verbs = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return [word for word in words if re.fullmatch("[a-z]+", word) and word not in verbs]
+
+
+def of_tallrec_bench(words: list[str]) -> list[str]:
+    verbs = typer.main.get_command(app).commands
+    verb, *given = words or ["--help"]
+    if verb.startswith("-"):
+        return []
+    if verb not in verbs:
+        return [verb]
+    options = {name for parameter in verbs[verb].params for name in parameter.opts} | {"--help"}
+    wrong = [word for word in given if word.startswith("-") and word not in options]
+    return wrong + [word for word in given if verb == "use" and word[0] != "-" and word not in preset_names()]
+
+
+def of_dvc(words: list[str]) -> list[str]:
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    keys = [word.split("=")[0] for option, word in pairwise(words) if option == "-S"]
+    wrong = [key for key in keys if not has_key(read_yaml(ROOT / "params.yaml"), key)]
+    if words[:1] == ["repro"]:
+        wrong += [word for word in words[1:] if re.match("[a-z]", word) and word.split("@")[0] not in stages]
+    return wrong
+
+
+def has_key(content: object, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def of_pip(words: list[str]) -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [extra for word in words if (found := re.fullmatch(r"\.\[(.+)\]", word)) for extra in found[1].split(",")]
+    return [extra for extra in extras if extra not in project["optional-dependencies"]]
+
+
+def of_python(words: list[str]) -> list[str]:
+    files = [word.split("::")[0] for word in words if word.startswith(KEPT)]
+    after = [module for option, module in pairwise(words) if option == "-m"]
+    files += [f"{module.replace('.', '/')}.py" for module in after if f"{module.split('.')[0]}/" in KEPT]
+    return [file for file in files if not (ROOT / file).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_resolve(page: Path):
+    broken = []
+    for link in (match[1] or match[2] for match in LINK.finditer(CODE.sub("", page.read_text()))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file) if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_are_named_exist(page: Path):
+    named = [word.split("::")[0] for word in INLINE.findall(CODE.sub("", page.read_text())) if word.startswith(KEPT)]
+    patterns = [re.sub(r"<[^>]*>", "*", word) for word in named if " " not in word]
+    assert not [word for word in patterns if word not in WRITTEN and not list(ROOT.glob(word.rstrip("/")))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_exist(page: Path):
+    assert unknown_words(page.read_text()) == []
+
+
+def test_a_command_that_does_not_exist_is_found():
+    page = """
+`make tets`, `tallrec-bench pln --memory 24GB`, `dvc repro tume@x`, `pip install -e '.[dev,extra]'`
+
+```
+HF_HUB_OFFLINE=0 .venv/bin/tallrec-bench use papr --chek  # a comment
+python -m benchmark.stages.tunes && pytest tests/no_such.py::test
+dvc exp run -n x -S tune.n_process=2
+```
+"""
+    found = ["papr", "--chek", "benchmark/stages/tunes.py", "tests/no_such.py", "tune.n_process"]
+    assert sorted(unknown_words(page)) == sorted([*found, "tets", "pln", "tume@x", "extra"])
+
+
+def test_decisions_are_numbered_without_a_gap():
+    numbers = [int(path.name[:3]) for path in sorted((ROOT / "docs/decisions").iterdir())]
+    assert numbers == list(range(1, len(numbers) + 1))
