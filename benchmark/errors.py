@@ -1,7 +1,12 @@
 """Errors with one clear line each, and the one place that turns them into exit codes."""
 
+import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+"""The disk, or the user's share of it, is full."""
 
 
 class BenchmarkError(Exception):
@@ -37,10 +42,16 @@ class MissingArtifactError(BenchmarkError):
 
 
 def exit_code_of(main: Callable[[], None]) -> int:
-    """Run `main`; 0 if it returns, 2 with one line on stderr if it raises a `BenchmarkError`."""
+    """Run `main`; 0 if it returns, 2 with one line on stderr if it raises a `BenchmarkError` or the disk is full."""
     try:
         main()
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        place = Path(error.filename or ".").absolute()
+        print(f"error: {place}: {error.strerror}; the next run goes on once there is room", file=sys.stderr)
         return 2
     return 0

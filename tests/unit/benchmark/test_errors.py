@@ -1,0 +1,31 @@
+"""What the user can mend is one line and exit code 2; anything else is a traceback."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import DataError, exit_code_of
+
+
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> None:
+        with Path("/dev/full").open("wb", buffering=0) as stream:
+            stream.write(b"x")
+
+    assert exit_code_of(write) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {Path.cwd()}: No space left on device; ")
+    assert said.count("\n") == 1
+
+
+def test_another_error_of_the_system_is_a_bug(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        exit_code_of((tmp_path / "absent").unlink)
+
+
+def test_what_a_terminal_would_act_on_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> None:
+        raise DataError("a\x1b[2J\nb")
+
+    assert exit_code_of(refuse) == 2
+    assert capsys.readouterr().err == "error: a\\x1b[2J\\nb\n"
