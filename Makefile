@@ -32,6 +32,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs again
 	@$(BIN)/tallrec-bench validate
+	@$(BIN)/tallrec-bench verify --mend
 	$(BIN)/dvc repro
 	@echo "The report is results/report.html"
 

@@ -147,6 +147,30 @@ def doctor() -> None:
 
 
 @app.command()
+def verify(
+    mend: Annotated[bool, typer.Option("--mend", help="Remove what is damaged; `dvc repro` makes it again.")] = False,
+) -> None:
+    """Read all that DVC keeps, which it trusts unread; exit 1 if a file is damaged and stays."""
+
+    def work() -> None:
+        from benchmark.integrity import cache_folder, cached_files, is_damaged, renew_times
+
+        files = cached_files(cache_folder(Path()))
+        damaged = [path for path in files if is_damaged(path)]
+        for path in damaged:
+            typer.echo(f"{path}: damaged{', removed' if mend else ''}")
+            if mend:
+                path.unlink()
+        if mend:
+            renew_times(Path())
+        typer.echo(f"cache: {len(files)} files, {len(damaged)} damaged")
+        if damaged and not mend:
+            raise typer.Exit(1)
+
+    _finish(work)
+
+
+@app.command()
 def check(
     against: Annotated[str, typer.Option("--against", help="A git revision with results/metrics.csv, or such a file.")],
     predictions: Annotated[

@@ -1,0 +1,80 @@
+"""What DVC keeps is read and compared with the hashes in its names; DVC itself does not notice."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.integrity import cached_files
+
+PIPELINE = """stages:
+  made:
+    cmd: mkdir -p data/made && cp source data/made/one && echo 2 > data/made/two
+    deps: [source]
+    outs: [data/made]
+"""
+
+
+def dvc(*arguments: str) -> str:
+    environment = {**os.environ, "DVC_SITE_CACHE_DIR": str(Path("site").absolute())}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+@pytest.fixture
+def made(repository: Path) -> Path:
+    """A repository in which DVC has run one stage."""
+    dvc("init", "--no-scm", "-q")
+    Path("source").write_text("1\n")
+    Path("dvc.yaml").write_text(PIPELINE)
+    dvc("repro", "-q")
+    return repository
+
+
+def flip(path: Path) -> None:
+    """Change one bit and neither size nor time nor mode, as a disk does."""
+    status = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    path.chmod(stat.S_IMODE(status.st_mode))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def verify(*options: str) -> tuple[int, list[str]]:
+    result = CliRunner().invoke(app, ["verify", *options])
+    return result.exit_code, result.stdout.splitlines()
+
+
+def test_what_a_disk_lost_is_found_and_made_again(made: Path) -> None:
+    folder = Path(".dvc/cache/files/md5")
+    (cached,) = (path for path in cached_files(folder) if path.read_bytes() == b"1\n")
+    flip(cached)
+    (folder / cached.parent.name / "x_0-broken-off").touch()
+    one, two = Path("data/made/one"), Path("data/made/two")
+    # What `verify` is for: DVC takes both for what it has made.
+    one.unlink()
+    dvc("repro", "-q")
+    assert one.read_bytes() == b"0\n"
+    flip(two)
+    assert "up to date" in dvc("repro")
+
+    code, lines = verify()
+    assert code == 1
+    assert lines[0].endswith(f"{cached}: damaged")
+    assert lines[1] == "cache: 3 files, 1 damaged"
+    assert cached.exists()
+    assert verify("--mend")[0] == 0
+    assert not cached.exists()
+    dvc("repro", "-q")
+    assert (one.read_bytes(), two.read_bytes()) == (b"1\n", b"2\n")
+    assert verify() == (0, ["cache: 3 files, 0 damaged"])
+
+
+def test_outside_of_a_repository_it_says_so(repository: Path) -> None:
+    result = CliRunner().invoke(app, ["verify"])
+    assert (result.exit_code, result.stderr) == (2, "error: .dvc/: not here; run in the repository root\n")
