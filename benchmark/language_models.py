@@ -1,5 +1,6 @@
 """Sections of `params.yaml` -> the settings that `tallrec` takes. Imports torch only inside its functions."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +38,19 @@ def loading(params: Params, *, to_score: bool = False) -> "Loading":
     return Loading(params.llm.dtype, quantization, params.llm.n_threads)
 
 
-def load_base(params: Params, *, to_score: bool = False) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The base model that stage `base` made or refers to, and its tokenizer; arguments as `loading`."""
+def load_base(
+    params: Params, *, to_score: bool = False, sharded: bool = False
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The base model that stage `base` made or refers to, and its tokenizer.
+
+    Args:
+        params: the configuration.
+        to_score: as of `loading`.
+        sharded: whether the processes that call this share its weights.
+    """
     from tallrec.language_model import load_base
 
-    return load_base(files.BASE_MODEL, loading(params, to_score=to_score))
+    return load_base(files.BASE_MODEL, replace(loading(params, to_score=to_score), sharded=sharded))
 
 
 def decisive(params: Params) -> dict[str, Any]:

@@ -212,6 +212,8 @@ class TuneParams(Section):
     gradient_checkpointing: bool
     n_processes: PositiveInt
     """Processes that tune one adapter together, one a GPU; `batch_size` is that of all, `micro_batch_size` of each."""
+    sharded: bool
+    """Whether the processes share the weights of the base model (FSDP), instead of each holding all."""
 
 
 class ScoreParams(Section):

@@ -59,6 +59,12 @@ def contradictions(params: Params) -> Iterator[Problem]:
 
 def _processes(params: Params) -> Iterator[Problem]:
     tune, grid = params.tune, params.grid
+    if tune.sharded and tune.n_processes == 1:
+        yield "tune.sharded", "one process has none to share weights with; set tune.n_processes"
+    if tune.sharded and params.llm.quantization != "none":
+        yield "tune.sharded", f"{params.llm.quantization} weights cannot be split; expected llm.quantization none"
+    if tune.sharded and params.llm.weights == "random":
+        yield "tune.sharded", "random weights are made whole; expected llm.weights pretrained"
     for train_domain in grid.train_domains:
         for n_shots in grid.n_shots:
             n_rows = n_shots * (len(grid.domains) if train_domain == "both" else 1)

@@ -10,10 +10,11 @@ from peft import PeftModel
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from benchmark.seeding import derive_seed
-from tallrec.checkpoints import restore, writing
+from tallrec.checkpoints import adapter_weights, restore, writing
 from tallrec.encoding import by_length, share_of_rows
 from tallrec.loss import LabelledLoss
 from tallrec.processes import is_first, n_processes, place, wait_for_all
+from tallrec.sharding import is_sharded
 
 
 class AucTrainer(Trainer):
@@ -26,7 +27,11 @@ class AucTrainer(Trainer):
     """
 
     def __init__(self, *, validate: Callable[[], Mapping[str, float]] | None, **keywords: Any) -> None:
+        arguments: TrainingArguments = keywords["args"]
+        # Of a model in shards Trainer would save no optimizer. Here it is that of the adapter, which is whole.
+        arguments.save_only_model = is_sharded(keywords["model"])
         super().__init__(**keywords)
+        arguments.save_only_model = False
         self.validate = validate
         self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=n_processes() == 1)
 
@@ -68,6 +73,10 @@ class AucTrainer(Trainer):
         with writing(Path(self.args.output_dir or "")):
             super()._save_checkpoint(*arguments, **keywords)
         wait_for_all()
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        model = self.model
+        super()._save(output_dir, adapter_weights(model) if isinstance(model, PeftModel) else state_dict)
 
     def _save_rng_state(self, *arguments: Any, **keywords: Any) -> None:
         super()._save_rng_state(*arguments, **keywords)

@@ -124,13 +124,18 @@ def restore(model: PreTrainedModel | PeftModel, folder: Path) -> None:
         path = folder / "adapter_model.safetensors"
         stored = load_file(path)
         set_peft_model_state_dict(model, stored)
-        check_arrived(path, stored, get_peft_model_state_dict(model))
+        check_arrived(path, stored, get_peft_model_state_dict(model, state_dict=adapter_weights(model)))
         return
     path = folder / "model.safetensors"
     stored = load_file(path)
     model.load_state_dict(stored, strict=False)
     tied = set(model.all_tied_weights_keys)
     check_arrived(path, stored, {key: value for key, value in model.state_dict().items() if key not in tied})
+
+
+def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The weights of the adapter by name, for PEFT to store: left to itself it puts a base model in shards together."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters() if "lora_" in name}
 
 
 def check_arrived(path: Path, stored: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor]) -> None:

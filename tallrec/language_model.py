@@ -22,7 +22,8 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from benchmark.errors import ConfigError, DataError, MissingArtifactError
-from tallrec.checkpoints import check_arrived, writing
+from tallrec.checkpoints import adapter_weights, check_arrived, writing
+from tallrec.sharding import refuse_whole_layers, sharding
 
 REFERENCE = "reference.json"
 RANDOM = "random"
@@ -46,6 +47,8 @@ class Loading:
     """CPU threads of torch, for the whole process."""
     attention: str | None = None
     """Attention kernel, as transformers names it; None: its choice, the fastest that the family has."""
+    sharded: bool = False
+    """Whether the processes share the weights (`tallrec.sharding`), instead of each holding all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +121,15 @@ def load_model(
 
     Raises:
         DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers.
+        ConfigError: they cannot be sharded as `loading` wants.
     """
     torch.set_num_threads(loading.n_threads)
     pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     quantization = quantization_config(loading)
     if quantization is not None:
         pinned["quantization_config"] = quantization
+    if loading.sharded:
+        pinned["distributed_config"] = sharding()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
@@ -136,7 +142,9 @@ def load_model(
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{key}: cannot load {source!r}: {reason}") from error
-    if torch.cuda.is_available() and quantization is None:
+    if loading.sharded:
+        refuse_whole_layers(model)
+    elif torch.cuda.is_available() and quantization is None:
         model = model.to("cuda")  # pyright: ignore[reportArgumentType]  # the decorator of transformers hides self
     return model.eval(), tokenizer
 
@@ -222,7 +230,7 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = F
         raise DataError(f"{folder}: not an adapter of this model: {reason:.200}") from error
     if not all(tensor.isfinite().all() for tensor in stored.values()):
         raise DataError(f"{folder / WEIGHTS}: holds weights that are not finite")
-    check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted))
+    check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted, state_dict=adapter_weights(adapted)))
     if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
         raise DataError(f"{folder / WEIGHTS}: all LoRA-B weights are zero; the adapter was saved empty")
     return adapted
@@ -276,7 +284,7 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
         DataError: the disk is full, or the folder cannot be written for another reason.
     """
     with writing(folder):
-        model.save_pretrained(str(folder), safe_serialization=True)
+        model.save_pretrained(str(folder), safe_serialization=True, state_dict=adapter_weights(model))
         (folder / "README.md").unlink(missing_ok=True)
         config = json.loads((folder / "adapter_config.json").read_text())
         config["base_model_name_or_path"] = None

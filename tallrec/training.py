@@ -16,6 +16,7 @@ from tallrec.auc_trainer import AucTrainer, ToldProgress
 from tallrec.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore
 from tallrec.encoding import Rows, collate
 from tallrec.processes import from_first, is_first, n_processes, wait_for_all
+from tallrec.sharding import is_sharded
 
 CURVE = "curve.tsv"
 """File of a scratch folder to watch a training by."""
@@ -99,7 +100,8 @@ def fit(
         if settings is None:
             discard(scratch)
             return None
-        decisive = {**settings, "schedule": asdict(schedule), "n_processes": n_processes()}
+        processes = {"n_processes": n_processes(), "sharded": is_sharded(model)}
+        decisive = {**settings, "schedule": asdict(schedule), **processes}
         claim(scratch, digest_of_run(model, rows, decisive))
         return last_whole(scratch)
 

@@ -18,6 +18,7 @@ from tallrec.processes import gathered, own_share
 from tallrec.prompts import alpaca_template
 from tallrec.scoring import Scoring, encode_samples, score_encoded
 from tallrec.sentinels import chance_auc, refuse_unread_answers, taught_token
+from tallrec.sharding import in_step
 from tallrec.training import Fitted, Schedule, fit, silent
 
 
@@ -128,7 +129,8 @@ def rec_tune(
     share = replace(to_validate, sample_ids=tuple(ids), prompts=list(prompts))
 
     def validate() -> dict[str, float]:
-        scores = [prediction.score for prediction in score_encoded(model, share, scoring)]
+        with in_step(model):
+            scores = [prediction.score for prediction in score_encoded(model, share, scoring)]
         return {"auc": roc_auc(labels, gathered(scores))}
 
     tuned = _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))

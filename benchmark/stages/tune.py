@@ -38,6 +38,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     from tallrec.checkpoints import scratch_folder
     from tallrec.language_model import save_adapter, trainable_adapter
     from tallrec.processes import is_first
+    from tallrec.sharding import held_bytes
     from tallrec.training import silent
     from tallrec.tuning import rec_tune
 
@@ -66,7 +67,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
         )
 
     def start() -> "tuple[PeftModel, PreTrainedTokenizerBase]":
-        model, tokenizer = language_models.load_base(params)
+        model, tokenizer = language_models.load_base(params, sharded=params.tune.sharded)
         lora = language_models.lora(params)
         seed_of_lora = derive_seed("lora", variant, n_shots, seed)
         return trainable_adapter(model, STARTS / recipe, lora, seed_of_lora), tokenizer
@@ -76,6 +77,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
         return
     with scratch_folder(scratch), recorded(cell, settings, root="runs/tune") as record:
         adapted, tokenizer = start()
+        record.update(n_processes=params.tune.n_processes, weights_bytes=held_bytes(adapted))
         with progress(f"tune {variant} k{n_shots} seed{seed}") as tell:
             tuned = tune(adapted, tokenizer, tell)
         curve = [{"step": entry["step"], "auc": entry["eval_auc"]} for entry in tuned.log if "eval_auc" in entry]
@@ -94,7 +96,6 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
         record.update(
             n_train=len(task.train),
             n_valid=len(task.valid),
-            n_processes=params.tune.n_processes,
             n_steps=tuned.n_steps,
             n_resumed=tuned.n_resumed,
             best_step=tuned.best_step,
