@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.domains.released_json import Prompt, render_input
 from benchmark.schema import Interaction, Item, Labelled, Sample
-from tallrec.prompts import answers, conversation, released_question, render
+from tallrec.prompts import PROMPTS, answers, conversation, released_question, render
 
 ITEMS = {
     **{
@@ -110,19 +110,29 @@ GPT_INSTRUCTION = (
 GPT_MOVIE = f"{GPT_INSTRUCTION}\n\n{GPT_MOVIE_QUESTION}\nAnswer:"
 GPT_MOVIE_WITH_A_BOOK_SHOWN = f"{GPT_INSTRUCTION}\n\n{GPT_BOOK_QUESTION}\nAnswer: No\n\n{GPT_MOVIE_QUESTION}\nAnswer:"
 
+PROMPT_BYTES = [
+    # style, sample, whether the stray comment is wanted, prompt
+    ("released", MOVIE, True, RELEASED_MOVIE),
+    ("released", BOOK, True, RELEASED_BOOK),
+    ("paper", MOVIE, False, PAPER_MOVIE),
+    ("paper", BOOK, False, PAPER_BOOK),
+    ("alpaca", MOVIE, True, ALPACA_MOVIE),
+    ("gpt", MOVIE, True, GPT_MOVIE),
+]
+ANSWER_BYTES = {
+    "released": ("Yes.", "No."),
+    "paper": ("Yes.", "No."),
+    "alpaca": ("Yes.", "No."),
+    "gpt": (" Yes", " No"),
+}
 
-@pytest.mark.parametrize(
-    ("style", "sample", "stray_comment", "expected"),
-    [
-        ("released", MOVIE, True, RELEASED_MOVIE),
-        ("released", BOOK, True, RELEASED_BOOK),
-        ("paper", MOVIE, False, PAPER_MOVIE),
-        ("paper", BOOK, False, PAPER_BOOK),
-        ("alpaca", MOVIE, True, ALPACA_MOVIE),
-        ("gpt", MOVIE, True, GPT_MOVIE),
-    ],
-    ids=["released-movie", "released-book", "paper-movie", "paper-book", "alpaca-movie", "gpt-movie"],
-)
+
+def test_every_style_has_its_bytes_here() -> None:
+    assert {style for style, *_ in PROMPT_BYTES} == set(PROMPTS)
+    assert set(ANSWER_BYTES) == set(PROMPTS)
+
+
+@pytest.mark.parametrize(("style", "sample", "stray_comment", "expected"), PROMPT_BYTES)
 def test_a_prompt_has_these_bytes(style: str, sample: Sample, stray_comment: bool, expected: str) -> None:
     assert render(style, sample, ITEMS, stray_comment=stray_comment).encode() == expected.encode()
 
@@ -158,12 +168,9 @@ def test_a_conversation_has_these_messages() -> None:
     assert conversation("released", MOVIE, ITEMS, stray_comment=True) == [{"role": "user", "content": RELEASED_MOVIE}]
 
 
-@pytest.mark.parametrize(
-    ("style", "yes", "no"),
-    [("released", "Yes.", "No."), ("paper", "Yes.", "No."), ("alpaca", "Yes.", "No."), ("gpt", " Yes", " No")],
-)
-def test_the_answers_have_these_bytes(style: str, yes: str, no: str) -> None:
-    assert answers(style) == {True: yes, False: no}
+@pytest.mark.parametrize("style", ANSWER_BYTES)
+def test_the_answers_have_these_bytes(style: str) -> None:
+    assert (answers(style)[True], answers(style)[False]) == ANSWER_BYTES[style]
 
 
 def test_a_question_is_a_row_of_the_released_files() -> None:
