@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Reproducibility benchmark for TALLRec. Run in the repository root; `dvc repro` is the pipeline.",
+    help="Reproduce TALLRec: the work around the pipeline, which is `dvc repro`. Run it in the root of the repository.",
 )
 
 
@@ -40,10 +40,17 @@ def _finish(work: Callable[[], None]) -> None:
 
 @app.command()
 def use(
-    presets: Annotated[list[str], typer.Argument(help="One or several, the later wins: smoke, paper llm/llama-7b.")],
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")] = False,
+    presets: Annotated[
+        list[str],
+        typer.Argument(
+            help="One or several, e.g. `paper llm/llama-7b`; a later one wins. A wrong name lists them all."
+        ),
+    ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing, and exit with 1 if something would change.")
+    ] = False,
 ) -> None:
-    """Merge presets into params.yaml and say what changed; its comments stay."""
+    """Merge presets into params.yaml, keep its comments, and say what changed."""
 
     def work() -> None:
         changes = _merge(presets, write=not check)
@@ -82,7 +89,7 @@ def _merge(presets: list[str], write: bool) -> list[tuple[str, object, object]]:
 
 @app.command()
 def validate() -> None:
-    """Check params.yaml as a whole, before any work."""
+    """Check every value of params.yaml; an error names the key and what was expected."""
 
     def work() -> None:
         from benchmark.config import load_config
@@ -95,11 +102,18 @@ def validate() -> None:
 
 @app.command()
 def plan(
-    memory: Annotated[str, typer.Option("--memory", help="Of the device, e.g. 24GB; else that of this machine.")] = "",
-    device: Annotated[str, typer.Option("--device", help="A card, e.g. 'RTX 3090'; else this machine's.")] = "",
-    tokens: Annotated[int, typer.Option("--tokens", help="Of a prompt; else measured, or llm.max_length.")] = 0,
+    memory: Annotated[
+        str, typer.Option("--memory", help="Memory of the device, e.g. 24GB. By default: this machine's.")
+    ] = "",
+    device: Annotated[
+        str, typer.Option("--device", help="Card to plan for, e.g. 'RTX 3090'. By default: this machine's.")
+    ] = "",
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", min=1, help="Tokens of a prompt. By default: measured, or else llm.max_length."),
+    ] = None,
 ) -> None:
-    """Cells, memory and time of what params.yaml asks for, before anything runs."""
+    """Say how many cells params.yaml asks for, and foretell their memory and time; run nothing."""
 
     def work() -> None:
         from collections import Counter
@@ -114,7 +128,7 @@ def plan(
         families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
         _print_counts("cells", dict(families))
         _print_counts("stages", stage_counts(read_yaml(Path("dvc.yaml")), read_yaml(PARAMS_YAML)))
-        show(params, memory=memory, device=device, n_tokens=tokens or None)
+        show(params, memory=memory, device=device, n_tokens=tokens)
 
     _finish(work)
 
@@ -130,7 +144,7 @@ def _print_counts(title: str, counts: dict[str, int]) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has and what a run would miss; contacts no address."""
+    """Say what this machine has, and exit with 1 if a run would miss something; contact no address."""
 
     def work() -> None:
         from benchmark.doctor import findings
@@ -172,18 +186,21 @@ def verify(
 
 @app.command()
 def check(
-    against: Annotated[str, typer.Option("--against", help="A git revision with results/metrics.csv, or such a file.")],
+    against: Annotated[
+        str, typer.Option("--against", help="Git revision that has results/metrics.csv, or such a file.")
+    ],
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", help="The reference's predictions, if DVC does not keep them.")
+        Path | None,
+        typer.Option("--predictions", help="Folder of the reference's predictions, where DVC does not keep them."),
     ] = None,
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Share of checks that may fail by noise alone, over all cells together.")
+        float, typer.Option("--alpha", help="How often noise alone may turn the check red, over all cells together.")
     ] = 0.05,
     by_mean: Annotated[
-        bool, typer.Option("--by-mean", help="Compare means over seeds: for a reference from another machine.")
+        bool, typer.Option("--by-mean", help="Compare means over seeds, as fits a reference from another machine.")
     ] = False,
 ) -> None:
-    """Compare results/metrics.csv with a reference; exit 1 if a method is worse than noise explains, or missing."""
+    """Compare results/metrics.csv with a reference; exit with 1 if a cell is missing, or worse than noise explains."""
 
     def work() -> None:
         from benchmark.check import FAILURES
@@ -218,11 +235,11 @@ def _print_findings(findings: "list[Finding]") -> None:
 
 @app.command()
 def export(
-    domain: Annotated[str, typer.Argument(help="A domain of params.yaml, e.g. movie.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write.")],
-    split: Annotated[Literal["train", "valid", "test"], typer.Option("--split")] = "test",
+    domain: Annotated[str, typer.Argument(help="Domain of params.yaml, e.g. movie.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    split: Annotated[Literal["train", "valid", "test"], typer.Option("--split", help="Split to write.")] = "test",
 ) -> None:
-    """Write a prepared split in the released code's own JSON form."""
+    """Write a prepared split as JSON in the form of the released code."""
 
     def work() -> None:
         from benchmark.config import load_config
@@ -238,10 +255,13 @@ def export(
 def sweep(
     workers: Annotated[int, typer.Option("--workers", help="Workers of this machine, one cell each at a time.")] = 2,
     scheduler: Annotated[
-        str | None, typer.Option("--scheduler", help="A running Dask scheduler, e.g. tcp://host:8786, in their place.")
+        str | None,
+        typer.Option(
+            "--scheduler", help="Running Dask scheduler whose workers are used instead, e.g. tcp://host:8786."
+        ),
     ] = None,
     repository: Annotated[
-        str | None, typer.Option("--repository", help="What workers clone; by default this folder.")
+        str | None, typer.Option("--repository", help="Address or folder that workers clone. By default: this folder.")
     ] = None,
     clones: Annotated[
         Path, typer.Option("--clones", help="Folder of the clones, one a worker, on every machine.")
@@ -252,11 +272,11 @@ def sweep(
     name: Annotated[str | None, typer.Option("-n", "--name", help="Name of the experiment.")] = None,
     gpus: Annotated[int, typer.Option("--gpus", help="GPUs of each worker; cells wait for those that they need.")] = 0,
     print_array: Annotated[
-        bool, typer.Option("--print-array", help="Run nothing; print a script of SLURM job arrays.")
+        bool, typer.Option("--print-array", help="Run nothing; print a script of SLURM job arrays instead.")
     ] = False,
     collect: Annotated[bool, typer.Option("--collect", help="Run nothing; collect what the arrays made.")] = False,
 ) -> None:
-    """Run what is missing in clones of this repository, through the shared DVC remote; exit 1 if a cell failed."""
+    """Run what is missing in clones of this repository, through the shared DVC remote; exit with 1 if a cell failed."""
 
     def work() -> None:
         from benchmark.sweep import command
