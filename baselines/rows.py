@@ -21,7 +21,7 @@ def predict_rows(
     weight_decay_grid: Sequence[float],
     texts: Texts | None = None,
     tell: Callable[[str, int, int], object] = untold,
-) -> dict[str, list[list[Prediction]]]:
+) -> dict[str, list[Sequence[Prediction]]]:
     """Predictions of every row, by what its name adds to the model's: `` (released), `tied`, `shared`, `searched`.
 
     Args:
@@ -41,7 +41,7 @@ def predict_rows(
         DataError: as `fit`.
         ConfigError: as `fit`.
     """
-    rows: dict[str, list[list[Prediction]]] = {}
+    rows: dict[str, list[Sequence[Prediction]]] = {}
     for head in heads:
         name = "" if head == RELEASED_HEAD else head
         grid = weight_decay_grid if head == RELEASED_HEAD else ()
@@ -61,7 +61,7 @@ def predict_rows(
     return rows
 
 
-def _searched(tasks: Sequence[FewShotTask], fitted: Sequence[Sequence[Fitted]]) -> list[list[Prediction]]:
+def _searched(tasks: Sequence[FewShotTask], fitted: Sequence[Sequence[Fitted]]) -> list[Sequence[Prediction]]:
     """For each number of shots the decay with the best mean validation AUC over seeds."""
     chosen: dict[int, int] = {}
     for n_shots in {len(task.train) for task in tasks}:

@@ -9,13 +9,16 @@ side by side, since they share the idle rows, each on a thread of its own. The r
 the number of threads, nor on its company, but for the rounding of matrix products.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.group import Group, Run, Scored, Texts, Training
@@ -23,7 +26,7 @@ from baselines.model import Inputs, Model
 from benchmark.errors import ConfigError, DataError
 from benchmark.schema import FewShotTask, Labelled, Prediction, Sample
 
-__all__ = ["Fitted", "Texts", "Training", "fit", "untold"]
+__all__ = ["Fitted", "Scores", "Texts", "Training", "fit", "untold"]
 
 
 def untold(*progress: object) -> None:
@@ -31,11 +34,45 @@ def untold(*progress: object) -> None:
     del progress
 
 
+class Scores(Sequence[Prediction]):
+    """Predictions that are made when asked for; as numbers, those of all draws of a large domain fit in memory.
+
+    Args:
+        samples: what was scored.
+        values: a score each, (n,).
+        details: that all of them share.
+    """
+
+    def __init__(self, samples: Sequence[Sample], values: NDArray[np.float32], details: Mapping[str, float]) -> None:
+        self._samples, self._values, self._details = samples, values, details
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Scores": ...
+    def __getitem__(self, index: int | slice) -> "Prediction | Scores":
+        if isinstance(index, slice):
+            return Scores(self._samples[index], self._values[index], self._details)
+        return Prediction(self._samples[index].sample_id, self._values[index].item(), self._details)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for sample, score in zip(self._samples, self._values, strict=True):
+            yield Prediction(sample.sample_id, score.item(), self._details)
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """One replica at its chosen checkpoint."""
 
-    predictions: list[Prediction]
+    predictions: Scores
     valid_auc: float
 
 
@@ -87,9 +124,7 @@ def fit(
         for index in own:
             for _ in weight_decays:
                 details, values = next(taken)
-                rows = zip(test, values.tolist(), strict=True)
-                predictions = [Prediction(sample.sample_id, score, details) for sample, score in rows]
-                fitted[index].append(Fitted(predictions, details["valid_auc"]))
+                fitted[index].append(Fitted(Scores(test, values.numpy(), details), details["valid_auc"]))
     return fitted
 
 

@@ -70,7 +70,7 @@ def train_baseline(
     domain: str | None = None,
     texts: Mapping[str, Any] | None = None,
     tell: Callable[[str, int, int], object] | None = None,
-) -> dict[str, list[list[Prediction]]]:
+) -> dict[str, list[Sequence[Prediction]]]:
     """Train `model` on every draw of a domain: for each of `baseline_rows`, the predictions of each task.
 
     Args:
@@ -93,7 +93,7 @@ def train_baseline(
     weight_decay, grid = values.pop("weight_decay"), values.pop("weight_decay_grid")
     if domain is not None:
         values["n_updates"] = params.n_updates.get(model, {}).get(domain, values["n_updates"])
-    found: dict[str, list[list[Prediction]]] = rows.predict_rows(
+    found: dict[str, list[Sequence[Prediction]]] = rows.predict_rows(
         partial(importlib.import_module(f"baselines.{model}").model, **params.models[model]),
         tasks,
         loop.Training(**values),
@@ -116,7 +116,7 @@ def build_baseline(name: str, params: BaselineParams, texts: Mapping[str, Any] |
     if model not in params.models:
         raise ConfigError(f"baselines.models.{model}: missing")
 
-    def predict(task: FewShotTask) -> list[Prediction]:
+    def predict(task: FewShotTask) -> Sequence[Prediction]:
         return train_baseline(model, params, [task], texts=texts)[name][0]
 
     return predict

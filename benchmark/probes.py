@@ -97,19 +97,26 @@ def probed(params: Params) -> Iterator[tuple[str, Cell, str]]:
                 yield from ((f"{model}-{domain}", cell, probe) for probe in without_question(params.probe.inputs))
 
 
-def with_probes(task: FewShotTask, names: Sequence[str]) -> FewShotTask:
-    """`task` with the test samples of each probe after its own, for methods that cannot be asked again later."""
-    test, items = list(task.test), dict(task.items)
+def with_probes(tasks: Sequence[FewShotTask], names: Sequence[str]) -> list[FewShotTask]:
+    """Tasks with the test samples of each probe after their own, for methods that cannot be asked again later.
+
+    Args:
+        tasks: draws of one domain: their test samples are the same, and so are those of the results.
+        names: of the probes.
+    """
+    asked, made_up = list(tasks[0].test), dict[str, Item]()
     for name in names:
-        samples, more = PROBES[name](task.test, task.items)
-        test += [replace(sample, sample_id=_probed(sample.sample_id, name)) for sample in samples]
-        items |= more
-    return replace(task, test=tuple(test), items=items)
+        samples, items = PROBES[name](tasks[0].test, tasks[0].items)
+        asked += [replace(sample, sample_id=_probed(sample.sample_id, name)) for sample in samples]
+        made_up |= {item_id: item for item_id, item in items.items() if item_id not in tasks[0].items}
+    test = tuple(asked)
+    return [replace(task, test=test, items={**task.items, **made_up}) for task in tasks]
 
 
 def of_probe(name: str, task: FewShotTask, predictions: Sequence[Prediction]) -> list[Prediction]:
     """The predictions of one probe among those of `with_probes`, under the ids that its samples have in `task`."""
-    found = {prediction.sample_id: prediction for prediction in predictions}
+    ending = _probed("", name)
+    found = {one.sample_id: one for one in predictions if one.sample_id.endswith(ending)}
     ids = [sample.sample_id for sample in task.test]
     return [replace(found[_probed(sample_id, name)], sample_id=sample_id) for sample_id in ids]
 

@@ -44,7 +44,7 @@ def run(baseline: str, domain: str) -> None:
         for n_shots in grid.n_shots
         for seed in grid.seeds
     }
-    asked = [with_probes(task, probes) for task in tasks.values()]
+    asked = with_probes(list(tasks.values()), probes)
     if texts:
         no_text = np.zeros_like(next(iter(texts.values())))
         texts = dict.fromkeys(asked[0].items, no_text) | texts  # of the items that a probe makes up
