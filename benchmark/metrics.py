@@ -17,15 +17,6 @@ WEIGHTS_AT_ONCE = 100_000
 """Row weights held in memory together (under 1 MB, so that they stay in the cache); it changes no result."""
 
 
-@dataclass(frozen=True, slots=True)
-class AucInterval:
-    """An AUC with a percentile interval."""
-
-    auc: float
-    low: float
-    high: float
-
-
 def roc_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -> float:
     """P(score of a liked target item > score of a disliked one); a tie counts one half.
 
@@ -92,36 +83,6 @@ def user_aucs(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, 
     return np.divide(won, n_pairs, out=np.full(n_users, np.nan), where=n_pairs > 0)
 
 
-def bootstrap_interval(
-    labels: Sequence[bool] | Bools,
-    scores: Sequence[float] | Floats,
-    users: Sequence[str],
-    *,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
-) -> AucInterval:
-    """AUC and its percentile interval over resampled users, who enter with all their rows.
-
-    Rows of one user are far from independent, so rows are never resampled alone. With one row a user both are
-    the same.
-
-    Args:
-        labels: shape (n_samples,); True = liked.
-        scores: shape (n_samples,), finite.
-        users: shape (n_samples,), the user of each sample.
-        n_resamples: resamples of as many users as there are; one of a single class is left out.
-        confidence: in (0, 1); 0.95 gives the 2.5 % and 97.5 % quantiles.
-        seed: of the resamples; the same seed gives the same interval.
-
-    Raises:
-        MetricError: as `roc_auc`; or there is one user alone; or fewer than half of the resamples have both
-            classes.
-    """
-    aucs = resampled_auc(labels, [scores], users, n_resamples=n_resamples, seed=seed)[0]
-    return AucInterval(roc_auc(labels, scores), *percentile_interval(aucs, confidence))
-
-
 def percentile_interval(resampled: Floats, confidence: float) -> tuple[float, float]:
     """The percentile interval of a metric on resamples, shape (n_resamples,); NaN ones are left out.
 
@@ -144,6 +105,8 @@ def resampled_auc(
     seed: int,
 ) -> Floats:
     """AUC of several methods on the same resamples of users, so that their differences are paired.
+
+    Rows of one user are far from independent, so rows are never resampled alone. With one row a user both are the same.
 
     Args:
         labels: shape (n_samples,); True = liked.

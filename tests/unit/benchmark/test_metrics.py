@@ -1,13 +1,21 @@
 """AUC, UAUC and the interval, against hand calculation and their own definitions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from benchmark import metrics
 from benchmark.errors import MetricError
-from benchmark.metrics import bootstrap_interval, resampled_user_auc, roc_auc, user_auc
+from benchmark.metrics import percentile_interval, resampled_auc, resampled_user_auc, roc_auc, user_auc
 
-SETTINGS = {"n_resamples": 400, "confidence": 0.95, "seed": 7}
+
+def interval_of(
+    labels: np.ndarray, scores: np.ndarray, users: Sequence[str], *, n_resamples: int = 400, seed: int = 7
+) -> tuple[float, float]:
+    """The interval of an AUC, as `evaluate` makes it."""
+    (aucs,) = resampled_auc(labels, [scores], users, n_resamples=n_resamples, seed=seed)
+    return percentile_interval(aucs, 0.95)
 
 
 def test_auc_counts_pairs_and_half_of_ties() -> None:
@@ -40,22 +48,22 @@ def test_uauc_of_one_row_a_user_is_not_defined() -> None:
 
 def test_interval_holds_the_auc_and_is_the_same_for_the_same_seed() -> None:
     labels, scores, users = _world(n_users=60, n_rows_each=5)
-    interval = bootstrap_interval(labels, scores, users, **SETTINGS)
-    assert interval.low < interval.auc == roc_auc(labels, scores) < interval.high
-    assert interval == bootstrap_interval(labels, scores, users, **SETTINGS)
-    assert interval != bootstrap_interval(labels, scores, users, **SETTINGS | {"seed": 8})
+    low, high = interval_of(labels, scores, users)
+    assert low < roc_auc(labels, scores) < high
+    assert (low, high) == interval_of(labels, scores, users)
+    assert (low, high) != interval_of(labels, scores, users, seed=8)
 
 
 def test_repeating_the_rows_of_a_user_does_not_narrow_the_interval() -> None:
     labels, scores, users = _world(n_users=40, n_rows_each=3)
-    once = bootstrap_interval(labels, scores, users, **SETTINGS)
-    copied = bootstrap_interval(np.tile(labels, 5), np.tile(scores, 5), users * 5, **SETTINGS)
-    assert (copied.low, copied.high) == pytest.approx((once.low, once.high), abs=1e-12)
+    once = interval_of(labels, scores, users)
+    copied = interval_of(np.tile(labels, 5), np.tile(scores, 5), users * 5)
+    assert copied == pytest.approx(once, abs=1e-12)
 
 
 def test_weighted_auc_equals_the_auc_of_repeated_rows() -> None:
     labels, scores, users = _world(n_users=12, n_rows_each=4)
-    interval = bootstrap_interval(labels, scores, users, **SETTINGS)
+    interval = interval_of(labels, scores, users)
     generator = np.random.default_rng(3)
     rows_of = {user: np.flatnonzero(np.array(users) == user) for user in set(users)}
     aucs = []
@@ -64,7 +72,7 @@ def test_weighted_auc_equals_the_auc_of_repeated_rows() -> None:
         rows = np.concatenate([rows_of[user] for user in drawn])
         aucs.append(roc_auc(labels[rows], scores[rows]))
     low, high = np.quantile(aucs, [0.025, 0.975])
-    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.02)
+    assert interval == pytest.approx((low, high), abs=0.02)
 
 
 def test_resampled_uauc_is_the_mean_over_the_users_drawn() -> None:
@@ -83,9 +91,9 @@ def test_interval_does_not_depend_on_how_many_weights_are_held_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     labels, scores, users = _world(n_users=30, n_rows_each=2)
-    whole = bootstrap_interval(labels, scores, users, **SETTINGS)
+    whole = interval_of(labels, scores, users)
     monkeypatch.setattr(metrics, "WEIGHTS_AT_ONCE", 601)
-    assert bootstrap_interval(labels, scores, users, **SETTINGS) == whole
+    assert interval_of(labels, scores, users) == whole
 
 
 @pytest.mark.parametrize(
@@ -105,9 +113,9 @@ def test_undefined_metrics_are_errors(labels: list[bool], scores: list[float], m
 
 def test_an_interval_needs_two_users_and_resamples_with_both_classes() -> None:
     with pytest.raises(MetricError, match="at least 2 users, got 1"):
-        bootstrap_interval([True, False], [0.1, 0.2], ["a", "a"], **SETTINGS)
+        interval_of(np.array([True, False]), np.array([0.1, 0.2]), ["a", "a"])
     with pytest.raises(MetricError, match="one user a sample"):
-        bootstrap_interval([True, False], [0.1, 0.2], ["a"], **SETTINGS)
+        interval_of(np.array([True, False]), np.array([0.1, 0.2]), ["a"])
 
 
 def _world(n_users: int, n_rows_each: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
