@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import networkx
 import pytest
 import typer
 
@@ -50,10 +51,12 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def unknown_words(text: str) -> list[str]:
-    """Words of the commands on a page that mean nothing in this repository."""
+    """Words of the commands on a page that mean nothing in this repository, nor by a preset that the page writes."""
     checks = {"make": of_make, "tallrec-bench": of_tallrec_bench, "dvc": of_dvc, "pip": of_pip}
     checks |= dict.fromkeys(("python", "pytest", "torchrun"), of_python)
-    return [word for program, *words in commands(text) if program in checks for word in checks[program](words)]
+    made = re.findall(r"^# benchmark/presets/(\S+)\.yaml$", text, re.MULTILINE)
+    found = [word for program, *words in commands(text) if program in checks for word in checks[program](words)]
+    return [word for word in found if word not in made]
 
 
 def of_make(words: list[str]) -> list[str]:
@@ -145,3 +148,28 @@ dvc exp run -n x -S tune.n_process=2
 def test_decisions_are_numbered_without_a_gap():
     numbers = [int(path.name[:3]) for path in sorted((ROOT / "docs/decisions").iterdir())]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_graph_of_the_readme_is_that_of_the_pipeline():
+    block = re.search(r"```mermaid\nflowchart LR\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block
+    drawn = networkx.DiGraph()
+    for line in block[1].splitlines():
+        chain = [part.split(" & ") for part in line.strip().split(" --> ")]
+        drawn.add_edges_from((a, b) for before, after in pairwise(chain) for a in before for b in after)
+    pipeline = networkx.DiGraph()
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    for name, stage in stages.items():
+        read = [path_of(dependency) for dependency in stage["deps"]]
+        for other in stages:
+            written = [path_of(out) for kind in ("outs", "metrics", "plots") for out in stages[other].get(kind, [])]
+            if other != name and any(a.is_relative_to(b) or b.is_relative_to(a) for a in read for b in written):
+                pipeline.add_edge(other, name)
+    # The drawing leaves out what follows from its other arrows.
+    assert set(networkx.transitive_closure(drawn).edges) == set(networkx.transitive_closure(pipeline).edges)
+
+
+def path_of(entry: str | dict[str, object]) -> Path:
+    """Of a dependency or an output, up to what the matrix fills in."""
+    name = entry if isinstance(entry, str) else next(iter(entry))
+    return Path(name.split("${")[0])
