@@ -45,7 +45,7 @@ def refuse_whole_layers(model: PreTrainedModel) -> None:
     """
     n_split = sum(isinstance(module, FSDPModule) for module in model.modules())
     if n_split <= model.config.get_text_config().num_hidden_layers:
-        raise ConfigError(f"tune.sharded: transformers cannot split the layers of {type(model).__name__}")
+        raise ConfigError(f"tune.sharded: transformers cannot split the layers of a {model.config.model_type} model")
 
 
 def held_bytes(model: PreTrainedModel | PeftModel) -> int:
