@@ -10,6 +10,8 @@ from benchmark.errors import ConfigError
 from benchmark.files import EFFICIENCY_JSON, read_json
 
 TERA = 1e12
+CPU = "CPU"
+"""Name of a device that is no card."""
 DEVICES = {
     # Dense half precision with sums in single precision, TFLOP/s, as the makers state it.
     "RTX 3090": 71.0,
@@ -50,7 +52,7 @@ def this_device(dtype: str) -> Device:
         return named_device(torch.cuda.get_device_name(), total)
     pages: int = os.sysconf("SC_PHYS_PAGES")
     memory_bytes = pages * os.sysconf("SC_PAGE_SIZE")
-    return Device("CPU", memory_bytes, speed_of_products(dtype), *_utilisation("CPU"))
+    return Device(CPU, memory_bytes, speed_of_products(dtype), *_utilisation(CPU))
 
 
 def named_device(name: str, memory_bytes: int) -> Device:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark import language_models
-from benchmark.devices import TERA, Device, chosen_device
+from benchmark.devices import CPU, TERA, Device, chosen_device
 from benchmark.params import Params
 from benchmark.sizes import Sizes, sizes
 
@@ -31,9 +31,9 @@ class Work:
     n_processes: int
     n_cells: int
     peak_bytes: int
-    """Of one process, runtime included."""
+    """Of one process, runtime included; where several tune one adapter, of each of them."""
     seconds: float
-    """Of all processes one after the other."""
+    """Of all processes one after the other; several that tune one adapter count as one."""
 
     def fits(self, device: Device) -> bool:
         """Whether one process finds room."""
@@ -65,11 +65,29 @@ class Planner:
         self.lora = language_models.lora(params)
         self._known: dict[tuple[Any, ...], Any] = {}
 
-    def tuning(self, n_rows: int, *, loss: str | None = None) -> Any:
-        """The `tallrec.simulation.Step` of a micro-batch of rec-tuning."""
+    def tuning(self, n_rows: int) -> Any:
+        """The `tallrec.simulation.Step` of a micro-batch of rec-tuning, in one of its processes."""
+        return self._in_shards(self._tuning(n_rows, self.params.fidelity.loss))
+
+    def instructing(self, n_rows: int) -> Any:
+        """The `tallrec.simulation.Step` of a micro-batch of instruction tuning."""
+        return self._tuning(n_rows, self.params.instruct.loss)
+
+    def validating(self) -> Any:
+        """The `tallrec.simulation.Step` of a batch of validation, in one of the processes of rec-tuning."""
+        return self._in_shards(self.scoring(of_tuned=False))
+
+    def _in_shards(self, step: Any) -> Any:
+        from tallrec.simulation import in_shards
+
+        tune = self.params.tune
+        if not tune.sharded:
+            return step
+        return in_shards(step, self.config, self.loading, tune.n_processes)
+
+    def _tuning(self, n_rows: int, loss: str) -> Any:
         from tallrec.simulation import simulate_tuning
 
-        loss = loss or self.params.fidelity.loss
         return self._once(
             ("tuning", n_rows, loss),
             lambda: simulate_tuning(
@@ -126,7 +144,7 @@ class Planner:
         flops_a_sample = scored.flops / self.rows_a_batch()
         micro = min(params.instruct.micro_batch_size, params.instruct.batch_size)
         if params.instruct.adapter is None and ("tallrec" in grid.recipes or "alpaca" in grid.icl_models):
-            step = self.tuning(micro, loss=params.instruct.loss)
+            step = self.instructing(micro)
             flops = step.flops / micro * params.instruct.batch_size * params.instruct.n_updates
             yield Work("instruct", 1, 0, step.peak_bytes + RUNTIME_BYTES, START_SECONDS + seconds(flops))
         shots = [
@@ -136,17 +154,18 @@ class Planner:
         ]
         n_variants = len(grid.recipes) * len(grid.seeds)
         if shots and n_variants:
-            validated_step = self.scoring(of_tuned=False)
+            validated_step = self.validating()
             peak, total = 0, 0.0
+            n_devices = 1 if device.name == CPU else tune.n_processes  # processes on a CPU share its cores
             for train_domain, n_rows in shots:
                 batch = min(tune.batch_size, n_rows)
-                micro = min(tune.micro_batch_size, batch)
+                micro = min(tune.micro_batch_size, batch // tune.n_processes)
                 step = self.tuning(micro)
                 peak = max(peak, step.peak_bytes, validated_step.peak_bytes)
                 validated = grid.domains[0] if train_domain == "both" else train_domain
                 flops = step.flops / micro * batch * tune.n_updates
                 flops += (tune.n_updates // tune.eval_every) * self.sizes.n_valid[validated] * flops_a_sample
-                total += n_variants * (START_SECONDS + seconds(flops))
+                total += n_variants * (START_SECONDS + seconds(flops) / n_devices)
             n_cells = n_variants * len(shots)
             yield Work("tune", n_cells, n_cells, peak + RUNTIME_BYTES, total)
             n_processes = len(grid.recipes) * len(grid.train_domains)
@@ -223,14 +242,19 @@ def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> N
 
 
 def _remarks(params: Params, planner: "Planner", where: Device) -> Iterator[str]:
-    asked = min(params.tune.micro_batch_size, params.tune.batch_size)
-    largest = planner.largest_micro_batch(where.memory_bytes, at_most=max(asked, params.tune.batch_size))
+    tune = params.tune
+    batch_size = max(1, tune.batch_size // tune.n_processes)
+    asked = min(tune.micro_batch_size, batch_size)
+    largest = planner.largest_micro_batch(where.memory_bytes, at_most=batch_size)
     yield f"device: {where.name}, {where.memory_bytes / GB:.1f} GB, {where.flops_per_second / TERA:.2f} TFLOP/s"
     if largest:
         yield f"tune.micro_batch_size: {asked}; the largest that fits: {largest}"
     else:
         yield "tune.micro_batch_size: not even one row fits"
     known = "measured here" if where.is_measured else "assumed; stage `efficiency` measures it"
+    if tune.n_processes > 1:
+        weights = "share the weights" if tune.sharded else "each hold the weights"
+        yield f"tune.n_processes: {tune.n_processes} such devices a cell, which {weights}; what they send comes on top"
     yield f"share of the peak: {where.utilisation:.0%} ({known})"
     bound = "" if planner.sizes.tokens_are_measured else " (llm.max_length, an upper bound)"
     yield f"tokens of a prompt: {planner.sizes.n_tokens}{bound}"

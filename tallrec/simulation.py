@@ -8,6 +8,7 @@ What it leaves out: the runtime itself (CUDA context, libraries), the cuts of a 
 an operator other than the loss. A fused attention kernel is replaced by one that keeps what such a kernel keeps.
 """
 
+import math
 import tempfile
 import weakref
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from tallrec.architecture import empty_model
 from tallrec.encoding import IGNORED
 from tallrec.language_model import Loading, Lora, trainable_adapter, write_fresh_start
 from tallrec.loss import LOGITS, LabelledLoss
+from tallrec.output_layer import output_layer
 from tallrec.training import checkpointing_settings
 
 FUSED, EAGER = "simulated_fused", "simulated_eager"
@@ -149,6 +151,21 @@ def simulate_scoring(config: PreTrainedConfig, loading: Loading, *, n_rows: int,
     with _operations() as counter, torch.inference_mode():
         whole(input_ids=input_ids, use_cache=False, logits_to_keep=1)
     return Step(weights, live.peak, counter.get_total_flops())
+
+
+def in_shards(step: Step, config: PreTrainedConfig, loading: Loading, n_processes: int) -> Step:
+    """`step` in one of several processes that share the weights of the base model.
+
+    It holds its part of all of them, whole what is outside of the layers, and two layers: one as it arrives from the
+    others and one put together.
+    """
+    model = empty_model(config, loading)
+    outside = {*model.get_input_embeddings().parameters(), *output_layer(model).parameters()}  # one where they are tied
+    n_outside = sum(parameter.nbytes for parameter in outside)
+    n_whole = sum(parameter.nbytes for parameter in model.parameters())
+    a_layer = (n_whole - n_outside) / config.get_text_config().num_hidden_layers
+    saved = n_whole - math.ceil(n_whole / n_processes + n_outside + 2 * a_layer)
+    return replace(step, weights_bytes=step.weights_bytes - saved, peak_bytes=step.peak_bytes - saved)
 
 
 def _adapted(model: PreTrainedModel, lora: Lora, *, gradient_checkpointing: bool) -> PeftModel:

@@ -210,6 +210,26 @@ def test_processes_divide_the_rows_of_every_update():
     assert parse_config(params, Path("params.yaml")).tune.n_processes == 3
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"tune": {"n_processes": 1}}, "one process has none to share weights with"),
+        ({"llm": {"quantization": "8bit"}}, "8bit weights cannot be split; expected llm.quantization none"),
+        (
+            {"llm": {"model": "owner/name", "revision": "0" * 40, "weights": "random"}},
+            "random weights are made whole; expected llm.weights pretrained",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_shared_are_refused(changes: dict[str, Any], problem: str):
+    params = content()
+    params["tune"] |= {"n_processes": 2, "sharded": True}
+    assert parse_config(params, Path("params.yaml")).tune.sharded
+    for section, values in changes.items():
+        params[section] |= values
+    assert f"tune.sharded: {problem}" in refused(params)
+
+
 def test_both_needs_two_domains():
     params = content()
     params["grid"] |= {"domains": ["movie"], "train_domains": ["both"]}

@@ -1,5 +1,6 @@
 """The plan: sizes before a run, devices, and what stages cost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,41 @@ def test_half_the_speed_takes_twice_the_time_of_computing(planner: Planner) -> N
     for stage, n_processes in (("tune", 24), ("score", 6)):
         start = 7.0 * n_processes
         assert slow[stage] - start == pytest.approx(2 * (fast[stage] - start))
+
+
+def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, planner: Planner) -> None:
+    slow = replace(CARD, flops_per_second=1e6)
+
+    def hours(n_processes: int, device: Device) -> dict[str, float]:
+        tune = params.tune.model_copy(update={"n_processes": n_processes})
+        changed = Planner(params.model_copy(update={"tune": tune}), planner.sizes)
+        return {work.stage: work.seconds for work in changed.works(device)}
+
+    alone, together = hours(1, slow), hours(4, slow)
+    start = 7.0 * 24
+    assert together["tune"] - start == pytest.approx((alone["tune"] - start) / 4, rel=0.01)  # smaller batches
+    assert [together[stage] for stage in ("instruct", "score", "icl")] == [
+        alone[stage] for stage in ("instruct", "score", "icl")
+    ]
+    # On a CPU they share the cores.
+    assert hours(4, replace(slow, name="CPU"))["tune"] == pytest.approx(alone["tune"], rel=0.01)
+
+
+def test_processes_that_share_the_weights_need_less_memory_to_tune_and_to_score_as_much(params: Params) -> None:
+    def peaks(**changes: object) -> dict[str, int]:
+        # Many layers, of which two are whole at a time.
+        base = params.base.model_copy(update={"n_layers": 40, "vocabulary_size": 500})
+        changed = params.model_copy(update={"base": base, "tune": params.tune.model_copy(update=changes)})
+        planner = Planner(changed, sizes(changed, n_tokens=24))
+        return {work.stage: work.peak_bytes for work in planner.works(CARD)}
+
+    whole, in_shards = peaks(n_processes=4), peaks(n_processes=4, sharded=True)
+    size = params.base.hidden_size
+    a_layer = 4 * (4 * size**2 + 3 * size * params.base.intermediate_size)
+    outside = 4 * 500 * size
+    saved = (40 * a_layer + outside) * 3 / 4 - 2 * a_layer - outside
+    assert whole["tune"] - in_shards["tune"] == pytest.approx(saved, rel=0.01)
+    assert {**in_shards, "tune": 0} == {**whole, "tune": 0}
 
 
 def test_the_largest_micro_batch_is_the_last_that_fits(planner: Planner) -> None:
