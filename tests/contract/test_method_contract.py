@@ -241,11 +241,9 @@ def test_every_registered_method_has_a_case() -> None:
     names = [case.name for case in CASES]
     registered = [*CONTROLS, *read_yaml(ROOT / "params.yaml")["baselines"]["models"], *LANGUAGE_MODELS]
     assert sorted(set(names) - {"gru4rec-tied", "gru4rec-shared", "gru4rec-searched"}) == sorted(registered)
-    assert len(names) == len(set(names)) == 6 + len(ROWS) + 3
-    assert len(BASELINES) == 6
+    assert len(names) == len(set(names))
     assert {case.name for case in CASES if case.is_random} == {"random"}
-    assert sum(case.learns for case in CASES) == 2 + len(ROWS) + 1
-    assert sum(case.shows_labels for case in CASES) == 1
+    assert {case.name for case in CASES if case.learns} == {*LABEL_READERS, *ROWS, "tuned"}
 
 
 @every_case

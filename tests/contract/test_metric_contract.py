@@ -55,9 +55,9 @@ def test_higher_is_better_and_the_truth_is_the_best(name: str) -> None:
 
 @every_metric
 def test_equal_scores_count_neither_way(name: str) -> None:
-    """No order of equal scores may help: they rank between the truth and its opposite."""
-    value = value_of(name, np.zeros(N_ROWS))
-    assert value_of(name, 1 - LABELS.astype(float)) < value < value_of(name, LABELS.astype(float))
+    """Where nothing is ranked, the value lies between that of the truth and that of its opposite."""
+    worst, best = value_of(name, RNG.random(N_ROWS) - 2 * LABELS), value_of(name, LABELS.astype(float))
+    assert worst < value_of(name, np.zeros(N_ROWS)) < best
 
 
 @every_metric
