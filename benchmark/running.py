@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from benchmark.files import write_predictions
@@ -77,6 +78,8 @@ def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], rec
     record.update(_details_of_the_run(predictions))
     if all("n_prompt_tokens" in prediction.details for prediction in predictions):
         record["n_tokens"] = int(sum(prediction.details["n_prompt_tokens"] for prediction in predictions))
+    if predictions and all("answer_mass" in prediction.details for prediction in predictions):
+        record["answer_mass"] = fmean(prediction.details["answer_mass"] for prediction in predictions)
 
 
 def _details_of_the_run(predictions: Sequence[Prediction]) -> dict[str, float]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.claims import ClaimVerdict, Results, judge_claims
+from benchmark.doubts import doubts
 from benchmark.paper import Paper
 from benchmark.report import checks, figures, published, sections, tables
 from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
-from benchmark.validation import doubts
 from benchmark.verdicts import COUNTED, other_test_rows
 
 TEMPLATES = Path(__file__).parent / "templates"

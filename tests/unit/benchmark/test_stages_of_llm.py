@@ -219,6 +219,7 @@ def test_each_cell_has_a_record(finished: Path) -> None:
         record = json.loads(run_file(cell).read_text())
         assert record["settings"]["llm"]["model"] == "tiny"
         assert record["n_test"] > 0
+        assert 0 < record["answer_mass"] < 1
 
 
 def test_a_published_adapter_takes_the_place_of_tuning(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

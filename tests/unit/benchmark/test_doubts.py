@@ -1,4 +1,4 @@
-"""Warnings about a tuning whose validation is at chance or far from its test."""
+"""Warnings about validations at chance or far from the test, and about answers that are never given."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from benchmark.doubts import doubts
 from benchmark.files import write_json
 from benchmark.provenance import run_file
 from benchmark.results import MetricRow
 from benchmark.schema import Cell
-from benchmark.validation import doubts
 
 CELL = Cell("tuned", "rt-movie", "movie", "movie", 16, 0)
 
@@ -70,3 +70,14 @@ def test_only_a_test_on_the_tuned_domain_is_compared(record: Any) -> None:
     other = Cell("tuned", "rt-movie", "movie", "book", 16, 0)
     record(other, best_auc=0.9, chance_auc=0.535)
     assert doubts([row(0.5, 0.45, 0.55, other), row(None)]) == []
+
+
+def test_a_model_that_gives_neither_answer_is_named(repository: Path) -> None:
+    cells = [Cell("icl", f"icl-base-{prompt}", "book", "book", 0, 0) for prompt in ("gpt", "paper", "alpaca")]
+    for cell, mass in zip(cells, (1e-5, 0.01, None), strict=True):
+        write_json(run_file(cell), {} if mass is None else {"answer_mass": mass})
+    (found,) = doubts([row(cell=cell) for cell in cells])
+    assert found == (
+        "In 1 cells the model gives both answers together less than 1% of the probability, so that its score is no "
+        f"opinion: {cells[0]} (1e-05)."
+    )

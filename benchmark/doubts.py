@@ -1,7 +1,7 @@
-"""What the validation of a tuning says against its result: it was never better than chance, or the test disagrees.
+"""What the records of a run say against its results, which are shown all the same, with a warning.
 
-Stage `tune` notes both validation numbers in `runs/tune/`. Neither finding makes a result invalid, so that it is shown
-with a warning.
+A validation that was never better than chance, or that the test disagrees with; and answers that the model never
+gives, so that the score is made of what is left of the probability.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,14 @@ from benchmark.results import MetricRow
 
 GROSS = 0.1
 """Difference of validation and test AUC that calls for a look, beyond the margins of both."""
+UNANSWERED = 0.01
+"""Mean probability of both answers together below which a score is no opinion."""
 N_NAMED = 3
 """Cells that a sentence names; of more, the first ones and how many follow."""
 
 
 def doubts(rows: Sequence[MetricRow]) -> list[str]:
-    """One sentence a kind of doubt, with the cells concerned. A cell tuned on several domains is not judged."""
+    """One sentence a kind of doubt, with the cells concerned; the validation of several domains is not judged."""
     at_chance: list[str] = []
     disagreeing: list[str] = []
     for row, best, chance in _validated(rows):
@@ -33,7 +35,23 @@ def doubts(rows: Sequence[MetricRow]) -> list[str]:
             f"Validation and test AUC of {len(disagreeing)} tuned cells disagree by more than {GROSS} and the margins "
             f"of both: {_listed(disagreeing)}."
         )
+    unanswered = [f"{row.cell} ({mass:.1g})" for row, mass in _answer_masses(rows) if mass < UNANSWERED]
+    if unanswered:
+        found.append(
+            f"In {len(unanswered)} cells the model gives both answers together less than {UNANSWERED:.0%} of the "
+            f"probability, so that its score is no opinion: {_listed(unanswered)}."
+        )
     return found
+
+
+def _answer_masses(rows: Sequence[MetricRow]) -> Iterator[tuple[MetricRow, float]]:
+    """Rows of language models with the mean probability of both answers together."""
+    for row in rows:
+        path = run_file(row.cell)
+        if row.cell.family in ("icl", "tuned") and path.exists():
+            mass = read_json(path).get("answer_mass")
+            if mass is not None:
+                yield row, mass
 
 
 def _listed(cells: Sequence[str]) -> str:
