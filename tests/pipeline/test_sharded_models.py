@@ -51,6 +51,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedToken
         capture_output=True,
         text=True,
         check=False,
+        timeout=900,  # processes that wait for each other would wait for half an hour
     )
     assert done.returncode == 0, done.stderr
     return [json.loads((root / f"found-{place}.json").read_text()) for place in range(2)]
