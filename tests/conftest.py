@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from benchmark import files
 from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from tallrec.language_model import Lora
     from tallrec.scoring import Scoring
+
+# A busy machine stretches an example; no property is about time.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 N_USERS = 12
 GOOD = tuple(f"good-{i}" for i in range(10))
