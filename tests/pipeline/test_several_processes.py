@@ -146,8 +146,36 @@ def _bytes(found: dict[str, Any]) -> bytes:
     return save(found["weights"], {"format": "pt"})
 
 
-def test_a_launch_that_is_killed_goes_on(tune: Tune) -> None:
-    changes = {"lora": {"dropout": 0.3}, "tune": {"n_processes": 2, "n_updates": 40, "eval_every": 4}}
+def test_processes_that_share_the_weights_leave_the_adapter_of_those_that_hold_all(tune: Tune) -> None:
+    # Two validations of nine rows, of one prompt a call: a process calls the model once more than the other.
+    changes: dict[str, Any] = {"score": {"batch_tokens": 1}}
+    found: dict[tuple[int, bool], dict[str, Any]] = {}
+    for n_processes, sharded in ((1, False), (2, False), (2, True)):
+        of_processes = {"n_processes": n_processes, "sharded": sharded, "patience": 2}
+        done = tune(**changes, tune=of_processes)
+        assert done.returncode == 0, done.stderr
+        found[n_processes, sharded] = outcome()
+    alone, together, in_shards = found.values()
+    start = flat(load_file("models/start/tallrec/adapter_model.safetensors"))
+    moved = (flat(alone["weights"]) - start).norm()
+    assert moved > 0.1
+    assert (flat(in_shards["weights"]) - flat(alone["weights"])).norm() < 1e-3 * moved
+    assert (flat(in_shards["weights"]) - flat(together["weights"])).norm() < 1e-5 * moved
+    assert aucs(in_shards) == pytest.approx(aucs(alone), abs=1e-9)
+    assert len(set(aucs(alone))) > 1
+    # All of them stop early, at the same update.
+    assert in_shards["record"]["n_steps"] == alone["record"]["n_steps"] < 12
+    adapter_bytes = sum(tensor.nbytes for tensor in alone["weights"].values())
+    whole, half = (of["record"]["weights_bytes"] - adapter_bytes for of in (together, in_shards))
+    assert half == pytest.approx(whole / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_launch_that_is_killed_goes_on(tune: Tune, sharded: bool) -> None:
+    changes = {
+        "lora": {"dropout": 0.3},
+        "tune": {"n_processes": 2, "n_updates": 40, "eval_every": 4, "sharded": sharded},
+    }
     assert tune(**changes).returncode == 0
     uninterrupted = WEIGHTS.read_bytes()
 
