@@ -105,6 +105,8 @@ def fit(
         claim(scratch, digest_of_run(model, rows, decisive))
         return last_whole(scratch)
 
+    # As the Trainer sets it, also where it has nothing left to do: the configuration is stored with the weights.
+    model.config.use_cache = False
     found = from_first(take_up)
     if found is None or not found.is_last:
         trainer = _trainer(model, rows, schedule, scratch, validate, tell, is_resumable=settings is not None)

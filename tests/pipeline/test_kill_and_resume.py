@@ -183,6 +183,18 @@ def test_training_without_validation_goes_on_too(run: Run, stage: str, output: P
     assert not (Path("scratch") / stage).exists()
 
 
+@pytest.mark.parametrize(
+    ("stage", "output"), [("instruct", Path("models/start/tallrec")), ("base", Path("models/base"))]
+)
+def test_a_finished_training_is_stored_as_if_it_had_just_ended(run: Run, stage: str, output: Path) -> None:
+    expected = contents(output)
+    shutil.rmtree(output)
+    assert run(stage, [], {"change": "models", "n": 3})["status"] == KILLED
+    assert (Path("scratch") / stage / "checkpoint-6").exists()
+    assert run(stage)["status"] == 0
+    assert contents(output) == expected
+
+
 @pytest.mark.slow
 def test_tuning_goes_on_from_every_change_of_a_file(run: Run, uninterrupted: dict[str, bytes]) -> None:
     n_changes = run("tune", TUNE)["n_changes"]
