@@ -19,6 +19,7 @@ from benchmark.cli import app
 from benchmark.comparisons import cell_metrics
 from benchmark.errors import ConfigError, MissingArtifactError, SchemaError
 from benchmark.metrics import percentile_interval
+from benchmark.other_metrics import OTHER_METRICS
 from benchmark.params import Params
 from benchmark.reference import fetch_predictions, reference_rows
 from benchmark.results import MetricRow, write_rows
@@ -253,7 +254,8 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     with pytest.raises(SchemaError, match=r"odd\.csv: expected the columns family"):
         reference_rows("odd.csv")
     # A revision with other metrics beside AUC can still be compared with.
-    other = files.METRICS_CSV.read_text().replace(",uauc,", ",one,two,").replace(",,", ",0.25,,")
+    ours, none = f",{','.join(OTHER_METRICS)},n_users", "," * (len(OTHER_METRICS) + 1)
+    other = files.METRICS_CSV.read_text().replace(ours, ",one,two,n_users").replace(none, ",0.25,,")
     Path("other.csv").write_text(other)
     assert [row.others for row in reference_rows("other.csv")] == [{"one": 0.25, "two": None}] * 2
     Path("twice.csv").write_text(other.replace(",one,two,", ",two,two,"))

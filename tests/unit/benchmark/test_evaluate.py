@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from benchmark import files
 from benchmark.comparisons import read_differences
 from benchmark.grid import cells
+from benchmark.other_metrics import OTHER_METRICS
 from benchmark.params import Params
 from benchmark.results import COLUMNS, DIFFERENCES_CSV, KEY_COLUMNS, group_of, read_rows, summarise
 from benchmark.schema import Cell, Prediction
@@ -34,7 +35,7 @@ def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, para
     assert len(expected) == 2 * (8 + 2 * 4 + 1 + 24)
     lines = files.METRICS_CSV.read_text().splitlines()
     key = "family,method,train_domain,test_domain,n_shots,seed"
-    assert lines[0] == f"{key},auc,auc_low,auc_high,uauc,n_users,n_samples,status"
+    assert lines[0] == f"{key},auc,auc_low,auc_high,{','.join(OTHER_METRICS)},n_users,n_samples,status"
     assert tuple(lines[0].split(",")) == COLUMNS
     assert (finished_run / "results/plots/few_shot_movie.csv").read_text().startswith("n_shots,auc,method\n")
 
@@ -51,7 +52,7 @@ def test_scores_are_matched_by_id_and_equal_scikit_learn(finished_run: Path) -> 
     assert row.auc == pytest.approx(roc_auc_score([labels[i] for i in ids], [scores[i] for i in ids]), abs=1e-12)
     assert (row.n_users, row.n_samples, row.status) == (6, 60, "ok")
     book = next(row for row in read_rows(files.METRICS_CSV) if row.cell.test_domain == "book")
-    assert (book.others, book.n_users) == ({"uauc": None}, 60)
+    assert (book.others["uauc"], book.n_users) == (None, 60)
 
 
 def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:

@@ -74,7 +74,11 @@ def predicted() -> int:
 def test_stage_controls_writes_every_cell_of_the_grid(domain: str, toy_task: FewShotTask) -> None:
     assert controls.main(["--domain", domain]) == 0
     cells = list(control_cells(PARAMS, domain, len(toy_task.train)))
-    assert len(cells) == predicted() == 3 * (2 * 2 + 1) + 2 + 2
+    n_learning = sum(control.learns for control in CONTROLS.values())
+    n_random = sum(control.is_random for control in CONTROLS.values())
+    # Two K, two seeds and all rows; two seeds; one result.
+    n_expected = n_learning * (2 * 2 + 1) + n_random * 2 + len(CONTROLS) - n_learning - n_random
+    assert len(cells) == predicted() == n_expected
     for cell in cells:
         scores = files.read_scores("predictions", cell)
         assert scores is not None
