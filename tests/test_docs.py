@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
+from xml.etree import ElementTree
 
 import networkx
 import pytest
@@ -14,6 +16,7 @@ import typer
 from benchmark.cli import app
 from benchmark.config import read_yaml
 from benchmark.overlays import preset_names
+from benchmark.results import read_rows
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -173,3 +176,18 @@ def path_of(entry: str | dict[str, object]) -> Path:
     """Of a dependency or an output, up to what the matrix fills in."""
     name = entry if isinstance(entry, str) else next(iter(entry))
     return Path(name.split("${")[0])
+
+
+@pytest.mark.parametrize("domain", ["movie", "book"])
+def test_the_figure_of_the_readme_shows_the_kept_metrics_of_smoke(domain: str):
+    """A change that renews the one renews the other."""
+    figure = ElementTree.parse(ROOT / f"docs/figures/ablation-{domain}.svg").findtext("{*}desc")
+    shown = re.findall(r"(?:K \d+|AT alone:) [\d.]+", figure or "")
+    rows = [row for row in read_rows(ROOT / "tests/smoke/metrics.csv") if row.cell.test_domain == domain]
+
+    def mean(method: str, n_shots: int) -> str:
+        found = [row.auc for row in rows if (row.cell.method, row.cell.n_shots) == (method, n_shots) and row.auc]
+        return f"{100 * fmean(found):.1f}"
+
+    tuned = [f"K {k} {mean(f'{recipe}-{domain}', k)}" for recipe in ("tallrec", "rt") for k in (16, 64)]
+    assert shown == [*tuned, f"AT alone: {mean('icl-alpaca-released', 0)}"]
