@@ -89,9 +89,10 @@ def carry_out(example: Example, folder: Path) -> None:
     """Change the copy of the repository in `folder`."""
     path = folder / example.file
     if example.file == "params.yaml":
-        params: Any = YAML().load(path)
-        join(params, YAML(typ="safe").load(example.text))
-        YAML().dump(params, path)
+        yaml = YAML()  # which keeps comments
+        params: Any = yaml.load(path)
+        join(params, yaml.load(example.text))
+        yaml.dump(params, path)
         return
     if not example.how:
         assert not path.exists()
@@ -115,7 +116,7 @@ def join(there: Any, new: Any) -> None:
         if isinstance(value, dict) and key in there:
             join(there[key], value)
         elif isinstance(value, list) and key in there:
-            there[key] = [*there[key], *value]
+            there[key].extend(value)
         else:
             assert key not in there, key
             there[key] = value
@@ -139,11 +140,11 @@ def copy_repository(folder: Path) -> None:
 
 
 def write_reviews(path: Path) -> None:
-    """Reviews of 20 users and 15 games, one a line, and a line that is none."""
+    """Reviews of 60 users and 15 games, one a line, and a line that is none."""
     rng = np.random.default_rng(0)
     rows = [
         {"user": f"u{user}", "item": f"i{item}", "title": f"Game {item}", "stars": stars, "time": time}
-        for user in range(20)
+        for user in range(60)
         for item, stars, time in zip(
             rng.permutation(15).tolist(),
             rng.integers(1, 6, 15).tolist(),
@@ -211,6 +212,8 @@ def test_there_is_an_example_for_everything_that_can_be_added() -> None:
         ("tests/contract/test_metric_contract.py", "precision_at_1", 7),
         ("tests/golden/test_prompts.py", "short or every_style", 3),
         ("tests/harden/test_raw_files.py", "json-lines or every_format", 2),
+        ("tests/unit/benchmark/test_evaluate.py", "scikit_learn", 1),
+        ("tests/unit/benchmark/test_claims.py", "every_kind", 1),
         ("tests/test_layout.py", "json_lines or mean_step or declared", 5),
     ],
 )
@@ -260,7 +263,7 @@ def test_a_row_stands_in_the_metrics_and_in_the_report(finished: Path, family: s
 
 def test_a_new_format_counts_its_lines(finished: Path) -> None:
     notes = json.loads((finished / "data/prepared/games/stats.json").read_text())["notes"]
-    assert notes["reviews"] == {"read": 301, "used": 300, "broken_line": 1}
+    assert notes["reviews"] == {"read": 901, "used": 900, "broken_line": 1}
 
 
 def test_a_metric_is_a_column_of_every_table(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
