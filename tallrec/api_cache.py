@@ -7,6 +7,7 @@ transaction of its own: when `put` has returned, it outlives a kill.
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Generator, Mapping
@@ -80,7 +81,12 @@ def opened(path: Path) -> Generator[AnswerCache]:
             )
         yield AnswerCache(connection)
     except (sqlite3.Error, OSError, UnicodeError) as error:
-        raise DataError(f"{path}: the cache of answers cannot be used: {error}") from error
+        raise DataError(f"{path}: the cache of answers cannot be used{_room(path)}: {error}") from error
     finally:
         if connection is not None:
             connection.close()
+
+
+def _room(path: Path) -> str:
+    """How full the disk is: of a full one, SQLite says "disk I/O error"."""
+    return f", {shutil.disk_usage(path.parent).free / 1e6:.1f} MB free" if path.parent.is_dir() else ""

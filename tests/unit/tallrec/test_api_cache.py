@@ -61,7 +61,8 @@ def test_an_answer_outlives_a_kill(tmp_path: Path) -> None:
 def test_what_is_no_cache_is_named(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite3"
     path.write_bytes(b"not a database, but long enough to be taken for one" * 20)
-    with pytest.raises(DataError, match=r"answers\.sqlite3: the cache of answers cannot be used: "), opened(path):
+    named = r"answers\.sqlite3: the cache of answers cannot be used, [\d.]+ MB free: "
+    with pytest.raises(DataError, match=named), opened(path):
         pass
 
 
