@@ -2,11 +2,12 @@
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trials import Repository, count
+from trials import STAGES, Repository, count
 
 pytestmark = pytest.mark.harden
 
@@ -30,3 +31,30 @@ def test_two_at_once_end_as_one_alone(undisturbed: Repository, tmp_path: Path) -
         first.check_nothing_half()
     assert refused
     first.check_finished()
+
+
+@pytest.fixture(scope="module")
+def by_hand(undisturbed: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy in which stages run without DVC."""
+    return undisturbed.copy(tmp_path_factory.mktemp("twice"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_a_killed_dvc_left_running_spoils_nothing_of_the_next(by_hand: Repository, name: str) -> None:
+    stage, rng = by_hand.stages[name], random.Random(f"twice {name}")
+    second = replace(by_hand, name="second")
+    for _ in range(1 if name == "efficiency" else 3):
+        by_hand.remove_outputs(stage)
+        with ThreadPoolExecutor() as pool:
+            left = pool.submit(by_hand.run, stage)
+            time.sleep(rng.uniform(0, stage.seconds / 4))
+            by_hand.remove_outputs(stage)  # as DVC does
+            code, said = second.run(stage)
+            left.result()
+        if code:
+            count("stage twice at once", name, "refused, then identical")
+            code, said = by_hand.run(stage)
+            assert code == 0, said
+        else:
+            count("stage twice at once", name)
+        by_hand.check_identical()
