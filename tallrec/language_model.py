@@ -288,4 +288,5 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
         (folder / "README.md").unlink(missing_ok=True)
         config = json.loads((folder / "adapter_config.json").read_text())
         config["base_model_name_or_path"] = None
+        config["target_modules"] = sorted(config["target_modules"])  # a set to PEFT, in another order in each process
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,17 @@ def test_new_weights_are_drawn_by_the_seed(
 
     assert torch.equal(drawn(0), drawn(0))
     assert not torch.equal(drawn(0), drawn(1))
+
+
+def test_a_saved_adapter_is_the_same_in_every_process(
+    tiny_model: LlamaForCausalLM, fresh_start: Path, lora: Lora
+) -> None:
+    # Enough of them that a set, which each process orders in its own way, is not sorted by chance.
+    names = ("v_proj", "q_proj", "o_proj", "k_proj", "up_proj", "gate_proj", "down_proj")
+    adapted = trainable_adapter(tiny_model, fresh_start, replace(lora, target_modules=names), seed=0)
+    save_adapter(adapted, fresh_start.parent / "all")
+    config = json.loads((fresh_start.parent / "all/adapter_config.json").read_text())
+    assert config["target_modules"] == sorted(names)
 
 
 def test_a_saved_adapter_names_no_folder_of_this_machine(saved: Path) -> None:
