@@ -97,6 +97,14 @@ def disturb(repository: Repository, left: dict[str, int], rng: random.Random) ->
     return process.wait(), "", ""
 
 
+def remove_cut_lock(repository: Repository) -> None:
+    """What docs/reliability.md says to do after a kill that came while DVC wrote `dvc.lock`."""
+    said = repository.log.read_text()
+    assert "dvc.lock" in said, said
+    (repository.folder / "dvc.lock").unlink()
+    count("dvc repro killed: dvc.lock cut", "any", "removed, then identical")
+
+
 def test_dvc_repro_ends_the_same_however_often_it_is_killed(undisturbed: Repository, tmp_path: Path) -> None:
     repository, rng = undisturbed.clone(tmp_path / "killed"), random.Random("dvc repro")
     left = dict.fromkeys(STAGES, len(KINDS))
@@ -109,9 +117,7 @@ def test_dvc_repro_ends_the_same_however_often_it_is_killed(undisturbed: Reposit
         if name:
             count(f"dvc repro, {kind} killed", name)
         elif code:
-            assert "dvc.lock" in said, said  # a kill came while DVC wrote it
-            (repository.folder / "dvc.lock").unlink()  # as docs/reliability.md says
-            count("dvc repro killed: dvc.lock cut", "any", "removed, then identical")
+            remove_cut_lock(repository)
     repository.check_finished()
 
 
@@ -128,7 +134,9 @@ def test_outputs_that_come_from_the_cache_are_whole_after_kills(undisturbed: Rep
         kill(process, "all")
         process.wait()
         count(f"dvc {command} from the cache killed", "any")
-        assert repository.dvc("repro")[0] == 0
+        if repository.dvc("repro")[0]:
+            remove_cut_lock(repository)
+            assert repository.dvc("repro")[0] == 0
         repository.check_identical()
     repository.check_finished()
 
@@ -145,5 +153,8 @@ def test_dvc_repro_in_processes_of_its_own_ends_the_same(undisturbed: Repository
         begun = running(repository)
         count("dvc repro killed, nothing forked", begun[-1] if begun else "dvc")
     code, said = repository.dvc("repro")
+    if code:
+        remove_cut_lock(repository)
+        code, said = repository.dvc("repro")
     assert code == 0, said
     repository.check_finished()
