@@ -47,6 +47,12 @@ def _hash_in(path: Path) -> str:
     return path.parent.name + path.name.removesuffix(".dir")
 
 
+def cut_lock(root: Path) -> Path | None:
+    """`dvc.lock`, if DVC was killed as it wrote it: emptied first, and without the line feed that ends a whole one."""
+    lock = root / "dvc.lock"
+    return lock if lock.exists() and not lock.read_bytes().endswith(b"\n") else None
+
+
 def renew_times(root: Path) -> None:
     """Give every output a new time, so that DVC reads it again instead of trusting what it knows of it."""
     for name in OUTPUTS:

@@ -72,6 +72,15 @@ def test_what_a_disk_lost_is_found_and_made_again(made: Path) -> None:
     assert not cached.exists()
     dvc("repro", "-q")
     assert (one.read_bytes(), two.read_bytes()) == (b"1\n", b"2\n")
+
+    # A kill while DVC writes its lock file leaves a part of it.
+    lock = Path("dvc.lock")
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[:50])
+    assert verify() == (1, ["dvc.lock: damaged", "cache: 3 files, 0 damaged"])
+    assert verify("--mend") == (0, ["dvc.lock: damaged, removed", "cache: 3 files, 0 damaged"])
+    dvc("repro", "-q")
+    assert lock.read_bytes() == whole
     assert verify() == (0, ["cache: 3 files, 0 damaged"])
 
 
