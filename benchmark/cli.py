@@ -167,19 +167,19 @@ def verify(
     """Read all that DVC keeps, which it trusts unread; exit 1 if a file is damaged and stays."""
 
     def work() -> None:
-        from benchmark.integrity import cache_folder, cached_files, cut_lock, is_damaged, renew_times
+        from benchmark.integrity import cache_folder, cached_files, cut_files, is_damaged, renew_times
 
         files = cached_files(cache_folder(Path()))
         damaged = [path for path in files if is_damaged(path)]
-        lock = cut_lock(Path())
-        for path in [*damaged, lock] if lock else damaged:
+        cut = cut_files(Path())
+        for path in (*damaged, *cut):
             typer.echo(f"{path}: damaged{', removed' if mend else ''}")
             if mend:
                 path.unlink()
         if mend:
             renew_times(Path())
         typer.echo(f"cache: {len(files)} files, {len(damaged)} damaged")
-        if (damaged or lock) and not mend:
+        if (damaged or cut) and not mend:
             raise typer.Exit(1)
 
     _finish(work)

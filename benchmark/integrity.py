@@ -5,6 +5,7 @@ bit that a disk has lost would pass unnoticed into every later result.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -47,10 +48,19 @@ def _hash_in(path: Path) -> str:
     return path.parent.name + path.name.removesuffix(".dir")
 
 
-def cut_lock(root: Path) -> Path | None:
-    """`dvc.lock`, if DVC was killed as it wrote it: emptied first, and without the line feed that ends a whole one."""
-    lock = root / "dvc.lock"
-    return lock if lock.exists() and not lock.read_bytes().endswith(b"\n") else None
+def cut_files(root: Path) -> list[Path]:
+    """Files that DVC writes in place, which a kill can leave cut: `dvc.lock` and its list of locks.
+
+    `dvc.lock` is emptied first, and ends in a line feed when it is whole; the list of locks is JSON.
+    """
+    lock, locks = root / "dvc.lock", root / ".dvc" / "tmp" / "rwlock"
+    cut = [lock] if lock.exists() and not lock.read_bytes().endswith(b"\n") else []
+    try:
+        if locks.exists():
+            json.loads(locks.read_bytes())
+    except ValueError:
+        cut.append(locks)
+    return cut
 
 
 def renew_times(root: Path) -> None:

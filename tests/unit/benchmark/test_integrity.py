@@ -81,6 +81,10 @@ def test_what_a_disk_lost_is_found_and_made_again(made: Path) -> None:
     assert verify("--mend") == (0, ["dvc.lock: damaged, removed", "cache: 3 files, 0 damaged"])
     dvc("repro", "-q")
     assert lock.read_bytes() == whole
+    locks = Path(".dvc/tmp/rwlock")
+    locks.write_text("{")
+    assert verify("--mend") == (0, [".dvc/tmp/rwlock: damaged, removed", "cache: 3 files, 0 damaged"])
+    dvc("repro", "-q")
     assert verify() == (0, ["cache: 3 files, 0 damaged"])
 
 
