@@ -56,7 +56,7 @@ bench: $(INSTALLED)  ## time the hot paths beside the plain way, and compare the
 	  --benchmark-timer=time.process_time --benchmark-json=.benchmarks/latest.json
 	$(BIN)/python tests/benchmarks/ratios.py .benchmarks/latest.json
 
-harden: $(INSTALLED)  ## over 100,000 hostile inputs for every reader; kills, full disks, damage (needs root); 20 minutes
+harden: $(INSTALLED)  ## over 100,000 hostile inputs for every reader; kills, full disks, damage (needs root); half an hour
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m harden --disable-warnings tests/harden tests/faults
 	@# Guided by coverage too, where that is installed: it is a compiled library that not every platform has.
 	@if $(BIN)/python -c 'import atheris' 2> /dev/null; then $(BIN)/python tests/harden/guided.py all --seconds 20; \
