@@ -12,10 +12,10 @@ MOST_LETTERS = 500
 """Of a title; the longest of the released data, with its author, has 282."""
 KEPT_INVISIBLE = "\u00ad\u200c\u200d"
 """Soft hyphen, which released titles hold, and the two joiners that some scripts are not written without."""
-MARKERS = re.compile(
-    r"<(?=\S)|\[(?=/?(?:INST|CLS|SEP|PAD|MASK|UNK|BOS|EOS|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_[A-Z_]+)\])"
+AFTER_MARKERS = re.compile(
+    r"(?<=<)(?=\S)|(?<=\[)(?=/?(?:INST|CLS|SEP|PAD|MASK|UNK|BOS|EOS|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_[A-Z_]+)\])"
 )
-"""What special tokens begin with: `<s>`, `<|im_end|>`, `<start_of_turn>`, `[SEP]`, `[/INST]`, ...; tags of HTML too."""
+"""Behind what special tokens begin with: `<s>`, `<|im_end|>`, `<start_of_turn>`, `[SEP]`, `[/INST]`, ...; HTML too."""
 HEADING = re.compile("#{2,}")
 """`###` opens the parts of Alpaca's template."""
 
@@ -34,7 +34,7 @@ def plain(title: str, most_letters: int | None = MOST_LETTERS) -> str:
     """
     if not title.isprintable():
         title = "".join(map(_visible, title))
-    title = HEADING.sub("#", MARKERS.sub(r"\g<0> ", title))
+    title = HEADING.sub("#", AFTER_MARKERS.sub(" ", title))
     if most_letters is not None and len(title) > most_letters:
         title = title[: most_letters - 1].rstrip("<[") + "\u2026"
     return title

@@ -218,10 +218,17 @@ def baseline_params(row: str) -> BaselineParams:
     )
 
 
+SCORES: dict[tuple[str, str], dict[str, float]] = {}
+"""By the name of the case and the task as it is written out: several checks compare with the same scores."""
+
+
 def scores_of(case: ContractCase, task: FewShotTask) -> dict[str, float]:
-    predictions = case.build()(task)
-    check_predictions(predictions, task)
-    return {prediction.sample_id: prediction.score for prediction in predictions}
+    key = (case.name, repr(task))
+    if key not in SCORES:
+        predictions = case.build()(task)
+        check_predictions(predictions, task)
+        SCORES[key] = {prediction.sample_id: prediction.score for prediction in predictions}
+    return SCORES[key]
 
 
 def targets_auc(task: FewShotTask, scores: Mapping[str, float]) -> float:
@@ -255,6 +262,7 @@ def test_each_test_sample_gets_one_finite_score(case: ContractCase, toy_task: Fe
 def test_the_same_seed_gives_the_same_scores_bit_for_bit(case: ContractCase, toy_task: FewShotTask) -> None:
     first = scores_of(case, toy_task)
     ADAPTERS.clear()
+    SCORES.clear()
     assert scores_of(case, toy_task) == first
 
 
@@ -271,7 +279,7 @@ def test_a_sample_alone_gets_the_score_it_gets_in_company(case: ContractCase, to
     new_item = Item("a-new-item", "movie", "A New Item", '"A New Item"')
     items = {**toy_task.items, "a-new-item": new_item}
     together = scores_of(case, replace(toy_task, test=(newcomer, *toy_task.test), items=items))
-    for sample in toy_task.test[1:6:2]:
+    for sample in toy_task.test[1:5:3]:
         alone = scores_of(case, replace(toy_task, test=(sample,)))
         expected = {sample.sample_id: together[sample.sample_id]}
         assert alone == pytest.approx(expected, abs=case.tolerance, rel=0)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,8 +14,8 @@ import pytest
 import toy
 from ruamel.yaml import YAML
 from trials import TRIED, Repository, Stage
+from warm_shell import warm_shell
 
-WARM_SHELL = Path(__file__).with_name("warm_shell.py")
 SERVER = {
     **{"kind": "api", "model": "loopback", "key_variable": None, "endpoint": "completions", "read": "logprobs"},
     **{"n_top_logprobs": 5, "missing_answer": "smallest_of_top", "parameters": {"max_tokens": 1, "temperature": 0}},
@@ -77,19 +75,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, loopback: str) -> Iter
     top = tmp_path_factory.mktemp("undisturbed")
     changes = CHANGES | {"icl.models": {"loopback": {**SERVER, "address": loopback}}}
     folder = toy.new_repository(top / "repository", changes)
-    address, shell = str(top / "socket"), top / "shell"
-    shell.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {WARM_SHELL} {address} "$@"\n')
-    shell.chmod(0o755)
-    repository = Repository(folder, address, shell, top / "site", top)
-    command = [sys.executable, str(WARM_SHELL), address]
-    with subprocess.Popen(command, cwd=folder, env=repository.environment, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout
-            assert server.stdout.readline() == "ready\n"
-            _run_once(repository)
-            yield repository
-        finally:
-            server.kill()
+    repository = Repository(folder, str(top / "socket"), top / "shell", top / "site", top)
+    with warm_shell(top, folder, repository.environment):
+        _run_once(repository)
+        yield repository
 
 
 def _run_once(repository: Repository) -> None:

@@ -96,12 +96,15 @@ def prompts(style: str, items: Mapping[str, Item]) -> list[str]:
     return [*texts, *(message["content"] for message in messages)]
 
 
+TEMPLATES = {style: prompts(style, items_of(PLACE)) for style in STYLES}
+
+
 @settings(deadline=None, max_examples=150)
 @given(title=TITLES)
 @example(title=HOSTILE[4])
 def test_a_prompt_has_the_lines_of_its_template_whatever_a_title_holds(title: str):
-    for style in STYLES:
-        for hostile, template in zip(prompts(style, items_of(title)), prompts(style, items_of(PLACE)), strict=True):
+    for style, templates in TEMPLATES.items():
+        for hostile, template in zip(prompts(style, items_of(title)), templates, strict=True):
             assert hostile == template.replace(PLACE, plain(title))
             assert len(hostile.splitlines()) == len(template.splitlines())
             assert hostile.count("###") == template.count("###")

@@ -80,6 +80,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             runner.stdin.close()
 
 
+without_validation = pytest.mark.parametrize(
+    ("stage", "output"),
+    [
+        ("instruct", Path("models/start/tallrec")),
+        pytest.param("base", Path("models/base"), marks=pytest.mark.slow),
+    ],
+)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -168,9 +177,7 @@ def test_early_stopping_counts_on(run: Run, uninterrupted: dict[str, bytes]) -> 
     assert (n_resumed(), curve["n_steps"], curve["best_step"]) == (6, 8, 2)
 
 
-@pytest.mark.parametrize(
-    ("stage", "output"), [("instruct", Path("models/start/tallrec")), ("base", Path("models/base"))]
-)
+@without_validation
 def test_training_without_validation_goes_on_too(run: Run, stage: str, output: Path) -> None:
     expected = contents(output)
     shutil.rmtree(output)
@@ -183,9 +190,7 @@ def test_training_without_validation_goes_on_too(run: Run, stage: str, output: P
     assert not (Path("scratch") / stage).exists()
 
 
-@pytest.mark.parametrize(
-    ("stage", "output"), [("instruct", Path("models/start/tallrec")), ("base", Path("models/base"))]
-)
+@without_validation
 def test_a_finished_training_is_stored_as_if_it_had_just_ended(run: Run, stage: str, output: Path) -> None:
     expected = contents(output)
     shutil.rmtree(output)

@@ -1,12 +1,17 @@
-"""The real `dvc repro` on a copy of the repository: a toy grid through every stage, and nothing left to do after it."""
+"""The real `dvc repro` on a copy of the repository: a toy grid through every stage, and nothing left to do after it.
+
+Its commands are forked from a process with torch imported; `make smoke` starts each as a process of its own.
+"""
 
 import csv
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy import CHANGES, commit, dvc, new_repository, run
+from toy import CHANGES, commit, dvc, environment, new_repository, run
+from warm_shell import warm_shell
 
 from benchmark.config import load_config
 from benchmark.files import METRICS_CSV
@@ -14,11 +19,14 @@ from benchmark.grid import cells
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository of its own with the toy grid, after `dvc repro`."""
-    folder = new_repository(tmp_path_factory.mktemp("toy") / "repository", CHANGES)
-    dvc(folder, "repro")
-    return folder
+    top = tmp_path_factory.mktemp("toy")
+    folder = new_repository(top / "repository", CHANGES)
+    with warm_shell(top, folder, environment(folder)) as shell, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("SHELL", str(shell))
+        dvc(folder, "repro")
+        yield folder
 
 
 def test_a_toy_grid_runs_once_and_only_once(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +44,7 @@ def test_a_toy_grid_runs_once_and_only_once(toy: Path, monkeypatch: pytest.Monke
     assert "Data and pipelines are up to date." in again
 
 
+@pytest.mark.slow
 def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
     commit(toy, "Results", "dvc.lock", "results")
     lines = dvc(toy, "exp", "run", "-n", "changed", "-S", "tune.learning_rate=0.02").splitlines()

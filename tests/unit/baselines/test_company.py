@@ -77,11 +77,10 @@ def test_a_draw_with_a_decay_gives_alone_what_it_gives_among_others(
     run = partial(fit, build_of(name), training=TRAINING, head_name=head, texts=texts)
     together = run(tasks, weight_decays=DECAYS)
     assert len({one.predictions[0].score for of_task in together for one in of_task}) > len(tasks)
-    for task, of_task in zip(tasks, together, strict=True):
+    for n, (task, of_task) in enumerate(zip(tasks, together, strict=True)):
         assert [one.predictions[0].details["weight_decay"] for one in of_task] == DECAYS
-        for decay, found in zip(DECAYS, of_task, strict=True):
-            ((alone,),) = run([task], weight_decays=[decay])
-            assert_same(found, alone)
+        ((alone,),) = run([task], weight_decays=[DECAYS[n % 3]])
+        assert_same(of_task[n % 3], alone)
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -47,18 +47,24 @@ def base(new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedT
     return tmp_path / "base"
 
 
-@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+PRECISIONS = {
+    ("float32", "none"): False,
+    ("bfloat16", "none"): True,
+    ("float16", "none"): False,
+    ("float32", "8bit"): True,
+    ("float32", "4bit"): False,
+    ("bfloat16", "8bit"): False,
+    ("bfloat16", "4bit"): True,
+    ("float16", "8bit"): True,
+}
+"""Type and quantization -> the gradient checkpointing that is tried with it always; the other one is slow."""
+
+
 @pytest.mark.parametrize(
-    ("dtype", "quantization"),
+    ("dtype", "quantization", "gradient_checkpointing"),
     [
-        ("float32", "none"),
-        ("bfloat16", "none"),
-        ("float16", "none"),
-        ("float32", "8bit"),
-        ("float32", "4bit"),
-        ("bfloat16", "8bit"),
-        ("bfloat16", "4bit"),
-        ("float16", "8bit"),
+        *((*one, usual) for one, usual in PRECISIONS.items()),
+        *(pytest.param(*one, not usual, marks=pytest.mark.slow) for one, usual in PRECISIONS.items()),
     ],
 )
 def test_an_adapter_learns_is_stored_and_scores_the_same(

@@ -1,4 +1,4 @@
-"""A shell for DVC that forks the commands of stages from a process with torch imported, so that hundreds can be killed.
+"""A shell for DVC that forks the commands of stages from a process with torch imported, so that tests wait once for it.
 
 `python warm_shell.py SOCKET` is that process. `python warm_shell.py SOCKET -c COMMAND` asks it for a fork that runs
 `python -m benchmark.stages.<stage> ...` in this working directory, with this output, in this process group; it ends as
@@ -12,6 +12,7 @@ import os
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +22,21 @@ STAGES = (
     *("raw", "prepare", "draw", "encode", "controls", "baselines", "base", "instruct", "tune", "score", "probe", "icl"),
     *("efficiency", "evaluate", "report"),
 )
+
+
+@contextlib.contextmanager
+def warm_shell(top, folder, environment):
+    """Start the process for the repository in `folder`; the shell is `top / "shell"`, the address `top / "socket"`."""
+    address, shell = str(top / "socket"), top / "shell"
+    shell.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {__file__} {address} "$@"\n')
+    shell.chmod(0o755)
+    command = [sys.executable, __file__, address]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout.readline() == "ready\n"
+            yield shell
+        finally:
+            server.kill()
 
 
 def ask(address, command, folder, streams, group, environment):
