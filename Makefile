@@ -41,7 +41,8 @@ smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from ra
 	@$(MAKE) --no-print-directory repro
 
 test: $(INSTALLED)  ## the fast tests; those on real data too if TALLREC_BENCH_MIRROR is set
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
+	@# Files in order, and not those of few tests last: some of these take longest.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check .

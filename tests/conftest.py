@@ -3,6 +3,7 @@
 torch and transformers are imported by the fixtures that need them, so that all other tests start at once.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from tallrec.language_model import Lora
     from tallrec.scoring import Scoring
+
+# Else every `dvc` of a test starts one that looks for a newer version, which tells of itself where nothing listens.
+os.environ["DVC_TEST"] = "true"
 
 # A busy machine stretches an example; no property is about time.
 settings.register_profile("without deadline", deadline=None)

@@ -124,7 +124,7 @@ def join(there: Any, new: Any) -> None:
 
 def run(folder: Path, *command: str) -> str:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1"}
+    environment |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder)}
     environment |= {"TALLREC_BENCH_MIRROR": str(folder / "mirror")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

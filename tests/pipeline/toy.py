@@ -81,7 +81,7 @@ def set_key(content: Any, key: str, value: Any) -> None:
 def environment(folder: Path) -> dict[str, str]:
     """What commands of the repository in `folder` need: its own modules, and nothing of the network."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1"}
+    return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder)}
 
 
 def run(folder: Path, *command: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """stages:
@@ -45,13 +46,10 @@ class Repository:
         (self.folder / "dvc.yaml").write_text(PIPELINE.format(log=self.log, cells=cells))
         (self.folder / "params.yaml").write_text(f"cells: {numbers}\nseconds: {seconds}\nfailing: {failing}\n")
         (self.folder / "source.txt").write_text("raw\n")
-        for command in (
-            ["git", "init", "-q"],
-            ["dvc", "init", "-q"],
-            ["dvc", "config", "core.analytics", "false"],
-            ["dvc", "remote", "add", "-q", "-d", "shared", str(self.remote)],
-        ):
-            self.run(*command)
+        self.run("git", "init", "-q")
+        with Repo.init(str(self.folder)) as repo, repo.config.edit() as config:
+            config["core"]["remote"] = "shared"
+            config["remote"]["shared"] = {"url": str(self.remote)}
         self.commit()
 
     def commit(self) -> None:
@@ -88,7 +86,7 @@ class Repository:
     def environment(self) -> Mapping[str, str]:
         """With this repository's commands and packages."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+        return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
 
     @property
     def metrics(self) -> Path:
