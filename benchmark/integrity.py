@@ -49,18 +49,31 @@ def _hash_in(path: Path) -> str:
 
 
 def cut_files(root: Path) -> list[Path]:
-    """Files that DVC writes in place, which a kill can leave cut: `dvc.lock` and its list of locks.
+    """Files that DVC writes in place, which a kill can leave cut so that it cannot read them any more.
 
-    `dvc.lock` is emptied first, and ends in a line feed when it is whole; the list of locks is JSON.
+    These are `dvc.lock` and its list of locks. A `dvc.lock` cut between two entries is one that DVC goes on from.
     """
     lock, locks = root / "dvc.lock", root / ".dvc" / "tmp" / "rwlock"
-    cut = [lock] if lock.exists() and not lock.read_bytes().endswith(b"\n") else []
+    cut = [lock] if lock.exists() and not _is_readable(lock) else []
     try:
         if locks.exists():
             json.loads(locks.read_bytes())
     except ValueError:
         cut.append(locks)
     return cut
+
+
+def _is_readable(lock: Path) -> bool:
+    """Whether DVC can read this `dvc.lock`, which ends in a line feed when it is whole."""
+    from dvc.exceptions import DvcException  # pyright: ignore[reportMissingTypeStubs]
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # pyright: ignore[reportMissingTypeStubs]
+    from dvc.utils import strictyaml  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        strictyaml.load(str(lock), COMPILED_LOCKFILE_SCHEMA)  # pyright: ignore[reportUnknownMemberType]
+    except DvcException:
+        return False
+    return lock.read_bytes().endswith(b"\n")
 
 
 def renew_times(root: Path) -> None:

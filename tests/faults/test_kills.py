@@ -111,7 +111,7 @@ def mend(repository: Repository) -> None:
 
 
 def ends(repository: Repository, left: dict[str, int], rng: random.Random, *options: str) -> bool:
-    """Whether `dvc repro` comes to its end without a kill; what it was killed in is counted, what it left cut mended."""
+    """Whether `dvc repro` comes to its end without a kill; counts what it was killed in, and mends what it left cut."""
     code, name, kind = disturb(repository, left, rng, options)
     if kind == "the stage" and code > 0:
         said = repository.log.read_text()

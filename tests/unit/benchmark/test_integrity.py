@@ -88,6 +88,22 @@ def test_what_a_disk_lost_is_found_and_made_again(made: Path) -> None:
     assert verify() == (0, ["cache: 3 files, 0 damaged"])
 
 
+@pytest.mark.slow
+def test_a_lock_file_that_is_cut_at_the_end_of_a_line_is_mended_or_read(made: Path) -> None:
+    lock = Path("dvc.lock")
+    whole = lock.read_bytes()
+    mended = 0
+    for end in (n + 1 for n, byte in enumerate(whole) if byte == ord("\n")):
+        lock.write_bytes(whole[:end])
+        code, lines = verify("--mend")
+        assert code == 0
+        mended += lines[0] == "dvc.lock: damaged, removed"
+        reproduced()
+        assert reproduced() == []
+        assert Path("data/made/one").read_bytes() == b"1\n"
+    assert 0 < mended < whole.count(b"\n")
+
+
 def test_outside_of_a_repository_it_says_so(repository: Path) -> None:
     result = CliRunner().invoke(app, ["verify"])
     assert (result.exit_code, result.stderr) == (2, "error: .dvc/: not here; run in the repository root\n")
