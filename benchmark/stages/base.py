@@ -7,12 +7,12 @@ it is (Hub cache or local folder), and models/base/reference.json names it with 
 Usage: python -m benchmark.stages.base
 """
 
-import argparse
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import texts
 from benchmark.errors import DataError, exit_code_of
@@ -124,7 +124,7 @@ def run() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    stage_arguments(__doc__, argv)
     return exit_code_of(run)
 
 

@@ -5,7 +5,6 @@ Its probes are predicted on the way, since no checkpoint is kept: predictions/pr
 Usage: python -m benchmark.stages.baselines --baseline gru4rec --domain movie
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark import files
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import ConfigError, exit_code_of
 from benchmark.grid import baseline_cells, baseline_probe_cells
@@ -87,10 +87,7 @@ def run(baseline: str, domain: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--baseline", required=True)
-    parser.add_argument("--domain", required=True)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "baseline", "domain")
     return exit_code_of(lambda: run(args.baseline, args.domain))
 
 

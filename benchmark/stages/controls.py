@@ -3,12 +3,12 @@
 Usage: python -m benchmark.stages.controls --domain movie
 """
 
-import argparse
 import functools
 import logging
 import sys
 from collections.abc import Sequence
 
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.grid import control_cells
@@ -39,9 +39,7 @@ def run(domain: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--domain", required=True)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "domain")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return exit_code_of(lambda: run(args.domain))
 

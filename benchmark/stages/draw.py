@@ -3,13 +3,13 @@
 Usage: python -m benchmark.stages.draw
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmark import files
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.fewshot import Draw, draw
@@ -95,7 +95,7 @@ def _write(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage."""
-    argparse.ArgumentParser(prog="python -m benchmark.stages.draw", description=__doc__).parse_args(argv)
+    stage_arguments(__doc__, argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return exit_code_of(lambda: draw_all(load_config()))
 

@@ -6,7 +6,6 @@ the limit, that is its result.
 Usage: python -m benchmark.stages.efficiency
 """
 
-import argparse
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import language_models
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.devices import utilisation
 from benchmark.errors import BenchmarkError, exit_code_of
@@ -101,7 +101,7 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(argv)
+    stage_arguments(__doc__, argv)
     return exit_code_of(run)
 
 

@@ -5,11 +5,11 @@ Where `baselines.text_encoder.model` is null, or no baseline of the grid reads t
 Usage: python -m benchmark.stages.encode --domain movie
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from benchmark import files
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.methods import reads_text
@@ -42,9 +42,7 @@ def run(domain: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--domain", required=True)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "domain")
     return exit_code_of(lambda: run(args.domain))
 
 

@@ -4,10 +4,9 @@ Writes into results/: metrics.csv (one row a cell), uauc.csv (its intervals), di
 calibration.csv and reliability.csv (where scores are probabilities), probes.csv, audit.json, metrics.json and plots/.
 No other stage reads test labels.
 
-Usage: python -m benchmark.stages.evaluate [--partial]
+Usage: python -m benchmark.stages.evaluate --partial
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.answers import Answers, in_order, read_answers
+from benchmark.arguments import stage_arguments
 from benchmark.audit import audit, read_prepared
 from benchmark.calibration import calibration, probabilities
 from benchmark.claims import claim_pairs
@@ -219,9 +219,7 @@ def run(*, partial: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.stages.evaluate", description="Metrics of every cell.")
-    parser.add_argument("--partial", action="store_true", help="write missing cells as missing instead of stopping")
-    arguments = parser.parse_args(argv)
+    arguments = stage_arguments(__doc__, argv, "partial")
     return exit_code_of(lambda: run(partial=arguments.partial))
 
 

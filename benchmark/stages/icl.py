@@ -3,12 +3,12 @@
 Usage: python -m benchmark.stages.icl --model base --prompt released
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import ConfigError, exit_code_of
 from benchmark.grid import icl_cells
@@ -44,10 +44,7 @@ def run(model_name: str, prompt: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="base, alpaca, or a key of icl.models")
-    parser.add_argument("--prompt", required=True)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "model", "prompt")
     return exit_code_of(lambda: run(args.model, args.prompt))
 
 

@@ -3,13 +3,13 @@
 Usage: python -m benchmark.stages.instruct
 """
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark import language_models
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import texts
 from benchmark.errors import exit_code_of
@@ -81,7 +81,7 @@ def tune(params: Params) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    stage_arguments(__doc__, argv)
     return exit_code_of(run)
 
 

@@ -3,7 +3,6 @@
 Usage: python -m benchmark.stages.prepare --domain movie
 """
 
-import argparse
 import logging
 import sys
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark import files
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import DomainData, format_module, synthetic
 from benchmark.domains.summary import describe
@@ -68,9 +68,7 @@ def _check(data: DomainData, raw: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage for one domain."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.stages.prepare", description=__doc__)
-    parser.add_argument("--domain", required=True, help="a key of `domains` in params.yaml")
-    arguments = parser.parse_args(argv)
+    arguments = stage_arguments(__doc__, argv, "domain")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return exit_code_of(lambda: prepare(arguments.domain, load_config()))
 

@@ -3,12 +3,12 @@
 Usage: python -m benchmark.stages.probe --variant tallrec-movie
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark import language_models
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.files import adapter_folder, probe_folder, write_predictions
@@ -40,9 +40,7 @@ def run(variant: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", required=True)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "variant")
     return exit_code_of(lambda: run(args.variant))
 
 

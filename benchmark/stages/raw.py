@@ -3,11 +3,11 @@
 Usage: python -m benchmark.stages.raw --domain movie
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
 
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import raw_files
 from benchmark.errors import ConfigError, exit_code_of
@@ -43,9 +43,7 @@ def raw(domain: str, params: Params) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage for one domain."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.stages.raw", description=__doc__)
-    parser.add_argument("--domain", required=True, help="a key of `domains` in params.yaml")
-    arguments = parser.parse_args(argv)
+    arguments = stage_arguments(__doc__, argv, "domain")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # One line a file is enough; the client logs every redirect.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -3,12 +3,12 @@
 Usage: python -m benchmark.stages.report
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmark.arguments import stage_arguments
 from benchmark.errors import exit_code_of
 from benchmark.files import COST_CSV, COST_JSON, replacing_folder, write_bytes, write_json
 from benchmark.results import csv_bytes
@@ -46,7 +46,7 @@ def run() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    argparse.ArgumentParser(prog="python -m benchmark.stages.report", description="The report.").parse_args(argv)
+    stage_arguments(__doc__, argv)
     return exit_code_of(run)
 
 

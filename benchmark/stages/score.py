@@ -3,7 +3,6 @@
 Usage: python -m benchmark.stages.score --recipe tallrec --train-domain movie
 """
 
-import argparse
 import functools
 import logging
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark import language_models
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.files import adapter_folder
@@ -66,10 +66,7 @@ def run(recipe: str, train_domain: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", required=True, choices=["tallrec", "rt"])
-    parser.add_argument("--train-domain", required=True)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "recipe", "train-domain")
     return exit_code_of(lambda: run(args.recipe, args.train_domain))
 
 

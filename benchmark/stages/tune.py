@@ -8,13 +8,13 @@ On several GPUs: `tune.n_processes`; docs/several-gpus.md.
 Usage: python -m benchmark.stages.tune --recipe tallrec --train-domain movie --n-shots 64 --seed 0
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark import language_models
+from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.files import adapter_folder, replacing_folder, write_json
@@ -115,12 +115,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", required=True, choices=["tallrec", "rt"])
-    parser.add_argument("--train-domain", required=True)
-    parser.add_argument("--n-shots", required=True, type=int)
-    parser.add_argument("--seed", required=True, type=int)
-    args = parser.parse_args(argv)
+    args = stage_arguments(__doc__, argv, "recipe", "train-domain", "n-shots", "seed")
 
     def start() -> None:
         run_on(

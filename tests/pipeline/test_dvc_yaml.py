@@ -19,11 +19,13 @@ STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
 PARAMS = read_yaml(ROOT / "params.yaml")
 COMMAND = re.compile(r"python -m benchmark\.stages\.(\w+)\b")
 # Without influence on what a stage computes: how an error or a progress line looks, how `params.yaml` is
-# checked (the keys that count are tracked as params), what is noted about a run, how its processes are started.
+# checked (the keys that count are tracked as params), what is noted about a run, how its processes are started and
+# what their command lines are called (the commands are tracked).
 EXEMPT = {
     *("benchmark", "benchmark.stages", "baselines", "tallrec"),
     *(
         "benchmark.errors",
+        "benchmark.arguments",
         "benchmark.config",
         "benchmark.params",
         "benchmark.icl_params",
