@@ -98,7 +98,7 @@ def test_every_row_is_answered_once_behind_a_broken_proxy(
     expected, _ = asked(model, cache_file.with_name("direct"), prompts)
     proxy = faults(to=model.address)
     with serving(proxy) as broken:
-        behind = replace(model, address=broken.address, timeout_seconds=1.5, n_retries=7, max_concurrency=8)
+        behind = replace(model, address=broken.address, timeout_seconds=2.5, n_retries=7, max_concurrency=8)
         told: list[tuple[int, int]] = []
         found, traffic = asked(behind, cache_file, prompts, lambda *numbers: told.append(numbers))
         n_sent = len(broken.asked)
