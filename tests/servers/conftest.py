@@ -147,7 +147,7 @@ def answers_with(
     return answering
 
 
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 3.5
 UNASKED = {
     "429": Reply.of({"error": {"message": "slow down"}}, status=429, retry_after="0.01"),
     "500": Reply.of({"error": {"message": "oops"}}, status=500),
