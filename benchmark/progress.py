@@ -60,11 +60,18 @@ class _Log:
         self.label = label
         self.start = time.perf_counter()
         self.n_lines = 0
+        self.first: tuple[int, float] | None = None
+        """What was done when, by the first call: more than one where an earlier run had begun."""
 
     def __call__(self, done: int, total: int) -> None:
+        now = time.perf_counter()
+        before, since = self.first or (0, self.start)
+        is_known = done == 1 or self.first is not None
+        self.first = self.first or (done, now)
         if done * N_LOG_LINES // total > self.n_lines:
             self.n_lines = done * N_LOG_LINES // total
-            spent = time.perf_counter() - self.start
-            left = spent / done * (total - done)
-            times = f"{spent:.0f} s, {a_second(done / spent)}, {left:.0f} s left"
-            print(f"{self.label}: {done}/{total}, {times}", file=sys.stderr, flush=True)
+            line = f"{self.label}: {done}/{total}, {now - self.start:.0f} s"
+            if is_known:
+                speed = (done - before) / (now - since)
+                line += f", {a_second(speed)}, {(total - done) / speed:.0f} s left"
+            print(line, file=sys.stderr, flush=True)

@@ -38,6 +38,21 @@ def test_the_time_left_is_an_estimate(capsys: pytest.CaptureFixture[str], monkey
     assert capsys.readouterr().err == "tune: 1/4, 10 s, 0.1/s, 30 s left\n"
 
 
+def test_what_an_earlier_run_has_done_is_no_speed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 3.0, 23.0, 43.0])
+    monkeypatch.setattr("benchmark.progress.time.perf_counter", lambda: next(clock))
+    with progress("tune") as tell:
+        for done in (401, 601, 801):
+            tell(done, 1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "tune: 401/1000, 3 s",
+        "tune: 601/1000, 23 s, 10/s, 40 s left",
+        "tune: 801/1000, 43 s, 10/s, 20 s left",
+    ]
+
+
 @pytest.mark.parametrize(("speed", "text"), [(0.0123, "0.012/s"), (2.345, "2.3/s"), (1234.5, "1,234/s")])
 def test_a_speed_is_a_few_characters(speed: float, text: str) -> None:
     assert a_second(speed) == text
