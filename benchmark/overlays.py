@@ -152,8 +152,11 @@ def _edits(target: _Document, overlay: _Document) -> Iterator[tuple[int, int, li
                 yield _end_line(mapping), _end_line(mapping), overlay.lines_of(change, column)
             elif _is_section(entry.value) and _is_section(change.value) and REPLACING_KEY not in _entries(change.value):
                 pending.append((entry.value, change.value))
-            elif _plain(entry.value) != _plain(change.value):
-                yield entry.first, entry.end, overlay.lines_of(change, entry.column)
+            else:
+                lines = overlay.lines_of(change, entry.column)
+                # Its reason counts for an equal value too: else `smoke` would not undo two presets after each other.
+                if _plain(entry.value) != _plain(change.value) or any(" # " in line for line in lines):
+                    yield entry.first, entry.end, lines
 
 
 def _entries(mapping: Node) -> dict[str, _Entry]:

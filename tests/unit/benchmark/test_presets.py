@@ -1,5 +1,6 @@
 """Presets merge into `params.yaml` without touching what they do not name, and `smoke` undoes all others."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,14 @@ def test_a_value_over_several_lines_is_replaced_whole():
     )
 
 
-def test_an_equal_value_keeps_its_own_comment():
-    assert merged(BASE, "a:\n  two: [1, 2]  # paper: same\nc: 3\n") == BASE
+def test_an_equal_value_keeps_its_comment_where_the_preset_has_none():
+    assert merged(BASE, "a:\n  two: [1, 2]\nc: 3\n") == BASE
+    assert merged(BASE, "c: 3  # paper: three\n") == BASE.replace("c: 3  # ours: three", "c: 3  # paper: three")
+
+
+@pytest.mark.parametrize("names", [preset_names(), preset_names()[::-1]], ids=["forwards", "backwards"])
+def test_smoke_undoes_all_presets_after_each_other(names: list[str]):
+    assert functools.reduce(lambda text, name: merged(text, preset_text(name)), [*names, "smoke"], TEXT) == TEXT
 
 
 def test_a_section_with_a_format_is_replaced_whole():
