@@ -1,5 +1,6 @@
 """The pages: links and paths that resolve, and commands, options, presets and verbs that exist."""
 
+import functools
 import re
 import shlex
 import tomllib
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import networkx
 import pytest
 import typer
+from dvc.repo import Repo
 
 from benchmark.cli import app
 from benchmark.config import read_yaml
@@ -80,12 +82,19 @@ def of_tallrec_bench(words: list[str]) -> list[str]:
 
 
 def of_dvc(words: list[str]) -> list[str]:
-    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     keys = [word.split("=")[0] for option, word in pairwise(words) if option == "-S"]
     wrong = [key for key in keys if not has_key(read_yaml(ROOT / "params.yaml"), key)]
     if words[:1] == ["repro"]:
-        wrong += [word for word in words[1:] if re.match("[a-z]", word) and word.split("@")[0] not in stages]
+        wrong += [word for word in words[1:] if re.match("[a-z]", word) and word not in stages()]
     return wrong
+
+
+@functools.cache
+def stages() -> set[str]:
+    """Every stage of the committed `params.yaml`, and what each is an instance of."""
+    with Repo(str(ROOT)) as repo:
+        names = {stage.addressing for stage in repo.index.stages}
+    return names | {name.split("@")[0] for name in names}
 
 
 def has_key(content: object, key: str) -> bool:
