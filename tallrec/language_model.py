@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from transformers import (
     set_seed,
 )
 from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 
 from benchmark.errors import ConfigError, DataError, MissingArtifactError
 from tallrec.checkpoints import adapter_weights, check_arrived, writing
@@ -124,6 +126,8 @@ def load_model(
         ConfigError: they cannot be sharded as `loading` wants.
     """
     torch.set_num_threads(loading.n_threads)
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # a bar in a log is one long line
     pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     quantization = quantization_config(loading)
     if quantization is not None:
