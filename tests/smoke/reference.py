@@ -1,7 +1,7 @@
 """Prints the path of the metrics of `make smoke` that were kept for processors like this one.
 
-`tallrec-bench check --against $(python tests/smoke/reference.py)`. The tiny model that the pipeline pretrains is another
-one where the processor rounds otherwise, and so are its results. Where neither file fits, add `--by-mean`.
+`tallrec-bench check --against $(python tests/smoke/reference.py)`. The tiny model that the pipeline pretrains is
+another one where the processor rounds otherwise, and so are its results. Where neither file fits, add `--by-mean`.
 """
 
 from pathlib import Path
