@@ -45,7 +45,7 @@ def test_merging_changes_the_named_key_alone(place: tuple[str, str], value: int)
     expected = [] if SECTIONS[section][key] == value else [(f"{section}.{key}", SECTIONS[section][key], value)]
     assert list(changed_keys(SECTIONS, parse_yaml(changed, PARAMS))) == expected
     differing = [pair for pair in zip(TEXT.splitlines(), changed.splitlines(), strict=True) if pair[0] != pair[1]]
-    assert len(differing) == len(expected)
+    assert len(differing) == 1  # with its comment, for an equal value too
 
 
 def test_enough_places_are_tried():

@@ -1,6 +1,5 @@
 """The regression gate: how often it turns red by noise alone, what it must catch, and how it fails."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -352,10 +351,23 @@ def test_predictions_that_dvc_keeps_of_a_revision_are_found(in_both: Path, param
     assert in_both.exists()
 
 
-def test_the_workflow_checks_against_a_reference_that_can_be_read() -> None:
-    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
-    (against,) = re.findall(r"tallrec-bench check --against (\S+)", workflow)
-    rows = reference_rows(str(ROOT / against))
+@pytest.mark.parametrize("file", [".github/workflows/ci.yml", ".ci/run"])
+def test_ci_checks_against_the_reference_of_its_processor(file: str) -> None:
+    assert 'check --against "$(.venv/bin/python tests/smoke/reference.py)"' in (ROOT / file).read_text()
+
+
+def test_there_is_a_reference_for_this_processor() -> None:
+    script = str(ROOT / "tests/smoke/reference.py")
+    printed = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert Path(printed.strip()) in REFERENCES
+
+
+REFERENCES = [ROOT / f"tests/smoke/{name}.csv" for name in ("metrics", "metrics-avx2")]
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
+def test_a_reference_can_be_read(path: Path) -> None:
+    rows = reference_rows(str(path))
     assert len(rows) > 80
     assert {row.status for row in rows} == {"ok"}
     assert _verdicts(rows, rows) == ["same"] * len(rows)
