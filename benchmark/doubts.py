@@ -29,17 +29,19 @@ def doubts(rows: Sequence[MetricRow]) -> list[str]:
             disagreeing.append(f"{row.cell} ({best:.3f} against {row.auc:.3f})")
     found: list[str] = []
     if at_chance:
-        found.append(f"The validation AUC of {len(at_chance)} tuned cells never left chance: {_listed(at_chance)}.")
+        found.append(
+            f"The validation AUC never left chance in {len(at_chance)} of the tuned cells: {_listed(at_chance)}."
+        )
     if disagreeing:
         found.append(
-            f"Validation and test AUC of {len(disagreeing)} tuned cells disagree by more than {GROSS} and the margins "
-            f"of both: {_listed(disagreeing)}."
+            f"Validation and test AUC disagree by more than {GROSS} and the margins of both in {len(disagreeing)} of "
+            f"the tuned cells: {_listed(disagreeing)}."
         )
     unanswered = [f"{row.cell} ({mass:.1g})" for row, mass in _answer_masses(rows) if mass < UNANSWERED]
     if unanswered:
         found.append(
-            f"In {len(unanswered)} cells the model gives both answers together less than {UNANSWERED:.0%} of the "
-            f"probability, so that its score is no opinion: {_listed(unanswered)}."
+            f"In {len(unanswered)} of the cells the model gives both answers together less than {UNANSWERED:.0%} of "
+            f"the probability, so that its score is no opinion: {_listed(unanswered)}."
         )
     return found
 

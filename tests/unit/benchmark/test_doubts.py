@@ -38,7 +38,9 @@ def test_no_record_no_doubt(repository: Path) -> None:
 def test_a_validation_far_from_the_test_is_named(record: Any, best: float, is_doubted: bool) -> None:
     # The margins reach from 0.615 to 0.785, and a gross difference is one of more than 0.1.
     record(best_auc=best, chance_auc=0.535)
-    expected = f"disagree by more than 0.1 and the margins of both: {CELL} ({best:.3f} against 0.700)."
+    expected = (
+        f"disagree by more than 0.1 and the margins of both in 1 of the tuned cells: {CELL} ({best:.3f} against 0.700)."
+    )
     found = doubts([row()])
     assert len(found) == is_doubted
     assert all(expected in line for line in found)
@@ -52,7 +54,9 @@ def test_a_difference_within_wide_margins_is_none(record: Any) -> None:
 def test_a_curve_at_chance_is_named_whatever_the_test_says(record: Any) -> None:
     record(best_auc=0.53, chance_auc=0.535)
     (found,) = doubts([row()])
-    assert found == (f"The validation AUC of 1 tuned cells never left chance: {CELL} (0.530, chance up to 0.535).")
+    assert found == (
+        f"The validation AUC never left chance in 1 of the tuned cells: {CELL} (0.530, chance up to 0.535)."
+    )
 
 
 def test_of_many_cells_a_few_are_named_and_all_are_counted(record: Any) -> None:
@@ -60,7 +64,7 @@ def test_of_many_cells_a_few_are_named_and_all_are_counted(record: Any) -> None:
     for cell in many:
         record(cell, best_auc=0.53, chance_auc=0.535)
     (found,) = doubts([row(cell=cell) for cell in many])
-    assert found.startswith("The validation AUC of 5 tuned cells never left chance: ")
+    assert found.startswith("The validation AUC never left chance in 5 of the tuned cells: ")
     assert [str(cell) in found for cell in many] == [True, True, True, False, False]
     assert found.endswith("; and 2 more.")
 
@@ -78,6 +82,6 @@ def test_a_model_that_gives_neither_answer_is_named(repository: Path) -> None:
         write_json(run_file(cell), {} if mass is None else {"answer_mass": mass})
     (found,) = doubts([row(cell=cell) for cell in cells])
     assert found == (
-        "In 1 cells the model gives both answers together less than 1% of the probability, so that its score is no "
-        f"opinion: {cells[0]} (1e-05)."
+        "In 1 of the cells the model gives both answers together less than 1% of the probability, so that its score is "
+        f"no opinion: {cells[0]} (1e-05)."
     )
