@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import DataError
-from benchmark.files import labels_file, prepared_folder, read_labels, read_users
+from benchmark.files import read_labels, read_users
+from benchmark.paths import labels_file, prepared_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.answers import Answers
 from benchmark.params import Params
 from benchmark.schema import Labelled, Sample
@@ -32,7 +32,7 @@ def read_prepared(domain: str, answers: Answers, params: Params) -> Prepared:
     Raises:
         MissingArtifactError: the domain is not prepared or a draw is missing.
     """
-    folder = files.prepared_folder(domain)
+    folder = paths.prepared_folder(domain)
     label_of = dict(zip(answers.sample_ids, answers.liked, strict=True))
     train, valid = (files.read_labelled(folder / f"{split}.parquet") for split in ("train", "valid"))
     test = [Labelled(sample, label_of[sample.sample_id]) for sample in files.read_samples(folder / "test.parquet")]
@@ -40,7 +40,7 @@ def read_prepared(domain: str, answers: Answers, params: Params) -> Prepared:
     drawn: dict[int, list[frozenset[str]]] = {}
     for n_shots in params.grid.n_shots:
         for seed in params.grid.seeds:
-            ids = files.read_json(files.draw_file(domain, n_shots, seed))["ids"]
+            ids = files.read_json(paths.draw_file(domain, n_shots, seed))["ids"]
             # Where both sides share their rows, they are one draw.
             for rows in {frozenset(ids[side]) for side in SIDES}:
                 targets = frozenset(target_of[sample_id] for sample_id in rows)

@@ -27,9 +27,10 @@ from statistics import NormalDist
 from benchmark.answers import Answers, in_order, read_answers
 from benchmark.comparisons import Spread, by_group, cell_metrics, joined, margin, mean_over_seeds, over_users
 from benchmark.errors import ConfigError, MissingArtifactError
-from benchmark.files import METRICS_CSV, labels_file, read_scores
+from benchmark.files import read_scores
 from benchmark.metrics import Floats
 from benchmark.params import Params
+from benchmark.paths import METRICS_CSV, labels_file
 from benchmark.reference import fetch_predictions, reference_rows
 from benchmark.results import MetricRow, Summary, group_of, read_rows, summarise
 from benchmark.schema import Cell

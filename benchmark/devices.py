@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.errors import ConfigError
-from benchmark.files import EFFICIENCY_JSON, read_json
+from benchmark.files import read_json
+from benchmark.paths import EFFICIENCY_JSON
 
 TERA = 1e12
 CPU = "CPU"

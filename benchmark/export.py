@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.domains.released_json import Prompt, render_input
 from benchmark.params import Params
 from benchmark.schema import Item, Labelled
@@ -29,10 +29,10 @@ def export(domain: str, split: str, out: Path, params: Params) -> None:
     Raises:
         MissingArtifactError: stage `prepare` did not write the domain.
     """
-    folder = files.prepared_folder(domain)
+    folder = paths.prepared_folder(domain)
     items = files.read_items(folder / "items.parquet")
     if split == "test":
-        labels = files.read_labels(files.labels_file(domain))
+        labels = files.read_labels(paths.labels_file(domain))
         samples = files.read_samples(folder / "test.parquet")
         rows = tuple(Labelled(sample, labels[sample.sample_id]) for sample in samples)
     else:

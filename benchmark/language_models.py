@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.params import Params
 from benchmark.schema import FewShotTask, Method, Prediction
 from benchmark.seeding import derive_seed
@@ -50,13 +50,13 @@ def load_base(
     """
     from tallrec.language_model import load_base
 
-    return load_base(files.BASE_MODEL, replace(loading(params, to_score=to_score), sharded=sharded))
+    return load_base(paths.BASE_MODEL, replace(loading(params, to_score=to_score), sharded=sharded))
 
 
 def decisive(params: Params) -> dict[str, Any]:
     """What decides a tuned adapter beside its schedule, rows and start: a checkpoint of another one is not taken."""
     return {
-        "base": files.read_json(files.BASE_MODEL / "reference.json"),
+        "base": files.read_json(paths.BASE_MODEL / "reference.json"),
         "llm": params.llm.model_dump(mode="json"),
         "lora": params.lora.model_dump(mode="json"),
     }

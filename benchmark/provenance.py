@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.schema import Cell
 
 SCHEMA_VERSION = 1
@@ -33,7 +33,7 @@ PACKAGES = ("numpy", "pyarrow", "scikit-learn", "torch", "transformers", "peft",
 
 def run_file(cell: Cell, root: str = "runs") -> Path:
     """Where the record of a cell lies."""
-    folder = files.cell_folder(root, cell)
+    folder = paths.cell_folder(root, cell)
     return folder.with_name(f"{folder.name}.json")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import MissingArtifactError
-from benchmark.files import METRICS_CSV
+from benchmark.paths import METRICS_CSV
 from benchmark.results import MetricRow, parse_rows, read_rows
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.domains import format_module
 from benchmark.params import Params
 
@@ -51,7 +51,7 @@ def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
 
 def _rows(params: Params, domain: str) -> tuple[int, int] | None:
     """Validation and test rows as prepared, else in proportion to the training rows that the format foretells."""
-    stats_file = files.prepared_folder(domain) / "stats.json"
+    stats_file = paths.prepared_folder(domain) / "stats.json"
     if stats_file.exists():
         splits = files.read_json(stats_file)["splits"]
         return splits["valid"]["rows"], splits["test"]["rows"]
@@ -70,13 +70,13 @@ def _measured_tokens(params: Params) -> int | None:
 
     from tallrec.prompts import render
 
-    source = str(files.BASE_MODEL) if params.llm.model == "tiny" else params.llm.model
+    source = str(paths.BASE_MODEL) if params.llm.model == "tiny" else params.llm.model
     try:
         kind: Any = transformers.AutoTokenizer
         tokenizer: Any = kind.from_pretrained(source, revision=params.llm.revision, trust_remote_code=False)
     except (OSError, ValueError):
         return None
-    folder = files.prepared_folder(params.grid.domains[0])
+    folder = paths.prepared_folder(params.grid.domains[0])
     if not (folder / "test.parquet").exists():
         return None
     samples, items = files.read_samples(folder / "test.parquet")[:200], files.read_items(folder / "items.parquet")

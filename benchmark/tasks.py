@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Item, Labelled, Sample
 
@@ -33,10 +33,10 @@ def few_shot_task(
         MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
-    draw_file = files.draw_file(train_domain, n_shots, seed)
+    draw_file = paths.draw_file(train_domain, n_shots, seed)
     draws = draw_file.parents[1]
     train = _drawn(draw_file, draws / "pool.parquet", side) if n_shots else ()
-    valid_file, prepared = draws / "valid.parquet", files.prepared_folder(test_domain)
+    valid_file, prepared = draws / "valid.parquet", paths.prepared_folder(test_domain)
     valid, test = _kept(files.read_labelled, valid_file), _kept(files.read_samples, prepared / "test.parquet")
     learned_from = _item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
     asked_about = _kept(_items_in_samples, prepared / "test.parquet")
@@ -51,7 +51,7 @@ def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm
         MissingArtifactError: stage `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
-    draw_file = files.draw_file(train_domain, n_shots, seed)
+    draw_file = paths.draw_file(train_domain, n_shots, seed)
     draws = draw_file.parents[1]
     train, valid = _drawn(draw_file, draws / "pool.parquet", side), files.read_labelled(draws / "valid.parquet")
     items = _items_of(_item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
@@ -65,7 +65,7 @@ def scoring_task(test_domain: str, seed: int) -> FewShotTask:
         MissingArtifactError: stage `prepare` has not written what is needed.
         DataError: an item is not in the file beside it.
     """
-    prepared = files.prepared_folder(test_domain)
+    prepared = paths.prepared_folder(test_domain)
     test = _kept(files.read_samples, prepared / "test.parquet")
     asked_about = _kept(_items_in_samples, prepared / "test.parquet")
     return FewShotTask((), (), test, _items_of(asked_about, prepared / "items.parquet"), seed)
@@ -78,7 +78,7 @@ def full_task(domain: str, seed: int) -> FewShotTask:
         MissingArtifactError: stage `prepare` has not written what is needed.
         DataError: an item is not in the file beside it.
     """
-    prepared = files.prepared_folder(domain)
+    prepared = paths.prepared_folder(domain)
     train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
     test = _kept(files.read_samples, prepared / "test.parquet")
     asked_about = _kept(_items_in_samples, prepared / "test.parquet")
@@ -92,7 +92,7 @@ def count_training_rows(domain: str) -> int:
     Raises:
         MissingArtifactError: stage `prepare` has not written them.
     """
-    return files.count_rows(files.prepared_folder(domain) / "train.parquet")
+    return files.count_rows(paths.prepared_folder(domain) / "train.parquet")
 
 
 def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:

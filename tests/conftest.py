@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def write_domain(toy_task: FewShotTask) -> Callable[[str], None]:
     """
 
     def write(domain: str) -> None:
-        prepared, draws = files.prepared_folder(domain), files.draw_file(domain, 1, 0).parents[1]
+        prepared, draws = paths.prepared_folder(domain), paths.draw_file(domain, 1, 0).parents[1]
         for folder in (prepared, draws):
             files.write_items(folder / "items.parquet", toy_task.items)
             files.write_labelled(folder / "valid.parquet", toy_task.valid)
@@ -149,7 +149,7 @@ def write_domain(toy_task: FewShotTask) -> Callable[[str], None]:
             for seed in (0, 1):
                 ids = [row.sample.sample_id for row in toy_task.train[seed : seed + n_shots]]
                 content = {"domain": domain, "ids": {"llm": ids, "conventional": ids[::-1]}}
-                files.write_json(files.draw_file(domain, n_shots, seed), content)
+                files.write_json(paths.draw_file(domain, n_shots, seed), content)
 
     return write
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from benchmark.domains import DomainData
 from benchmark.domains.released_json import N_TRAIN, Params, max_n_shots
 from benchmark.errors import DataError
-from benchmark.files import SPLITS
+from benchmark.paths import SPLITS
 from benchmark.schema import Interaction, Item, Labelled, Sample
 from benchmark.sources import SourceFile
 

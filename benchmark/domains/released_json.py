@@ -17,8 +17,8 @@ from pydantic import field_validator
 from benchmark.domains import DomainData
 from benchmark.domains.titles import MOST_LETTERS, plain
 from benchmark.errors import DataError
-from benchmark.files import SPLITS
 from benchmark.params import DomainParams
+from benchmark.paths import SPLITS
 from benchmark.schema import Interaction, Item, Labelled, Sample
 from benchmark.sources import SourceFile, read_manifest
 

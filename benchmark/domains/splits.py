@@ -7,8 +7,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
-from benchmark.files import SPLITS
 from benchmark.params import Fraction
+from benchmark.paths import SPLITS
 from benchmark.schema import Item, Labelled
 
 Row = TypeVar("Row")

@@ -10,16 +10,9 @@ from typing import Any
 
 from benchmark.comparisons import Difference, Pair, read_differences
 from benchmark.config import load_config, read_yaml
-from benchmark.files import (
-    EFFICIENCY_JSON,
-    METRICS_CSV,
-    PROBES_CSV,
-    ceiling_file,
-    cell_folder,
-    prepared_folder,
-    read_json,
-)
+from benchmark.files import read_json
 from benchmark.params import Params
+from benchmark.paths import EFFICIENCY_JSON, METRICS_CSV, PROBES_CSV, ceiling_file, cell_folder, prepared_folder
 from benchmark.provenance import run_file
 from benchmark.results import (
     AUDIT_JSON,

@@ -16,9 +16,10 @@ from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import texts
 from benchmark.errors import DataError, exit_code_of
-from benchmark.files import BASE_MODEL, replacing_folder, write_bytes
+from benchmark.files import replacing_folder, write_bytes
 from benchmark.language_models import STARTS, tiny_shape
 from benchmark.params import Params
+from benchmark.paths import BASE_MODEL
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 

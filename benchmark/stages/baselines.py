@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import ConfigError, exit_code_of
@@ -37,7 +37,7 @@ def run(baseline: str, domain: str) -> None:
     if reads_text(baseline):
         if values.text_encoder.model is None:
             raise ConfigError(f"baselines.text_encoder.model: null, and {baseline!r} reads item texts")
-        texts = files.read_vectors(files.texts_file(domain))
+        texts = files.read_vectors(paths.texts_file(domain))
     cells, probes = list(baseline_cells(params, baseline, domain)), without_question(params.probe.inputs)
     tasks = {
         (n_shots, seed): few_shot_task(domain, domain, n_shots, seed, side="conventional")
@@ -77,7 +77,7 @@ def run(baseline: str, domain: str) -> None:
         settings=settings,
         seconds=seconds,
     )
-    with files.replacing_folder(files.probe_folder(f"{baseline}-{domain}")) as folder:
+    with files.replacing_folder(paths.probe_folder(f"{baseline}-{domain}")) as folder:
         for cell in baseline_probe_cells(params, baseline, domain):
             key = cell.n_shots, cell.seed
             for probe in probes:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
@@ -56,7 +56,7 @@ def _shots(params: Params) -> Iterator[tuple[int, int]]:
 
 
 def _read(domain: str) -> Prepared:
-    folder = files.prepared_folder(domain)
+    folder = paths.prepared_folder(domain)
     return Prepared(
         files.read_items(folder / "items.parquet"),
         {row.sample.sample_id: row for row in files.read_labelled(folder / "train.parquet")},
@@ -72,7 +72,7 @@ def _write(
     if params.fidelity.both_validation == "first_domain":
         validating = validating[:1]
     valid = tuple(row for part in validating for row in part.valid)
-    target = files.draw_file(train_domain, 1, 0).parent.parent
+    target = paths.draw_file(train_domain, 1, 0).parent.parent
     pool: set[str] = set()
     with files.replacing_folder(target) as folder:
         for n_shots, seed in _shots(params):
@@ -83,7 +83,7 @@ def _write(
             }
             pool.update(ids["llm"], ids["conventional"])
             content = {"domain": train_domain, "n_shots": n_shots, "seed": seed, "ids": ids}
-            path = files.draw_file(train_domain, n_shots, seed).relative_to(target)
+            path = paths.draw_file(train_domain, n_shots, seed).relative_to(target)
             files.write_json(folder / path, content)
         rows = [row for part in parts.values() for sample_id, row in part.train.items() if sample_id in pool]
         files.write_labelled(folder / "pool.parquet", rows)

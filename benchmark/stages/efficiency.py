@@ -22,9 +22,10 @@ from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.devices import utilisation
 from benchmark.errors import BenchmarkError, exit_code_of
-from benchmark.files import BASE_MODEL, EFFICIENCY_JSON, write_json
+from benchmark.files import write_json
 from benchmark.language_models import STARTS
 from benchmark.params import EfficiencyConfiguration, Params
+from benchmark.paths import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.schema import FewShotTask
 from benchmark.tasks import training_task
 

@@ -8,7 +8,7 @@ Usage: python -m benchmark.stages.encode --domain movie
 import sys
 from collections.abc import Sequence
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
@@ -24,7 +24,7 @@ def run(domain: str) -> None:
     if settings.model is not None and any(reads_text(model) for model in params.grid.baselines):
         from baselines.text_encoder import encode_texts
 
-        items = files.read_items(files.prepared_folder(domain) / "items.parquet")
+        items = files.read_items(paths.prepared_folder(domain) / "items.parquet")
         with progress(f"encode the texts of {domain}") as tell:
             found = encode_texts(
                 [item.text for item in items.values()],
@@ -36,8 +36,8 @@ def run(domain: str) -> None:
                 tell=tell,
             )
         vectors = dict(zip(items, found.numpy(), strict=True))
-    with files.replacing_folder(files.texts_file(domain).parent) as folder:
-        files.write_vectors(folder / files.texts_file(domain).name, vectors)
+    with files.replacing_folder(paths.texts_file(domain).parent) as folder:
+        files.write_vectors(folder / paths.texts_file(domain).name, vectors)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,21 +30,12 @@ from benchmark.comparisons import (
 )
 from benchmark.config import load_config
 from benchmark.errors import MissingArtifactError, exit_code_of
-from benchmark.files import (
-    METRICS_CSV,
-    METRICS_JSON,
-    PROBES_CSV,
-    prepared_folder,
-    probe_folder,
-    read_json,
-    read_scores,
-    write_bytes,
-    write_json,
-)
+from benchmark.files import read_json, read_scores, write_bytes, write_json
 from benchmark.grid import cells
 from benchmark.metrics import Floats, percentile_interval, roc_auc, user_auc
 from benchmark.other_metrics import OTHER_METRICS, other_metrics
 from benchmark.params import Params
+from benchmark.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, prepared_folder, probe_folder
 from benchmark.probes import probed
 from benchmark.results import (
     AUDIT_JSON,

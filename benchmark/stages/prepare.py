@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import DomainData, format_module, synthetic
@@ -31,22 +31,22 @@ def prepare(domain: str, params: Params) -> None:
     if domain not in params.domains:
         raise ConfigError(f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}")
     section = params.domains[domain]
-    raw = files.require(files.raw_folder(domain))
+    raw = files.require(paths.raw_folder(domain))
     data = format_module(section.format).read(raw, section)
     _check(data, raw)
-    with files.replacing_folder(files.prepared_folder(domain)) as folder:
+    with files.replacing_folder(paths.prepared_folder(domain)) as folder:
         files.write_items(folder / "items.parquet", data.items)
         files.write_labelled(folder / "train.parquet", data.splits["train"])
         files.write_labelled(folder / "valid.parquet", data.splits["valid"])
         files.write_samples(folder / "test.parquet", [row.sample for row in data.splits["test"]])
         files.write_json(folder / "stats.json", describe(data))
-    with files.replacing_folder(files.labels_file(domain).parent) as folder:
+    with files.replacing_folder(paths.labels_file(domain).parent) as folder:
         test = data.splits["test"]
-        files.write_labels(folder / files.labels_file(domain).name, {row.sample.sample_id: row.liked for row in test})
+        files.write_labels(folder / paths.labels_file(domain).name, {row.sample.sample_id: row.liked for row in test})
         if section.source == "embedded":
             auc = synthetic.bayes_auc(params.world, section.noun, section.format, test)
-            files.write_json(folder / files.ceiling_file(domain).name, {"auc": auc})
-    sizes = ", ".join(f"{split} {len(data.splits[split])}" for split in files.SPLITS)
+            files.write_json(folder / paths.ceiling_file(domain).name, {"auc": auc})
+    sizes = ", ".join(f"{split} {len(data.splits[split])}" for split in paths.SPLITS)
     _LOG.info("%s: %s rows, %d items", domain, sizes, len(data.items))
 
 
@@ -61,7 +61,7 @@ def _check(data: DomainData, raw: Path) -> None:
     sample_id, count = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     if count > 1:
         raise DataError(f"{raw}: sample {sample_id!r} stands {count} times in the splits, expected once")
-    for split in files.SPLITS:
+    for split in paths.SPLITS:
         if not data.splits[split]:
             raise DataError(f"{raw}: split {split!r} has no row; there are {len(counts)} in all")
 

@@ -11,8 +11,9 @@ from benchmark import language_models
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
-from benchmark.files import adapter_folder, probe_folder, write_predictions
+from benchmark.files import write_predictions
 from benchmark.grid import probe_cells
+from benchmark.paths import adapter_folder, probe_folder
 from benchmark.probes import PROBES, PROMPT_STYLES
 from benchmark.schema import check_predictions
 from benchmark.tasks import scoring_task

@@ -11,8 +11,9 @@ from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.domains import raw_files
 from benchmark.errors import ConfigError, exit_code_of
-from benchmark.files import raw_folder, replacing_folder
+from benchmark.files import replacing_folder
 from benchmark.params import Params
+from benchmark.paths import raw_folder
 from benchmark.sources import chosen_mirror, describe_embedded, fetch, read_manifest
 
 _LOG = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.errors import exit_code_of
-from benchmark.files import COST_CSV, COST_JSON, replacing_folder, write_bytes, write_json
+from benchmark.files import replacing_folder, write_bytes, write_json
+from benchmark.paths import COST_CSV, COST_JSON
 from benchmark.results import csv_bytes
 
 RESULTS = Path("results")

@@ -13,8 +13,8 @@ from benchmark import language_models
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
-from benchmark.files import adapter_folder
 from benchmark.grid import tuned_cells
+from benchmark.paths import adapter_folder
 from benchmark.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Method, Prediction
 from benchmark.tasks import scoring_task

@@ -17,9 +17,10 @@ from benchmark import language_models
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
 from benchmark.errors import exit_code_of
-from benchmark.files import adapter_folder, replacing_folder, write_json
+from benchmark.files import replacing_folder, write_json
 from benchmark.language_models import STARTS
 from benchmark.launching import run_on
+from benchmark.paths import adapter_folder
 from benchmark.progress import progress
 from benchmark.provenance import recorded
 from benchmark.schema import Cell

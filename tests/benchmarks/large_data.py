@@ -29,7 +29,7 @@ import pyarrow.csv
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmark import files  # noqa: E402
+from benchmark import paths  # noqa: E402
 from benchmark.config import load_config  # noqa: E402
 from benchmark.domains.ratings_table import Params, read  # noqa: E402
 from benchmark.schema import Labelled  # noqa: E402
@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING)
     if arguments.way:
-        raw = arguments.stage / files.raw_folder(DOMAIN)
+        raw = arguments.stage / paths.raw_folder(DOMAIN)
         print(json.dumps(measured(lambda: WAYS[arguments.way](raw, arguments.samples))))
     elif arguments.stage:
         print(json.dumps(run_stage(arguments.stage, arguments.samples)))
@@ -205,7 +205,7 @@ def compare(folder: Path, sizes: Sequence[int], n_samples: int, repeats: int) ->
     """Measure each size, then each way at the smallest."""
     seconds: list[float] = []
     for n_rows in sizes:
-        raw = folder / str(n_rows) / files.raw_folder(DOMAIN)
+        raw = folder / str(n_rows) / paths.raw_folder(DOMAIN)
         if not raw.exists():
             generate(raw, n_rows)
         found = in_a_process("--stage", raw.parents[2], "--samples", n_samples)
@@ -218,7 +218,7 @@ def compare(folder: Path, sizes: Sequence[int], n_samples: int, repeats: int) ->
         f"growth from {first:,} to {last:,}: {grown:.1f} times the processor for {last / first:.1f} times the ratings"
     )
     n_rows = min(sizes)
-    raw = folder / str(n_rows) / files.raw_folder(DOMAIN)
+    raw = folder / str(n_rows) / paths.raw_folder(DOMAIN)
     expected = [row_of(labelled) for labelled in by_columns(raw, n_samples)]
     for name, way in OTHER_WAYS.items():
         if way(raw, n_samples) != expected:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmark import files  # noqa: E402
+from benchmark import files, paths  # noqa: E402
 from benchmark.config import load_config  # noqa: E402
 from benchmark.grid import cells  # noqa: E402
 from benchmark.params import Params  # noqa: E402
@@ -65,22 +65,22 @@ def write(n_cells: int, n_rows: int, n_users: int) -> None:
             "history_liked": pa.ListArray.from_arrays(offsets, pa.array(rng.random(LENGTH * n) < 0.5)),
             "target_item_id": items.take(pa.array(rng.integers(0, N_ITEMS, n))),
         }
-        path = files.prepared_folder(DOMAIN) / f"{split}.parquet"
+        path = paths.prepared_folder(DOMAIN) / f"{split}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(columns if split == "test" else columns | {"liked": liked}), path)
         if split == "test":
-            labels = files.labels_file(DOMAIN)
+            labels = paths.labels_file(DOMAIN)
             labels.parent.mkdir(parents=True)
             pq.write_table(pa.table({"sample_id": columns["sample_id"], "liked": liked}), labels)
     files.write_json(
-        files.prepared_folder(DOMAIN) / "stats.json", {"splits": {"train": {"rows": N_TRAIN}}, "notes": {}}
+        paths.prepared_folder(DOMAIN) / "stats.json", {"splits": {"train": {"rows": N_TRAIN}}, "notes": {}}
     )
     params = params_of(n_cells)
     for seed in params.grid.seeds:
         ids = [f"train-{number:07d}" for number in rng.choice(N_TRAIN, SHOTS, replace=False).tolist()]
-        files.write_json(files.draw_file(DOMAIN, SHOTS, seed), {"ids": {"llm": ids, "conventional": ids}})
+        files.write_json(paths.draw_file(DOMAIN, SHOTS, seed), {"ids": {"llm": ids, "conventional": ids}})
     for cell in cells(params, {DOMAIN: N_TRAIN}):
-        path = files.cell_folder("predictions", cell) / "scores.parquet"
+        path = paths.cell_folder("predictions", cell) / "scores.parquet"
         path.parent.mkdir(parents=True)
         scores = np.round(rng.normal(size=n_rows) + 0.3 * np.asarray(liked), 3)  # some are equal
         pq.write_table(pa.table({"sample_id": columns["sample_id"], "score": scores}), path)
@@ -94,7 +94,7 @@ def evaluated(n_cells: int) -> dict[str, float | str]:
     evaluate.run(partial=False)
     wall, processor = time.perf_counter() - start, time.process_time() - before
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    first = files.METRICS_CSV.read_text().splitlines()[1]
+    first = paths.METRICS_CSV.read_text().splitlines()[1]
     return {"wall": wall, "processor": processor, "peak_gib": int(status["VmHWM"].split()[0]) / 2**20, "first": first}
 
 

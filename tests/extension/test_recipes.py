@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.schema import Cell
 
 pytestmark = pytest.mark.slow
@@ -287,9 +287,9 @@ def precision_by_hand(cell: Cell) -> float:
     """Over users: the share of likes among the samples with the user's highest score."""
     table = pd.DataFrame(
         {
-            "user": files.read_users(files.prepared_folder(cell.test_domain) / "test.parquet"),
+            "user": files.read_users(paths.prepared_folder(cell.test_domain) / "test.parquet"),
             "score": files.read_scores("predictions", cell),
-            "liked": files.read_labels(files.labels_file(cell.test_domain)),
+            "liked": files.read_labels(paths.labels_file(cell.test_domain)),
         }
     )
     is_best = table["score"] == table.groupby("user")["score"].transform("max")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mutation import mutated, mutated_value
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.config import load_config
 from benchmark.domains import FORMATS, format_module
 from benchmark.params import DataParams, DomainParams, Params
@@ -96,11 +96,11 @@ def check_bookcrossing(raw: Path, stats: Stats) -> None:
 
 
 def check_released_json(raw: Path, stats: Stats) -> None:
-    assert split_rows(stats) == sum(len(json.loads((raw / f"{split}.json").read_bytes())) for split in files.SPLITS)
+    assert split_rows(stats) == sum(len(json.loads((raw / f"{split}.json").read_bytes())) for split in paths.SPLITS)
 
 
 def check_released_csv(raw: Path, stats: Stats) -> None:
-    texts = [(raw / f"{split}.csv").read_bytes().decode("ascii", "replace") for split in files.SPLITS]
+    texts = [(raw / f"{split}.csv").read_bytes().decode("ascii", "replace") for split in paths.SPLITS]
     assert split_rows(stats) == sum(len(list(csv.reader(io.StringIO(text, newline="")))) - 1 for text in texts)
 
 
@@ -174,7 +174,7 @@ CASES: dict[str, Case] = {
     "released-json": Case(
         section("released-json", **BOOK, history_length=10),
         {
-            **{f"{split}.json": json.dumps(PROMPTS, indent=1).encode() for split in files.SPLITS},
+            **{f"{split}.json": json.dumps(PROMPTS, indent=1).encode() for split in paths.SPLITS},
             "manifest.json": json.dumps(MANIFEST).encode(),
         },
         check_released_json,
@@ -182,7 +182,7 @@ CASES: dict[str, Case] = {
     ),
     "released-csv": Case(
         section("released-csv", **BOOK, history_length=10),
-        {f"{split}.csv": released_rows(10 * n) for n, split in enumerate(files.SPLITS)},
+        {f"{split}.csv": released_rows(10 * n) for n, split in enumerate(paths.SPLITS)},
         check_released_csv,
         {"test.csv": 8_000},
     ),
@@ -202,12 +202,12 @@ def test_a_hostile_raw_file_is_read_whole_or_refused(
     case = CASES[name]
     domain = case.section.noun
     params = Params.model_construct(domains={domain: case.section}, data=DataParams(mirror=None), world=WORLD)
-    raw = files.raw_folder(domain)
+    raw = paths.raw_folder(domain)
     raw.mkdir(parents=True)
     for other, content in case.files.items():
         (raw / other).write_bytes(content)
     prepare(domain, params)
-    stats = files.prepared_folder(domain) / "stats.json"
+    stats = paths.prepared_folder(domain) / "stats.json"
     case.check(raw, files.read_json(stats))
 
     def make(rng: random.Random) -> bytes:

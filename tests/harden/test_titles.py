@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mutation import mutated
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.domains import movielens, released_json
 from benchmark.domains.titles import MOST_LETTERS, plain
 from benchmark.errors import DataError
@@ -173,7 +173,7 @@ def test_no_title_gives_the_text_encoder_a_special_token():
 def test_hostile_titles_in_raw_files_reach_the_prepared_items_as_plain_ones(repository: Path):
     kept = [title for title in HOSTILE if title.strip() and "\ud800" not in title]
     in_lines = [title.replace("\n", " ").replace("\r", " ").replace("|", "/") for title in kept]
-    raw = files.raw_folder("movie")
+    raw = paths.raw_folder("movie")
     raw.mkdir(parents=True)
     titles = [title.encode("latin-1", "replace").decode("latin-1") for title in in_lines]
     lines = [f"{n}|{title}|x\n" for n, title in enumerate(titles)]
@@ -190,9 +190,9 @@ def test_hostile_titles_in_raw_files_reach_the_prepared_items_as_plain_ones(repo
         split=(0.4, 0.3, 0.3),
     )
     prepare("movie", Params.model_construct(domains={"movie": section}, data=DataParams(mirror=None)))
-    items = files.read_items(files.prepared_folder("movie") / "items.parquet")
+    items = files.read_items(paths.prepared_folder("movie") / "items.parquet")
     assert {item.text for item in items.values()} == {plain(title) for title in titles}
-    changed = json.loads((files.prepared_folder("movie") / "stats.json").read_text())["notes"]["titles_changed"]
+    changed = json.loads((paths.prepared_folder("movie") / "stats.json").read_text())["notes"]["titles_changed"]
     assert changed == sum(plain(title) != title for title in titles) > 5
 
 

@@ -14,8 +14,8 @@ from toy import CHANGES, commit, dvc, environment, new_repository, run
 from warm_shell import warm_shell
 
 from benchmark.config import load_config
-from benchmark.files import METRICS_CSV
 from benchmark.grid import cells
+from benchmark.paths import METRICS_CSV
 
 
 @pytest.fixture(scope="module")

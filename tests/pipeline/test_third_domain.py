@@ -8,7 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from benchmark.config import read_yaml
-from benchmark.files import METRICS_CSV, prepared_folder, read_json
+from benchmark.files import read_json
+from benchmark.paths import METRICS_CSV, prepared_folder
 from benchmark.results import read_rows
 from benchmark.stages import baselines, controls, draw, evaluate, prepare, raw
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.config import load_config
 from benchmark.grid import icl_cells
 from benchmark.overlays import merged
@@ -112,7 +112,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same(tiny_server: Any) -> None
     params = configured(tiny_server.address)
     assert icl.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == len(tiny_server.counts()) == 3 * N_ROWS
-    folders = [files.cell_folder("predictions", cell) for cell in cells_of(params)]
+    folders = [paths.cell_folder("predictions", cell) for cell in cells_of(params)]
     before = [path.read_bytes() for folder in folders for path in sorted(folder.iterdir())]
     assert icl.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == 3 * N_ROWS

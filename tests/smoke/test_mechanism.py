@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.config import load_config
-from benchmark.files import ceiling_file, read_json
+from benchmark.files import read_json
 from benchmark.grid import cells
+from benchmark.paths import ceiling_file
 from benchmark.results import MetricRow, read_rows
 
 pytestmark = pytest.mark.smoke

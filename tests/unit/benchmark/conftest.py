@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.config import load_config
 from benchmark.grid import cells
 from benchmark.paper import load_paper
@@ -66,7 +66,7 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             Sample(sample_id, user, (Interaction("i1", liked=True),), "i2")
             for sample_id, user in zip(ids, users, strict=True)
         ]
-        folder = files.prepared_folder(domain)
+        folder = paths.prepared_folder(domain)
         files.write_samples(folder / "test.parquet", samples)
         for split in ("train", "valid"):
             rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(max(20, *params.grid.n_shots))]
@@ -75,8 +75,8 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             for seed in params.grid.seeds:
                 drawn = [f"{domain}-train-{row}" for row in range(n_shots)]
                 draw = {"ids": {"llm": drawn, "conventional": drawn}}
-                files.write_json(files.draw_file(domain, n_shots, seed), draw)
-        files.write_labels(files.labels_file(domain), {sample_id: liked(sample_id) for sample_id in ids})
+                files.write_json(paths.draw_file(domain, n_shots, seed), draw)
+        files.write_labels(paths.labels_file(domain), {sample_id: liked(sample_id) for sample_id in ids})
         split = {"users": 6, "like_rate": 0.5}
         splits = {"train": {"rows": N_TRAIN[domain]} | split, "test": {"rows": N_TEST} | split}
         files.write_json(folder / "stats.json", {"splits": splits, "notes": {"broken_lines": 3}})
@@ -97,7 +97,7 @@ def on_the_papers_rows(finished_run: Path, params: Params, monkeypatch: pytest.M
     real = params.model_copy(update={"domains": domains, "llm": llm})
     monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: real)
     for domain, n_rows in load_paper().test_rows.items():
-        path = files.prepared_folder(domain) / "stats.json"
+        path = paths.prepared_folder(domain) / "stats.json"
         stats = files.read_json(path)
         stats["splits"]["test"]["rows"] = n_rows
         stats["notes"]["stand_in"] = {"train.json": "train.sample.json"} if domain == "book" else None

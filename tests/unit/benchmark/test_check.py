@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.answers import Answers
 from benchmark.check import FAILURES, Finding, PairedSpreads, check, compare, paired_spreads
 from benchmark.cli import app
@@ -238,11 +238,11 @@ def _git(*arguments: str) -> None:
 
 
 def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
-    write_rows(files.METRICS_CSV, _rows(0.8))
+    write_rows(paths.METRICS_CSV, _rows(0.8))
     _git("init", "-q")
     _git("add", "results")
     _git("commit", "-qm", "one")
-    write_rows(files.METRICS_CSV, _rows(0.7))
+    write_rows(paths.METRICS_CSV, _rows(0.7))
     expected = pytest.approx([0.78, 0.82])
     assert [row.auc for row in reference_rows("HEAD")] == expected
     assert [row.auc for row in reference_rows("HEAD:results/metrics.csv")] == expected
@@ -254,7 +254,7 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
         reference_rows("odd.csv")
     # A revision with other metrics beside AUC can still be compared with.
     ours, none = f",{','.join(OTHER_METRICS)},n_users", "," * (len(OTHER_METRICS) + 1)
-    other = files.METRICS_CSV.read_text().replace(ours, ",one,two,n_users").replace(none, ",0.25,,")
+    other = paths.METRICS_CSV.read_text().replace(ours, ",one,two,n_users").replace(none, ",0.25,,")
     Path("other.csv").write_text(other)
     assert [row.others for row in reference_rows("other.csv")] == [{"one": 0.25, "two": None}] * 2
     Path("twice.csv").write_text(other.replace(",one,two,", ",two,two,"))
@@ -272,7 +272,7 @@ def in_both(finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("benchmark.config.load_config", lambda *_: params)
     assert evaluate.main([]) == 0
     shutil.copytree("predictions", "before/predictions")
-    shutil.copy(files.METRICS_CSV, "before/metrics.csv")
+    shutil.copy(paths.METRICS_CSV, "before/metrics.csv")
     return finished_run
 
 
@@ -308,7 +308,7 @@ def test_the_command_is_red_when_a_scorer_reads_the_wrong_token(in_both: Path, p
 
 
 def test_the_command_is_red_when_a_cell_is_missing(in_both: Path) -> None:
-    shutil.rmtree(files.cell_folder("predictions", Cell("baseline", "gru4rec", "movie", "movie", 16, 1)))
+    shutil.rmtree(paths.cell_folder("predictions", Cell("baseline", "gru4rec", "movie", "movie", 16, 1)))
     assert evaluate.main(["--partial"]) == 0
     code, out, _ = _run("--against", "before/metrics.csv")
     assert code == 1
@@ -328,7 +328,7 @@ def test_misuse_is_one_line_and_exit_code_2(in_both: Path) -> None:
         assert (code, err.count("\n")) == (2, 1), arguments
         assert message in err
     assert _run()[0] == 2
-    files.METRICS_CSV.unlink()
+    paths.METRICS_CSV.unlink()
     assert "results/metrics.csv: not there" in _run("--against", "before/metrics.csv")[2]
     assert in_both.exists()
 

@@ -11,9 +11,9 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.config import load_config
-from benchmark.files import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.language_models import STARTS
 from benchmark.params import EfficiencyConfiguration, Params
+from benchmark.paths import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency
 from tallrec.language_model import save_base, write_fresh_start, write_reference

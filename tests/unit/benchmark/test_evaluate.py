@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.comparisons import read_differences
 from benchmark.grid import cells
 from benchmark.other_metrics import OTHER_METRICS
@@ -30,10 +30,10 @@ def _outputs(folder: Path) -> dict[str, bytes]:
 def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, params: Params) -> None:
     assert evaluate.main([]) == 0
     expected = list(cells(params, N_TRAIN))
-    assert [row.cell for row in read_rows(files.METRICS_CSV)] == expected
+    assert [row.cell for row in read_rows(paths.METRICS_CSV)] == expected
     # Per domain: controls 2 + 1 + 5, baseline 4, icl 1, and 6 variants x 2 K x 2 seeds.
     assert len(expected) == 2 * (8 + 2 * 4 + 1 + 24)
-    lines = files.METRICS_CSV.read_text().splitlines()
+    lines = paths.METRICS_CSV.read_text().splitlines()
     key = "family,method,train_domain,test_domain,n_shots,seed"
     assert lines[0] == f"{key},auc,auc_low,auc_high,{','.join(OTHER_METRICS)},n_users,n_samples,status"
     assert tuple(lines[0].split(",")) == COLUMNS
@@ -41,17 +41,17 @@ def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, para
 
 
 def test_scores_are_matched_by_id_and_equal_scikit_learn(finished_run: Path) -> None:
-    path = finished_run / files.cell_folder("predictions", CELL) / "scores.parquet"
+    path = finished_run / paths.cell_folder("predictions", CELL) / "scores.parquet"
     table = pq.read_table(path)
     pq.write_table(table.take(list(range(table.num_rows))[::-1]), path)
     assert evaluate.main([]) == 0
-    row = next(row for row in read_rows(files.METRICS_CSV) if row.cell == CELL)
-    labels = files.read_labels(files.labels_file("movie"))
+    row = next(row for row in read_rows(paths.METRICS_CSV) if row.cell == CELL)
+    labels = files.read_labels(paths.labels_file("movie"))
     scores = files.read_scores("predictions", CELL) or {}
     ids = sorted(labels)
     assert row.auc == pytest.approx(roc_auc_score([labels[i] for i in ids], [scores[i] for i in ids]), abs=1e-12)
     assert (row.n_users, row.n_samples, row.status) == (6, 60, "ok")
-    book = next(row for row in read_rows(files.METRICS_CSV) if row.cell.test_domain == "book")
+    book = next(row for row in read_rows(paths.METRICS_CSV) if row.cell.test_domain == "book")
     assert (book.others["uauc"], book.n_users) == (None, 60)
 
 
@@ -76,7 +76,7 @@ def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
 
 def test_differences_are_those_of_the_means_in_the_table(finished_run: Path) -> None:
     assert evaluate.main([]) == 0
-    groups = summarise(read_rows(files.METRICS_CSV))
+    groups = summarise(read_rows(paths.METRICS_CSV))
     differences = read_differences(DIFFERENCES_CSV)
     left, right = Cell("tuned", "tallrec-movie", "movie", "movie", 16, 0), group_of(CELL)
     expected = groups[left].auc - groups[right].auc
@@ -90,7 +90,7 @@ def test_differences_are_those_of_the_means_in_the_table(finished_run: Path) -> 
 
 
 def test_differences_leave_out_a_method_that_lacks_a_seed(finished_run: Path) -> None:
-    shutil.rmtree(finished_run / files.cell_folder("predictions", CELL))
+    shutil.rmtree(finished_run / paths.cell_folder("predictions", CELL))
     assert evaluate.main(["--partial"]) == 0
     compared = {group for pair in read_differences(DIFFERENCES_CSV) for group in pair[:2]}
     assert group_of(CELL) not in compared
@@ -133,7 +133,7 @@ def _lines(name: str) -> list[dict[str, str]]:
 def test_a_missing_cell_stops_the_stage_and_nothing_is_written(
     finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(finished_run / files.cell_folder("predictions", CELL))
+    shutil.rmtree(finished_run / paths.cell_folder("predictions", CELL))
     assert evaluate.main([]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: 1 of 82 cells have no valid predictions, e.g. {CELL} (missing)")
@@ -143,13 +143,13 @@ def test_a_missing_cell_stops_the_stage_and_nothing_is_written(
 def test_partial_writes_a_missing_cell_without_numbers(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (0, 1):
         cell = Cell("baseline", "gru4rec", "movie", "movie", 16, seed)
-        shutil.rmtree(finished_run / files.cell_folder("predictions", cell))
+        shutil.rmtree(finished_run / paths.cell_folder("predictions", cell))
     assert evaluate.main(["--partial"]) == 0
     assert f"{CELL}: missing" in capsys.readouterr().err
-    with files.METRICS_CSV.open() as stream:
+    with paths.METRICS_CSV.open() as stream:
         line = next(line for line in csv.DictReader(stream) if line["status"] == "missing")
     assert [line[name] for name in ("auc", "auc_low", "auc_high", "uauc", "n_users", "n_samples")] == [""] * 6
-    assert set(json.loads(files.METRICS_JSON.read_text())["movie"]["gru4rec"]) == {"k4"}
+    assert set(json.loads(paths.METRICS_JSON.read_text())["movie"]["gru4rec"]) == {"k4"}
 
 
 @pytest.mark.parametrize("broken", ["one id less", "one id more", "not finite"])
@@ -163,12 +163,12 @@ def test_predictions_that_break_the_contract_are_invalid(finished_run: Path, bro
         )
     files.write_predictions("predictions", CELL, [Prediction(*item) for item in scores.items()])
     assert evaluate.main(["--partial"]) == 0
-    assert [row.cell for row in read_rows(files.METRICS_CSV) if row.status == "invalid"] == [CELL]
+    assert [row.cell for row in read_rows(paths.METRICS_CSV) if row.status == "invalid"] == [CELL]
     assert finished_run.exists()
 
 
 def test_a_label_without_a_test_sample_is_an_error(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = files.labels_file("book")
+    path = paths.labels_file("book")
     files.write_labels(path, files.read_labels(path) | {"book-999": True})
     assert evaluate.main([]) == 2
     assert "data/labels/book/test.parquet: 1 ids are in the labels or the test samples alone, e.g. 'book-999'" in (

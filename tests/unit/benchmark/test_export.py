@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.config import load_config
 from benchmark.domains import DomainData, bookcrossing, movielens, released_json
 from benchmark.domains.summary import describe
@@ -46,7 +46,7 @@ def params(**domains: DomainParams) -> Params:
 
 
 def write_raw_movies() -> Params:
-    folder = files.raw_folder("movie")
+    folder = paths.raw_folder("movie")
     folder.mkdir(parents=True)
     ratings = [f"1\t{item}\t{stars}\t{item}" for item, stars in enumerate((5, 1, 4, 2, 5), start=1)]
     (folder / "u.data").write_text("\n".join(ratings))
@@ -59,7 +59,7 @@ def write_raw_movies() -> Params:
 def test_the_released_form_of_a_prepared_domain(repository: Path):
     configuration = write_raw_movies()
     prepare("movie", configuration)
-    for split in files.SPLITS:
+    for split in paths.SPLITS:
         export("movie", split, Path(f"{split}.json"), configuration)
     instruction = (
         "Given the user's preference and unpreference, identify whether the user will like the target movie "
@@ -82,7 +82,7 @@ def test_the_released_form_of_a_prepared_domain(repository: Path):
 
 def test_test_labels_lie_apart_from_the_prepared_samples(repository: Path):
     prepare("movie", write_raw_movies())
-    folder = files.prepared_folder("movie")
+    folder = paths.prepared_folder("movie")
     assert {path.name for path in folder.iterdir()} == {
         "items.parquet",
         "train.parquet",
@@ -91,7 +91,7 @@ def test_test_labels_lie_apart_from_the_prepared_samples(repository: Path):
         "stats.json",
     }
     [sample] = files.read_samples(folder / "test.parquet")
-    assert files.read_labels(files.labels_file("movie")) == {sample.sample_id: True}
+    assert files.read_labels(paths.labels_file("movie")) == {sample.sample_id: True}
     assert b"liked" in (folder / "valid.parquet").read_bytes()
     with pytest.raises(KeyError, match="liked"):
         files.read_labelled(folder / "test.parquet")
@@ -99,8 +99,8 @@ def test_test_labels_lie_apart_from_the_prepared_samples(repository: Path):
 
 def test_the_statistics_say_what_the_splits_share(repository: Path):
     prepare("movie", write_raw_movies())
-    stats = files.read_json(files.prepared_folder("movie") / "stats.json")
-    assert {split: stats["splits"][split]["rows"] for split in files.SPLITS} == dict.fromkeys(files.SPLITS, 1)
+    stats = files.read_json(paths.prepared_folder("movie") / "stats.json")
+    assert {split: stats["splits"][split]["rows"] for split in paths.SPLITS} == dict.fromkeys(paths.SPLITS, 1)
     assert stats["splits"]["train"]["like_rate"] == 1.0
     assert stats["splits"]["train"]["history_length"] == {"min": 2, "mean": 2.0, "max": 2}
     assert stats["overlap"]["train-test"] == {"users": 1, "targets": 0}
@@ -125,8 +125,8 @@ def test_an_empty_split_leaves_nothing_behind(repository: Path):
     write_raw_movies()
     with pytest.raises(DataError, match="split 'train' has no row"):
         prepare("movie", params(movie=movielens.Params(**MOVIE | {"n_samples": 1, "split": (0.8, 0.1, 0.1)})))
-    assert not files.prepared_folder("movie").exists()
-    assert not files.labels_file("movie").exists()
+    assert not paths.prepared_folder("movie").exists()
+    assert not paths.labels_file("movie").exists()
 
 
 def test_an_unknown_domain_and_an_unprepared_one_are_named(repository: Path):
@@ -162,9 +162,9 @@ def test_the_embedded_world_passes_through_the_real_readers(repository: Path):
     for domain, n_rows in (("movie", 50), ("book", 20)):
         raw(domain, configuration)
         prepare(domain, configuration)
-        stats = files.read_json(files.prepared_folder(domain) / "stats.json")
+        stats = files.read_json(paths.prepared_folder(domain) / "stats.json")
         assert sum(split["rows"] for split in stats["splits"].values()) == n_rows
-        manifest = files.read_json(files.raw_folder(domain) / "manifest.json")
+        manifest = files.read_json(paths.raw_folder(domain) / "manifest.json")
         assert {entry["origin"] for entry in manifest.values()} == {"embedded"}
 
 
@@ -197,4 +197,4 @@ def test_the_released_book_files_survive_the_round_trip_byte_for_byte(repository
     prepare("book", configuration)
     for split in ("valid", "test"):
         export("book", split, repository / f"{split}.json", configuration)
-        assert (repository / f"{split}.json").read_bytes() == (files.raw_folder("book") / f"{split}.json").read_bytes()
+        assert (repository / f"{split}.json").read_bytes() == (paths.raw_folder("book") / f"{split}.json").read_bytes()

@@ -4,7 +4,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.errors import ConfigError, MissingArtifactError
 from benchmark.fewshot import draw
 from benchmark.params import FidelityParams, GridParams, IclParams, Params
@@ -42,7 +42,7 @@ def labelled(domain: str, split: str, number: int) -> Labelled:
 
 
 def write_prepared(domain: str, n_train: int = 20) -> None:
-    folder = files.prepared_folder(domain)
+    folder = paths.prepared_folder(domain)
     files.write_items(
         folder / "items.parquet",
         {name: Item(name, domain, name, name) for name in (f"{domain}-a", f"{domain}-b")},
@@ -79,7 +79,7 @@ def test_the_stage_writes_a_self_contained_folder_for_every_training_domain(repo
         drawn: set[str] = set()
         for n_shots in (2, 3, 4):
             for seed in (0, 1):
-                content = files.read_json(files.draw_file(domain, n_shots, seed))
+                content = files.read_json(paths.draw_file(domain, n_shots, seed))
                 assert (content["domain"], content["n_shots"], content["seed"]) == (domain, n_shots, seed)
                 for side in ("llm", "conventional"):
                     assert len(set(content["ids"][side])) == factor * n_shots
@@ -93,8 +93,8 @@ def test_both_is_the_draw_of_each_domain(repository: Path):
     write_prepared("movie")
     write_prepared("book")
     draw_all(params())
-    parts = [files.read_json(files.draw_file(domain, 4, 1))["ids"]["llm"] for domain in ("movie", "book")]
-    assert files.read_json(files.draw_file("both", 4, 1))["ids"]["llm"] == [*parts[0], *parts[1]]
+    parts = [files.read_json(paths.draw_file(domain, 4, 1))["ids"]["llm"] for domain in ("movie", "book")]
+    assert files.read_json(paths.draw_file("both", 4, 1))["ids"]["llm"] == [*parts[0], *parts[1]]
     assert {row.sample.sample_id for row in files.read_labelled(repository / "data/fewshot/both/valid.parquet")} == {
         f"movie-valid-{number}" for number in range(3)
     }

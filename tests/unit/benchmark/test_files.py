@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.errors import MissingArtifactError, SchemaError
 from benchmark.schema import Cell, FewShotTask, Prediction
 
@@ -70,7 +70,7 @@ def test_the_same_content_gives_the_same_bytes(repository: Path, toy_task: FewSh
 def test_scores_are_sorted_and_details_lie_beside_them(repository: Path) -> None:
     predictions = [Prediction("b", 0.25, {"n_updates": 5}), Prediction("a", 0.75)]
     files.write_predictions("predictions", CELL, predictions)
-    folder = files.cell_folder("predictions", CELL)
+    folder = paths.cell_folder("predictions", CELL)
     assert list((files.read_scores("predictions", CELL) or {}).items()) == [("a", 0.75), ("b", 0.25)]
     assert pq.read_table(folder / "details.parquet").to_pydict() == {
         "sample_id": ["a", "b"],
@@ -83,7 +83,7 @@ def test_a_second_write_replaces_the_first_wholly(repository: Path) -> None:
     files.write_predictions("predictions", CELL, [Prediction("a", 1.0, {"x": 1.0})])
     files.write_predictions("predictions", CELL, [Prediction("b", 2.0)])
     assert files.read_scores("predictions", CELL) == {"b": 2.0}
-    assert not (files.cell_folder("predictions", CELL) / "details.parquet").exists()
+    assert not (paths.cell_folder("predictions", CELL) / "details.parquet").exists()
 
 
 def test_a_cell_that_was_not_run_has_no_scores(repository: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_cell_that_was_not_run_has_no_scores(repository: Path) -> None:
 
 
 def test_scores_of_another_shape_are_refused_by_name(repository: Path) -> None:
-    path = files.cell_folder("predictions", CELL) / "scores.parquet"
+    path = paths.cell_folder("predictions", CELL) / "scores.parquet"
     path.parent.mkdir(parents=True)
     pq.write_table(pa.table({"id": ["a"]}), path)
     with pytest.raises(SchemaError, match=r"scores\.parquet: not a table of sample_id and score"):
@@ -121,17 +121,17 @@ def test_a_missing_artifact_is_named(repository: Path) -> None:
     with pytest.raises(MissingArtifactError, match=r"data/prepared/movie/test\.parquet: not there"):
         files.read_samples(Path("data/prepared/movie/test.parquet"))
     with pytest.raises(MissingArtifactError, match=r"seed0\.json"):
-        files.read_json(files.draw_file("movie", 16, 0))
+        files.read_json(paths.draw_file("movie", 16, 0))
 
 
 def test_cells_of_different_keys_have_different_folders() -> None:
     cells = [
         Cell(family, method, train, test, n_shots, seed)
-        for family in files.CELL_FOLDERS
+        for family in paths.CELL_FOLDERS
         for method in ("m1", "m2")
         for train in ("movie", "book")
         for test in ("movie", "book")
         for n_shots in (16, 64)
         for seed in (0, 1)
     ]
-    assert len({files.cell_folder("predictions", cell) for cell in cells}) == len(cells) == 4 * 32
+    assert len({paths.cell_folder("predictions", cell) for cell in cells}) == len(cells) == 4 * 32

@@ -1,8 +1,8 @@
 """The cells that must exist, counted by hand for the small grid of these tests."""
 
-from benchmark.files import CELL_FOLDERS, cell_folder
 from benchmark.grid import baseline_cells, cells, control_cells, icl_cells, probe_cells, tuned_cells
 from benchmark.params import Params
+from benchmark.paths import CELL_FOLDERS, cell_folder
 
 N_TRAIN = {"movie": 100, "book": 90}
 

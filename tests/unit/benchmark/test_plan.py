@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.devices import Device, bytes_of, chosen_device, named_device
 from benchmark.errors import ConfigError
 from benchmark.params import Params
@@ -26,7 +26,7 @@ def test_rows_are_those_of_the_prepared_files(params: Params, finished_run: Path
     del finished_run
     for domain in ("movie", "book"):
         stats = {"splits": {"valid": {"rows": 7 if domain == "movie" else 5000}, "test": {"rows": 11}}}
-        files.write_json(files.prepared_folder(domain) / "stats.json", stats)
+        files.write_json(paths.prepared_folder(domain) / "stats.json", stats)
     found = sizes(params, n_tokens=24)
     assert found.n_valid == {"movie": 7, "book": params.tune.max_valid_samples}
     assert found.n_test == {"movie": 11, "book": 11}
@@ -122,7 +122,7 @@ def test_a_measured_share_of_the_peak_takes_the_place_of_the_assumed_one(
         {"device": "NVIDIA GeForce RTX 3090", "status": "does not fit"},
         {"device": "CPU", "utilisation": 0.9},
     ]
-    files.write_json(files.EFFICIENCY_JSON, rows)
+    files.write_json(paths.EFFICIENCY_JSON, rows)
     found = named_device("NVIDIA GeForce RTX 3090", 24 * GIB)
     assert (found.utilisation, found.is_measured, found.flops_per_second) == (0.41, True, 71e12)
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.paper import load_paper
 from benchmark.params import Params
 from benchmark.provenance import run_file
@@ -135,7 +135,7 @@ def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path) -> N
 
 
 def test_stand_in_data_are_said_first(finished_run: Path) -> None:
-    path = files.prepared_folder("book") / "stats.json"
+    path = paths.prepared_folder("book") / "stats.json"
     stats = files.read_json(path)
     stats["notes"]["stand_in"] = {"train.json": "train.sample.json"}
     files.write_json(path, stats)
@@ -146,7 +146,7 @@ def test_stand_in_data_are_said_first(finished_run: Path) -> None:
 
 def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
     _make()
-    tuned = next(row.cell for row in read_rows(files.METRICS_CSV) if row.cell.method == "tallrec-movie")
+    tuned = next(row.cell for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie")
     files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "chance_auc": 0.54})
     page = _report()
     assert (
@@ -186,7 +186,7 @@ def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
 def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
     for seed in (0, 1):
         cell = Cell("baseline", "gru4rec", "movie", "movie", 16, seed)
-        shutil.rmtree(finished_run / files.cell_folder("predictions", cell))
+        shutil.rmtree(finished_run / paths.cell_folder("predictions", cell))
     page = _make(["--partial"])
     assert "2 of 82 cells have no valid result" in page.text
     with (finished_run / "results/tables/main_movie.csv").open() as stream:
@@ -200,7 +200,7 @@ def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
 
 def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
     _make()
-    rows = [row for row in read_rows(files.METRICS_CSV) if row.cell.method == "tallrec-movie"]
+    rows = [row for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie"]
     aucs = [row.auc for row in rows if row.cell.test_domain == "movie" and row.cell.n_shots == 16]
     assert len(aucs) == 2
     with (finished_run / "results/tables/main_movie.csv").open() as stream:
@@ -213,7 +213,7 @@ def test_differences_calibration_and_audit_are_shown(finished_run: Path) -> None
     page = _make()
     with (finished_run / "results/tables/differences_movie.csv").open() as stream:
         lines = {line["name"]: line for line in csv.DictReader(stream)}
-    rows = read_rows(files.METRICS_CSV)
+    rows = read_rows(paths.METRICS_CSV)
     means = [
         sum(row.auc or 0 for row in rows if (row.cell.method, row.cell.test_domain, row.cell.n_shots) == key) / 2
         for key in (("tallrec-movie", "movie", 16), ("gru4rec", "movie", 16))
@@ -259,7 +259,7 @@ def test_names_from_outside_are_escaped_in_both_reports(
 
 
 def test_text_from_outside_is_escaped(finished_run: Path) -> None:
-    path = files.prepared_folder("book") / "stats.json"
+    path = paths.prepared_folder("book") / "stats.json"
     stats = files.read_json(path)
     stats["notes"]["title"] = "<script>alert(1)</script> & more"
     files.write_json(path, stats)
@@ -276,7 +276,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
     files.write_json(run_file(carried_over), {"wall_seconds": 2.0, "peak_memory_bytes": 2**30, "n_tokens": 5000})
     adapter = replace(carried_over, test_domain="movie")
     files.write_json(run_file(adapter, "runs/tune"), {"wall_seconds": 40.0, "peak_memory_bytes": 2**31, "n_steps": 20})
-    files.write_json(files.ceiling_file("movie"), {"auc": 0.8912})
+    files.write_json(paths.ceiling_file("movie"), {"auc": 0.8912})
     assert evaluate.main([]) == 0
     Path("results/probes.csv").write_text(
         "family,method,train_domain,test_domain,n_shots,seed,probe,auc,uauc\n"
@@ -289,7 +289,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         "baseline,gru4rec,movie,movie,16,0,no_history,0.5,0.4\n"
     )
     row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
-    files.write_json(files.EFFICIENCY_JSON, [row | {"status": "out of memory"}])
+    files.write_json(paths.EFFICIENCY_JSON, [row | {"status": "out of memory"}])
     lock = "stages:\n  baselines@movie:\n    outs:\n    - path: predictions/baseline/movie-movie/gru4rec\n"
     Path("dvc.lock").write_text(lock)
     page = _report()
@@ -314,7 +314,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         ("1.5", "", "", str(2**30), "100"),
         ("2.0", "40.0", "2500.0", str(2**31), "20"),
     ]
-    costs = files.read_json(files.COST_JSON)["cost"]
+    costs = files.read_json(paths.COST_JSON)["cost"]
     assert costs["tallrec-movie"]["tuning_seconds"] == 40.0
     assert costs[CELL.method]["seconds"] == 1.5
     with (finished_run / "results/tables/cost.csv").open() as stream:

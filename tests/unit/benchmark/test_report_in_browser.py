@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.probes import PROBES
 from benchmark.stages import evaluate, report
 
@@ -151,7 +151,7 @@ def page(request: pytest.FixtureRequest, finished_run: Path) -> Path:
     if request.param == "the paper's rows":
         request.getfixturevalue("on_the_papers_rows")
     assert evaluate.main([]) == 0
-    files.write_json(files.ceiling_file("movie"), {"auc": 0.8912})
+    files.write_json(paths.ceiling_file("movie"), {"auc": 0.8912})
     key = "tuned,tallrec-movie,movie,movie,256,0"
     rows = [f"{key},{probe},0.6111,0.5222\n" for probe in PROBES]
     Path("results/probes.csv").write_text(
@@ -160,7 +160,7 @@ def page(request: pytest.FixtureRequest, finished_run: Path) -> Path:
     row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
     row |= {"attention": "sdpa", "peak_memory_bytes": 21 * 2**30, "foretold_bytes": 20 * 2**30, "status": "ok"}
     row |= {"samples_per_second": 12.34, "tokens_per_second": 12345, "utilisation": 0.41, "weights": "pretrained"}
-    files.write_json(files.EFFICIENCY_JSON, [row | {"device": "NVIDIA GeForce RTX 3090"}])
+    files.write_json(paths.EFFICIENCY_JSON, [row | {"device": "NVIDIA GeForce RTX 3090"}])
     assert report.main([]) == 0
     return finished_run / "results/report.html"
 

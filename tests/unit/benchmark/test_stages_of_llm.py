@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.config import load_config
 from benchmark.grid import icl_cells, probe_cells, tuned_cells
 from benchmark.language_models import STARTS
@@ -93,8 +93,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_base_model_lies_with_its_digests_and_its_corpus(finished: Path) -> None:
     from tallrec.language_model import file_digests
 
-    reference = files.read_json(files.BASE_MODEL / "reference.json")
-    digests = file_digests(files.BASE_MODEL)
+    reference = files.read_json(paths.BASE_MODEL / "reference.json")
+    digests = file_digests(paths.BASE_MODEL)
     del digests["reference.json"]
     assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests}
     assert {"model.safetensors", "tokenizer.json", "corpus.txt"} <= digests.keys()
@@ -102,9 +102,9 @@ def test_the_base_model_lies_with_its_digests_and_its_corpus(finished: Path) -> 
 
 
 def test_the_base_model_comes_out_the_same_again(finished: Path) -> None:
-    before = (files.BASE_MODEL / "reference.json").read_text()
+    before = (paths.BASE_MODEL / "reference.json").read_text()
     assert base.main([]) == 0
-    assert (files.BASE_MODEL / "reference.json").read_text() == before
+    assert (paths.BASE_MODEL / "reference.json").read_text() == before
 
 
 def test_instruction_tuning_leaves_an_adapter_and_its_curve(finished: Path) -> None:
@@ -116,7 +116,7 @@ def test_instruction_tuning_leaves_an_adapter_and_its_curve(finished: Path) -> N
 
 def test_tuning_leaves_an_adapter_its_curve_and_a_record(finished: Path) -> None:
     for recipe in PARAMS.grid.recipes:
-        folder = files.adapter_folder(f"{recipe}-movie", 4, 0)
+        folder = paths.adapter_folder(f"{recipe}-movie", 4, 0)
         curve = files.read_json(folder / "curve.json")
         assert [entry["step"] for entry in curve["curve"]] == [2, 4]
         assert curve["best_step"] in (2, 4)
@@ -134,7 +134,7 @@ def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[
         section = PARAMS.tune.model_copy(update={"learning_rate": 1e-9})
         use(PARAMS.model_copy(update={"tune": section}), monkeypatch)
         arguments = ["--recipe", "rt", "--train-domain", "movie", "--n-shots", "4", "--seed", "0"]
-        folder = files.adapter_folder("rt-movie", 4, 0)
+        folder = paths.adapter_folder("rt-movie", 4, 0)
         record = run_file(next(tuned_cells(PARAMS, "rt", "movie")), "runs/tune")
         kept = {path: path.read_bytes() for path in (*folder.iterdir(), record)}
         try:
@@ -149,7 +149,7 @@ def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[
 
 
 def test_recipes_start_from_different_weights(finished: Path) -> None:
-    adapters = [files.adapter_folder(f"{recipe}-movie", 4, 0) / WEIGHTS for recipe in PARAMS.grid.recipes]
+    adapters = [paths.adapter_folder(f"{recipe}-movie", 4, 0) / WEIGHTS for recipe in PARAMS.grid.recipes]
     assert adapters[0].read_bytes() != adapters[1].read_bytes()
 
 
@@ -158,7 +158,7 @@ def test_every_tuned_cell_is_scored(finished: Path) -> None:
         found = [files.read_scores("predictions", cell) for cell in tuned_cells(PARAMS, recipe, "movie")]
         assert len(found) == 2
         for domain, scores in zip(PARAMS.grid.domains, found, strict=True):
-            test = files.read_samples(files.prepared_folder(domain) / "test.parquet")
+            test = files.read_samples(paths.prepared_folder(domain) / "test.parquet")
             assert scores is not None
             assert scores.keys() == {sample.sample_id for sample in test}
 
@@ -177,7 +177,7 @@ def test_an_adapter_without_effect_is_refused(finished: Path, capsys: pytest.Cap
     # Loaded, whole and not zero, and still the base model: what no check of the weights alone can see.
     from safetensors.torch import load_file, save_file
 
-    path = files.adapter_folder("rt-movie", 4, 0) / WEIGHTS
+    path = paths.adapter_folder("rt-movie", 4, 0) / WEIGHTS
     kept = path.read_bytes()
     tensors = load_file(path)
     save_file({name: tensor * 1e-30 if "lora_B" in name else tensor for name, tensor in tensors.items()}, path)
@@ -223,7 +223,7 @@ def test_each_cell_has_a_record(finished: Path) -> None:
 
 
 def test_a_published_adapter_takes_the_place_of_tuning(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    published = files.adapter_folder("rt-movie", 4, 0)
+    published = paths.adapter_folder("rt-movie", 4, 0)
     section = PARAMS.instruct.model_copy(update={"adapter": str(published)})
     use(PARAMS.model_copy(update={"instruct": section}), monkeypatch)
     kept = (STARTS / "tallrec" / WEIGHTS).read_bytes()
@@ -255,7 +255,7 @@ def test_a_published_adapter_of_another_kind_is_one_line(
     problem: str,
 ) -> None:
     published = tmp_path / "published"
-    shutil.copytree(files.adapter_folder("rt-movie", 4, 0), published)
+    shutil.copytree(paths.adapter_folder("rt-movie", 4, 0), published)
     config = published / "adapter_config.json"
     if isinstance(change, dict):
         config.write_text(json.dumps(json.loads(config.read_text()) | change))
@@ -278,13 +278,13 @@ def test_a_published_adapter_of_another_kind_is_one_line(
 def test_a_model_in_a_folder_is_referred_to_with_its_digests(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = (finished / files.BASE_MODEL).resolve()
+    model = (finished / paths.BASE_MODEL).resolve()
     monkeypatch.chdir(tmp_path)
     section = PARAMS.llm.model_copy(update={"model": str(model)})
     use(PARAMS.model_copy(update={"llm": section}), monkeypatch)
     assert base.main([]) == 0
-    assert [path.name for path in files.BASE_MODEL.iterdir()] == ["reference.json"]
-    reference = files.read_json(files.BASE_MODEL / "reference.json")
+    assert [path.name for path in paths.BASE_MODEL.iterdir()] == ["reference.json"]
+    reference = files.read_json(paths.BASE_MODEL / "reference.json")
     assert reference["model"] == str(model)
     assert re.fullmatch("[0-9a-f]{64}", reference["files"]["model.safetensors"])
 

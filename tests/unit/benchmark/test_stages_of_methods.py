@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import files
+from benchmark import files, paths
 from benchmark.controls import CONTROLS
 from benchmark.errors import SchemaError
 from benchmark.grid import baseline_cells, baseline_probe_cells, control_cells
@@ -109,7 +109,7 @@ def test_stage_baselines_writes_every_cell_and_tells_of_the_training(
 
 def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: str, toy_task: FewShotTask) -> None:
     assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
-    folder = files.probe_folder(f"gru4rec-{domain}")
+    folder = paths.probe_folder(f"gru4rec-{domain}")
     assert {path.name for path in folder.iterdir()} == {"likes_swapped", "title_removed"}
     cells = list(baseline_probe_cells(PARAMS, "gru4rec", domain))
     assert {(cell.n_shots, cell.seed) for cell in cells} == {(8, 0), (8, 1)}
@@ -134,7 +134,7 @@ def test_a_baseline_that_reads_text_needs_an_encoder(domain: str, capsys: pytest
 
 def test_stage_encode_writes_an_empty_table_without_an_encoder(domain: str) -> None:
     assert encode.main(["--domain", domain]) == 0
-    assert files.read_vectors(files.texts_file(domain)) == {}
+    assert files.read_vectors(paths.texts_file(domain)) == {}
 
 
 def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
@@ -145,7 +145,7 @@ def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
     for stage in (encode, baselines):
         monkeypatch.setattr(stage, "load_config", lambda: params)
     assert encode.main(["--domain", domain]) == 0
-    vectors = files.read_vectors(files.texts_file(domain))
+    vectors = files.read_vectors(paths.texts_file(domain))
     assert vectors.keys() == toy_task.items.keys()
     assert {vector.shape for vector in vectors.values()} == {(384,)}
     assert baselines.main(["--baseline", "gru_bert", "--domain", domain]) == 0

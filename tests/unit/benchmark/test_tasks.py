@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import files, tasks
+from benchmark import files, paths, tasks
 from benchmark.errors import DataError, MissingArtifactError
 from benchmark.schema import FewShotTask
 
@@ -41,8 +41,8 @@ def test_a_task_has_the_items_of_its_samples_and_no_others(domain: str) -> None:
 def test_train_and_test_domain_may_differ(
     domain: str, write_domain: Callable[[str], None], toy_task: FewShotTask
 ) -> None:
-    files.write_samples(files.prepared_folder("other") / "test.parquet", toy_task.test[:3])
-    files.write_items(files.prepared_folder("other") / "items.parquet", toy_task.items)
+    files.write_samples(paths.prepared_folder("other") / "test.parquet", toy_task.test[:3])
+    files.write_items(paths.prepared_folder("other") / "items.parquet", toy_task.items)
     task = tasks.few_shot_task(domain, "other", N_SHOTS, seed=0, side="llm")
     assert (len(task.train), task.test) == (N_SHOTS, toy_task.test[:3])
 
@@ -51,7 +51,7 @@ def test_tasks_share_what_they_read_until_the_file_is_another(domain: str, toy_t
     one, other = (tasks.few_shot_task(domain, domain, N_SHOTS, seed, side="llm") for seed in (0, 1))
     assert one.test is other.test is tasks.full_task(domain, seed=0).test
     assert one.valid is other.valid
-    files.write_samples(files.prepared_folder(domain) / "test.parquet", toy_task.test[:3])
+    files.write_samples(paths.prepared_folder(domain) / "test.parquet", toy_task.test[:3])
     assert tasks.few_shot_task(domain, domain, N_SHOTS, seed=0, side="llm").test == toy_task.test[:3]
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_named(repository: Path) -> None:
 
 
 def test_a_drawn_row_that_is_not_in_the_pool_is_named(domain: str) -> None:
-    path = files.draw_file(domain, N_SHOTS, 0)
+    path = paths.draw_file(domain, N_SHOTS, 0)
     ids = files.read_json(path)["ids"]["llm"]
     files.write_json(path, {"ids": {"llm": [*ids, "nowhere"], "conventional": ids}})
     with pytest.raises(DataError, match=r"seed0\.json: 1 of 5 rows are not in pool\.parquet, e\.g\. 'nowhere'"):
@@ -82,6 +82,6 @@ def test_a_drawn_row_that_is_not_in_the_pool_is_named(domain: str) -> None:
 def test_an_item_without_a_row_is_named(domain: str, toy_task: FewShotTask) -> None:
     target = toy_task.test[0].target_item_id
     items = {item_id: item for item_id, item in toy_task.items.items() if item_id != target}
-    files.write_items(files.prepared_folder(domain) / "items.parquet", items)
+    files.write_items(paths.prepared_folder(domain) / "items.parquet", items)
     with pytest.raises(DataError, match=rf"prepared/toy/items\.parquet: 1 items .* '{target}'"):
         tasks.full_task(domain, seed=0)
