@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
 
+from tallrec.exact import RoundedWeights, in_double_precision
 from tallrec.training import Schedule, fit, silent
 
 BEGIN, END = "<s>", "</s>"
@@ -80,13 +81,16 @@ def pretrain(
 ) -> LlamaForCausalLM:
     """A LLaMA of `shape`, trained from scratch to continue `texts`, which are packed into rows of equal length.
 
-    A killed run is taken up again; `scratch` stays for the caller to remove (`tallrec.training.fit`).
+    Its weights are the same on every processor (`tallrec.exact`). A killed run is taken up again; `scratch` stays for
+    the caller to remove (`tallrec.training.fit`).
     """
     model = new_model(tokenizer, shape, schedule.seed)
+    exact = in_double_precision(model, schedule.seed)
     ids = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
     starts = range(0, len(ids) - sequence_length + 1, sequence_length)
     packed = [ids[start : start + sequence_length] for start in starts]
     logging.disable_progress_bar()  # each checkpoint would draw one
     rows = [{"input_ids": row, "labels": row} for row in packed]
-    fit(model, rows, schedule, scratch, tell=tell, settings={})
+    fit(exact, rows, schedule, scratch, tell=tell, settings={}, callbacks=[RoundedWeights()])
+    model.load_state_dict(exact.state_dict())
     return model

@@ -34,6 +34,7 @@ class LabelledLoss:
     With `shares_beginning`, what all rows of a batch begin with is computed once where that is exact: where nothing is
     dropped out, since dropout is drawn for every position of every row. Where there is nothing to save, because most
     positions have a label and all logits are few, the loss is left to transformers: not even a rounding differs then.
+    It would round a model in double precision, whose loss is therefore always computed here.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class LabelledLoss:
         return n_shared if n_shared >= SHORTEST else 0
 
     def _needs_few_logits(self, labels: Tensor) -> bool:
+        if self.model.dtype == torch.float64:
+            return False
         n_logits = labels.numel() * self.model.config.get_text_config().vocab_size
         return n_logits <= LOGITS and 2 * int((labels != IGNORED).sum()) > labels.numel()
 
@@ -113,7 +116,7 @@ class LabelledLoss:
         hidden = hidden.to(weight.dtype)
         # The mean takes the precision of the model; in half precision it is left to a sum in float32, for which the
         # gradient is computed in a second pass.
-        reduction = "mean" if hidden.dtype == torch.float32 else "none"
+        reduction = "mean" if hidden.dtype in (torch.float32, torch.float64) else "none"
         losses = functional.linear_cross_entropy(
             hidden, weight, targets, linear_bias=bias, reduction=reduction, options=options
         )

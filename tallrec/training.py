@@ -68,6 +68,7 @@ def fit(
     validate: Callable[[], Mapping[str, float]] | None = None,
     tell: Callable[[int, int], object] = silent,
     settings: Mapping[str, Any] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Fitted:
     """Train `model` in place.
 
@@ -84,6 +85,7 @@ def fit(
         tell: told the updates done and to do after each update.
         settings: what decides the result beside the other arguments, e.g. which base model this is and what
             `validate` does. None: nothing is taken over from an earlier run, and nothing left for a later one.
+        callbacks: more of what the Trainer is to call, without a state of their own.
 
     Several processes (`tallrec.processes`) train together, and end with the same weights; `scratch` must be a folder
     that all of them see.
@@ -109,7 +111,8 @@ def fit(
     model.config.use_cache = False
     found = from_first(take_up)
     if found is None or not found.is_last:
-        trainer = _trainer(model, rows, schedule, scratch, validate, tell, is_resumable=settings is not None)
+        told = [ToldProgress(tell, scratch / CURVE), *callbacks]
+        trainer = _trainer(model, rows, schedule, scratch, validate, told, is_resumable=settings is not None)
         trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
         log, best = trainer.state.log_history, trainer.state.best_model_checkpoint
     else:
@@ -148,7 +151,7 @@ def _trainer(
     schedule: Schedule,
     scratch: Path,
     validate: Callable[[], Mapping[str, float]] | None,
-    tell: Callable[[int, int], object],
+    callbacks: list[TrainerCallback],
     *,
     is_resumable: bool,
 ) -> AucTrainer:
@@ -190,7 +193,6 @@ def _trainer(
     # One process has one device: on several it would read as many micro-batches at a time.
     _ = arguments.device
     arguments._n_gpu = 1
-    callbacks: list[TrainerCallback] = [ToldProgress(tell, scratch / CURVE)]
     if schedule.keep_best:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=schedule.patience))
     trainer = AucTrainer(
