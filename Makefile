@@ -66,7 +66,8 @@ harden: $(INSTALLED)  ## over 100,000 hostile inputs for every reader; kills, fu
 audit:  ## known vulnerabilities of the locked packages; needs the network, and fails where it gets no answer
 	$(PYTHON) -m venv .audit
 	.audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3'
-	.audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+	@# Of DiskCache, which DVC needs, no release mends this one: docs/threat-model.md.
+	.audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt --ignore-vuln CVE-2025-69872
 
 gpu: $(INSTALLED)  ## memory under 24 GB, utilisation, and the released procedures against ours, at LLaMA-7B's shape
 	$(BIN)/python -W ignore tests/benchmarks/gpu.py --out docs/gpu.json
