@@ -16,7 +16,7 @@ class Shots(Section):
     """Bounds of K, both included."""
 
     at_least: Count = 0
-    at_most: Count | None = None
+    at_most: Count = 10**9
 
 
 class Selector(Section):

@@ -158,7 +158,7 @@ def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:
 
 
 def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
-    """How many comparisons agree, and the one that speaks least for the claim."""
+    """How many comparisons agree, and which of these speaks least for the claim."""
     if not evidence:
         return "nothing in the grid decides it"
     defined = [item for item in evidence if item.verdict != "not defined"]
@@ -169,8 +169,8 @@ def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
     count = f"{len(agreeing)} of {len(defined)} comparisons {verdict}{undefined}"
     if verdict == "not run":
         return f"{count}, e.g. {agreeing[0].what}"
-    weakest = min((item for item in defined if item.distance is not None), key=lambda item: item.distance or 0.0)
-    if weakest.margin == 0.0:
+    weakest = min((item for item in agreeing if item.distance is not None), key=lambda item: item.distance or 0.0)
+    if weakest.interval == "exact":
         return f"{weakest.what}: {weakest.distance:.1f}"
     margin = "no interval" if weakest.margin is None else f"± {100 * weakest.margin:.1f} ({weakest.interval})"
     return f"{count}; weakest: {weakest.what}, {100 * (weakest.distance or 0.0):+.1f} {margin}"

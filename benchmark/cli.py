@@ -164,22 +164,23 @@ def doctor() -> None:
 def verify(
     mend: Annotated[bool, typer.Option("--mend", help="Remove what is damaged; `dvc repro` makes it again.")] = False,
 ) -> None:
-    """Read all that DVC keeps, which it trusts unread; exit 1 if a file is damaged and stays."""
+    """Read what DVC trusts unread or does not watch; exit 1 if a file is damaged and stays, or changed."""
 
     def work() -> None:
-        from benchmark.integrity import cache_folder, cached_files, cut_files, is_damaged, renew_times
+        from benchmark.integrity import cut_files, damaged_files, renew_times
+        from benchmark.outside import changed_files
 
-        files = cached_files(cache_folder(Path()))
-        damaged = [path for path in files if is_damaged(path)]
-        cut = cut_files(Path())
-        for path in (*damaged, *cut):
+        n_files, damaged = damaged_files(Path())
+        for path in (*damaged, *(cut := cut_files(Path()))):
             typer.echo(f"{path}: damaged{', removed' if mend else ''}")
             if mend:
                 path.unlink()
         if mend:
             renew_times(Path())
-        typer.echo(f"cache: {len(files)} files, {len(damaged)} damaged")
-        if (damaged or cut) and not mend:
+        typer.echo(f"cache: {n_files} files, {len(damaged)} damaged")
+        for path, stage in (changed := changed_files(PARAMS_YAML)):
+            typer.echo(f"{path}: changed since it was read; `dvc repro -f -s {stage}` reads it again")
+        if changed or ((damaged or cut) and not mend):
             raise typer.Exit(1)
 
     _finish(work)
@@ -254,7 +255,7 @@ def export(
 
 @app.command()
 def sweep(
-    workers: Annotated[int, typer.Option("--workers", help="Workers of this machine, one cell each at a time.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Workers of this machine; each runs a cell.")] = 2,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -271,7 +272,7 @@ def sweep(
         list[str] | None, typer.Option("-S", "--set-param", help="Sweep an experiment with KEY=VALUE of params.yaml.")
     ] = None,
     name: Annotated[str | None, typer.Option("-n", "--name", help="Name of the experiment.")] = None,
-    gpus: Annotated[int, typer.Option("--gpus", help="GPUs of each worker; cells wait for those that they need.")] = 0,
+    gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each worker; cells wait for theirs.")] = 0,
     print_array: Annotated[
         bool, typer.Option("--print-array", help="Run nothing; print a script of SLURM job arrays instead.")
     ] = False,

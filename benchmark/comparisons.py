@@ -78,7 +78,7 @@ class Difference:
 def cell_metrics(
     metric: str, scores: Mapping[Cell, Floats], answers: Answers, n_resamples: int
 ) -> dict[Cell, CellMetric]:
-    """AUC or UAUC of cells of one test domain, on the same resamples; empty where UAUC is not defined.
+    """AUC or UAUC of cells of one test domain, on the same resamples; empty where UAUC is of one user or none.
 
     Args:
         metric: `auc` or `uauc`.
@@ -103,6 +103,8 @@ def cell_metrics(
         else:
             within = user_aucs(answers.liked, values, answers.users)
             value, n_users = float(np.nanmean(within)), int(np.isfinite(within).sum())
+            if n_users < 2:
+                return {}  # one user has no spread
         found[cell] = CellMetric(value, resampled, n_users)
     return found
 

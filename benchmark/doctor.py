@@ -2,11 +2,12 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 MIN_PYTHON = (3, 11)
@@ -52,12 +53,16 @@ def _packages(constraints: Path) -> Finding:
         return Finding("packages", f"{constraints.name}: not there; run in the repository root", False)
     lines = [line.strip() for line in constraints.read_text().splitlines()]
     pins = dict(line.split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
+    asked = [line for line in requires("tallrec-bench") or () if "extra ==" not in line]
+    needed = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in asked}
     differing: list[str] = []
     for name, pinned in pins.items():
         try:
             installed = version(name)
         except PackageNotFoundError:
-            continue  # a constraint is no requirement
+            if name.lower().replace("_", "-") in needed:  # the others are constraints, which require nothing
+                differing.append(f"no {name}")
+            continue
         if installed.split("+")[0] != pinned:  # a local part such as +cpu is a build of the same version
             differing.append(f"{name} {installed} instead of {pinned}")
     if differing:

@@ -1,12 +1,15 @@
 """Errors with one clear line each, and the one place that turns them into exit codes."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-"""The disk, or the user's share of it, is full."""
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The disk, or the user's share of it, is full, or holds no file of this size."""
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR}
+"""The place is none to write to or to read from."""
 
 
 class BenchmarkError(Exception):
@@ -42,16 +45,20 @@ class MissingArtifactError(BenchmarkError):
 
 
 def exit_code_of(main: Callable[[], None]) -> int:
-    """Run `main`; 0 if it returns, 2 with one line on stderr if it raises a `BenchmarkError` or the disk is full."""
+    """Run `main`; 0 if it returns.
+
+    2 with one line on stderr if it raises a `BenchmarkError`, the disk is full, or a path is none to read or write.
+    """
     try:
         main()
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in NO_ROOM | REFUSED:
             raise
-        place = Path(error.filename or ".").absolute()
-        print(f"error: {place}: {error.strerror}; the next run goes on once there is room", file=sys.stderr)
+        place = Path(os.fsdecode(error.filename or ".")).absolute()
+        advice = "; the next run goes on once there is room" if error.errno in NO_ROOM else ""
+        print(f"error: {place}: {error.strerror}{advice}", file=sys.stderr)
         return 2
     return 0

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from benchmark import files, paths
 from benchmark.domains.released_json import Prompt, render_input
+from benchmark.errors import ConfigError
 from benchmark.params import Params
+from benchmark.rules import unknown
 from benchmark.schema import Item, Labelled
 
 _INSTRUCTION = (
@@ -27,8 +29,11 @@ def export(domain: str, split: str, out: Path, params: Params) -> None:
         params: the configuration the domain was prepared with.
 
     Raises:
+        ConfigError: there is no such domain.
         MissingArtifactError: stage `prepare` did not write the domain.
     """
+    if domain not in params.domains:
+        raise ConfigError(f"domains: {unknown(domain, list(params.domains))}")
     folder = paths.prepared_folder(domain)
     items = files.read_items(folder / "items.parquet")
     if split == "test":

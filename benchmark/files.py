@@ -91,6 +91,17 @@ def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
     write_bytes(path, sink.getvalue().to_pybytes())
 
 
+def _read_table(path: Path, columns: list[str] | None = None) -> Any:
+    try:
+        return pq.read_table(require(path), columns=columns)
+    except pa.ArrowException as error:
+        raise SchemaError(f"{path}: not a whole table ({_first_line(error)}); `dvc repro` makes it anew") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason"])[0]
+
+
 def write_items(path: Path, items: Mapping[str, Item]) -> None:
     """Write the items of a domain, sorted by item_id."""
     rows = [items[item_id] for item_id in sorted(items)]
@@ -99,7 +110,7 @@ def write_items(path: Path, items: Mapping[str, Item]) -> None:
 
 def read_items(path: Path) -> dict[str, Item]:
     """Read what `write_items` wrote, by item_id."""
-    return {row["item_id"]: Item(**row) for row in pq.read_table(require(path)).to_pylist()}
+    return {row["item_id"]: Item(**row) for row in _read_table(path).to_pylist()}
 
 
 def write_vectors(path: Path, vectors: Mapping[str, NDArray[np.float32]]) -> None:
@@ -111,7 +122,7 @@ def write_vectors(path: Path, vectors: Mapping[str, NDArray[np.float32]]) -> Non
 
 def read_vectors(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read what `write_vectors` wrote."""
-    table = pq.read_table(require(path))
+    table = _read_table(path)
     ids, column = table["item_id"].to_pylist(), table["vector"].combine_chunks()
     if not ids:
         return {}
@@ -142,17 +153,17 @@ def _sample_columns(samples: Sequence[Sample]) -> dict[str, Any]:
 
 def read_samples(path: Path) -> tuple[Sample, ...]:
     """Read unlabelled samples, in file order."""
-    return tuple(_samples_of(pq.read_table(require(path))))
+    return tuple(_samples_of(_read_table(path)))
 
 
 def read_labelled(path: Path) -> tuple[Labelled, ...]:
     """Read labelled samples, in file order."""
-    return tuple(map(Labelled, _samples_of(table := pq.read_table(require(path))), table["liked"].to_pylist()))
+    return tuple(map(Labelled, _samples_of(table := _read_table(path)), table["liked"].to_pylist()))
 
 
 def read_users(path: Path) -> dict[str, str]:
     """Users of the samples in a file by sample_id, without reading the rest."""
-    table = pq.read_table(require(path), columns=["sample_id", "user_id"])
+    table = _read_table(path, columns=["sample_id", "user_id"])
     return dict(zip(table["sample_id"].to_pylist(), _shared(table["user_id"].combine_chunks()), strict=True))
 
 
@@ -203,7 +214,7 @@ def write_labels(path: Path, labels: Mapping[str, bool]) -> None:
 
 def read_labels(path: Path) -> dict[str, bool]:
     """Read labels by sample_id."""
-    return {row["sample_id"]: row["liked"] for row in pq.read_table(require(path)).to_pylist()}
+    return {row["sample_id"]: row["liked"] for row in _read_table(path).to_pylist()}
 
 
 def write_predictions(root: str | Path, cell: Cell, predictions: Sequence[Prediction]) -> None:

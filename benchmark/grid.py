@@ -37,7 +37,7 @@ def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
             shots = [(n_shots, seed) for n_shots in grid.n_shots for seed in grid.seeds] + [(n_train, grid.seeds[0])]
         else:
             shots = [(0, seed) for seed in (grid.seeds if control.is_random else grid.seeds[:1])]
-        for n_shots, seed in shots:
+        for n_shots, seed in dict.fromkeys(shots):  # K may be the full training set
             yield Cell("control", name, domain, domain, n_shots, seed)
 
 

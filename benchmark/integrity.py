@@ -32,6 +32,16 @@ def cache_folder(root: Path) -> Path:
     return root / done.stdout.strip() / "files" / "md5"
 
 
+def damaged_files(root: Path) -> tuple[int, list[Path]]:
+    """How many files DVC keeps for the repository at `root`, and those of them that are damaged.
+
+    Raises:
+        DataError: there is no repository of DVC, or DVC cannot say where its cache is.
+    """
+    cached = cached_files(cache_folder(root))
+    return len(cached), [path for path in cached if is_damaged(path)]
+
+
 def cached_files(folder: Path) -> list[Path]:
     """Every file below `folder` that has a hash for its name; copies that were broken off have none."""
     return sorted(path for path in folder.glob("??/*") if _hash_in(path).isalnum())

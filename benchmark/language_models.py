@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from tallrec.base import TinyModel
+    from tallrec.architecture import TinyModel
     from tallrec.language_model import Loading, Lora
     from tallrec.scoring import Scoring
     from tallrec.training import Schedule
@@ -64,7 +64,7 @@ def decisive(params: Params) -> dict[str, Any]:
 
 def tiny_shape(params: Params) -> "TinyModel":
     """Shape of the tiny LLaMA."""
-    from tallrec.base import TinyModel
+    from tallrec.architecture import TinyModel
 
     base = params.base
     return TinyModel(

@@ -95,8 +95,8 @@ def merged(text: str, overlay: str) -> str:
     """
     edits = list(_edits(_Document(text), _Document(overlay)))
     lines = text.splitlines()
-    # From the bottom up, so that no edit moves the lines of another.
-    for first, end, replacement in sorted(edits, key=lambda edit: edit[:2], reverse=True):
+    # From the bottom up, so that no edit moves the lines of another; several at one line from the last one on.
+    for first, end, replacement in sorted(edits, key=lambda edit: edit[:2])[::-1]:
         lines[first:end] = replacement
     return "\n".join(lines) + "\n"
 
@@ -181,6 +181,8 @@ def _plain(node: Node) -> object:
 
 def _end_line(node: Node) -> int:
     """The line after the last one of `node`; a block's own end mark lies after blank lines and comments."""
+    if node.id == "scalar" and node.style in ("|", ">"):
+        return node.end_mark.line  # it ends where the next line begins
     if node.id == "scalar" or node.flow_style or not node.value:
         return node.end_mark.line + 1
     children = node.value if node.id == "sequence" else [value for _, value in node.value]

@@ -1,6 +1,6 @@
 """What is published: the numbers of `paper.yaml`, and those of independent runs of the released code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -106,7 +106,8 @@ class Paper:
     sources: Mapping[str, str]
     language_model: str
     text_encoder: str
-    formats: Mapping[str, Sequence[str]]
+    formats: Mapping[str, Mapping[str, Mapping[str, object]]]
+    """By domain: the formats that hold the paper's rows, each with the values that choose them."""
     test_rows: Mapping[str, int]
     independent_runs: tuple[IndependentRun, ...]
 
@@ -132,7 +133,9 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
     _check(content, FILE_KEYS, f"{path}: ")
     _check(content["sources"], dict.fromkeys(content["sources"], (str,)), f"{path}: sources.")
     _check(content["test_rows"], dict.fromkeys(content["test_rows"], (int,)), f"{path}: test_rows.")
-    _check(content["formats"], dict.fromkeys(content["formats"], (list,)), f"{path}: formats.")
+    _check(content["formats"], dict.fromkeys(content["formats"], (dict,)), f"{path}: formats.")
+    for domain, formats in content["formats"].items():
+        _check(formats, dict.fromkeys(formats, (dict,)), f"{path}: formats.{domain}.")
     numbers = tuple(_number(entry, path, position) for position, entry in enumerate(content["numbers"]))
     keys = [(number.table, number.group) for number in numbers]
     for position, number in enumerate(numbers):

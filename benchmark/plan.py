@@ -46,8 +46,7 @@ def architecture(params: Params) -> "PreTrainedConfig":
     Raises:
         DataError: it is not on this machine.
     """
-    from tallrec.architecture import config_of
-    from tallrec.base import tiny_config
+    from tallrec.architecture import config_of, tiny_config
 
     if params.llm.model != "tiny":
         return config_of(params.llm.model, params.llm.revision)

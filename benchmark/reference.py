@@ -32,7 +32,12 @@ def reference_rows(against: str) -> list[MetricRow]:
 
 
 def fetch_predictions(revision: str, folder: Path) -> bool:
-    """Copy the predictions of a revision from the DVC cache to `folder`, a new one; False if they are not all there."""
+    """Copy the predictions of a revision from the DVC cache to `folder`, a new one; False if they are not all there.
+
+    A revision with a path, `REVISION:PATH`, is a table alone.
+    """
+    if ":" in revision:
+        return False
     import dvc.api  # pyright: ignore[reportMissingTypeStubs]
     import dvc.exceptions  # pyright: ignore[reportMissingTypeStubs]
 

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from benchmark.domains import FORMATS, format_module
 from benchmark.errors import ConfigError
@@ -15,6 +16,7 @@ from benchmark.icl_params import ApiModelParams, LocalModelParams
 from benchmark.methods import BASELINES_FOLDER, CONTROLS, baseline_keywords, reads_text
 from benchmark.params import Params
 from benchmark.probes import PROBES
+from benchmark.values import PositiveFloat, PositiveInt
 
 PROMPTS_MODULE = Path(__file__).parent.parent / "tallrec" / "prompts.py"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -25,8 +27,20 @@ OWN_MODELS = ("base", "alpaca")
 """In-context models without an entry in `icl.models`: that of section `llm`, and the same after instruction tuning."""
 SENT = ("model", "messages", "prompt", "logprobs", "top_logprobs", "stream", "n")
 """What the client sends of its own, or cannot read."""
-KEYWORD_TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple[int, ...]": tuple[int, ...]}
-"""Annotation of a baseline's keyword argument -> the type its value in `params.yaml` must have."""
+KEYWORD_TYPES: dict[str, Any] = {
+    "int": PositiveInt,
+    "float": Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    "bool": bool,
+    "str": str,
+    "tuple[int, ...]": Annotated[tuple[PositiveInt, ...], Field(min_length=1)],
+}
+"""Annotation of a baseline's keyword argument -> the type its value in `params.yaml` must have: sizes and weights."""
+KEYWORD_LIMITS: dict[str, tuple[Any, str]] = {
+    "dropout": (Annotated[float, Field(ge=0, lt=1)], "from 0 to below 1"),
+    "beta": (PositiveFloat, "above 0"),
+}
+"""Keyword arguments with limits of their own -> type and words."""
+_BOUNDS = {"int": " above 0", "float": " of 0 or more", "tuple[int, ...]": " of numbers above 0"}
 
 Problem = tuple[str, str]
 """Dotted key, what is wrong with its value."""
@@ -139,8 +153,10 @@ def _baselines(params: Params) -> Iterator[Problem]:
             key = f"baselines.models.{name}.{keyword}"
             if keyword not in values:
                 yield key, "missing"
-            elif not _has_type(values[keyword], annotation):
-                yield key, f"expected {annotation}, got {values[keyword]!r}"
+            elif not _is_a(values[keyword], KEYWORD_TYPES[annotation]):
+                yield key, f"expected {annotation}{_BOUNDS.get(annotation, '')}, got {values[keyword]!r}"
+            elif keyword in KEYWORD_LIMITS and not _is_a(values[keyword], KEYWORD_LIMITS[keyword][0]):
+                yield key, f"expected {annotation} {KEYWORD_LIMITS[keyword][1]}, got {values[keyword]!r}"
 
     yield from _baseline_updates(params)
     yield from _text_encoder(params)
@@ -169,9 +185,9 @@ def _text_encoder(params: Params) -> Iterator[Problem]:
         yield "baselines.text_encoder.revision", f"expected the commit of {encoder.model} as 40 hex digits"
 
 
-def _has_type(value: object, annotation: str) -> bool:
+def _is_a(value: object, kind: Any) -> bool:
     try:
-        TypeAdapter(KEYWORD_TYPES[annotation]).validate_json(json.dumps(value), strict=True)
+        TypeAdapter[Any](kind).validate_json(json.dumps(value), strict=True)
     except ValidationError:
         return False
     return True

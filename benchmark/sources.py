@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from benchmark.errors import DataError, SchemaError
+from benchmark.errors import NO_ROOM, DataError, SchemaError
 from benchmark.files import read_json, replacing_folder, write_bytes, write_json
 
 MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
@@ -171,6 +171,8 @@ def _extract(archive: Path, file: SourceFile, destination: Path) -> None:
     except KeyError:
         raise DataError(f"{file.url}: the archive has no {file.archive_member}") from None
     except (*BROKEN_ARCHIVE, OSError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # the archive is whole, and the next try goes on with it
         raise DataError(f"{file.url}: not a readable zip archive ({error})") from None
 
 

@@ -52,9 +52,12 @@ def other_test_rows(number: PaperNumber, params: Params, paper: Paper, test_rows
     obstacle = _why_not_real(domain, params)
     if obstacle:
         return obstacle
-    data_format = params.domains[domain].format
-    if data_format not in paper.formats[domain]:
-        return f"other data: {data_format}"
+    section = params.domains[domain]
+    if section.format not in paper.formats[domain]:
+        return f"other data: {section.format}"
+    for key, value in paper.formats[domain][section.format].items():
+        if getattr(section, key) != value:
+            return f"other rows: {key} is {getattr(section, key)}, the paper's {value}"
     expected, rows = paper.test_rows[domain], test_rows[domain]
     return f"another test set: {rows} rows, the paper's has {expected}" if rows != expected else None
 

@@ -4,13 +4,14 @@ Random weights cost the same memory and time as trained ones and rank nothing.
 """
 
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import bitsandbytes.nn
 import torch
 from bitsandbytes.functional import QuantState
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, PreTrainedModel, set_seed
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from benchmark.errors import DataError
@@ -24,6 +25,18 @@ OUTLIERS = 6.0
 """Inputs above this are multiplied in half precision (the default of transformers); an empty model has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class TinyModel:
+    """Shape of the tiny LLaMA."""
+
+    vocabulary_size: int
+    hidden_size: int
+    intermediate_size: int
+    n_layers: int
+    n_heads: int
+    max_positions: int
+
+
 def config_of(source: str, revision: str | None = None) -> PreTrainedConfig:
     """The architecture of a Hub model, or of a folder that holds `config.json`; no weight is looked for.
 
@@ -34,6 +47,20 @@ def config_of(source: str, revision: str | None = None) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise DataError(f"llm.model: no architecture of {source!r}: {str(error).splitlines()[0]}") from error
+
+
+def tiny_config(shape: TinyModel, n_tokens: int, **special: Any) -> LlamaConfig:
+    """The architecture of `shape` for a tokenizer of `n_tokens`; `special` holds its special ids."""
+    return LlamaConfig(
+        vocab_size=n_tokens,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.n_layers,
+        num_attention_heads=shape.n_heads,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=True,
+        **special,
+    )
 
 
 def empty_model(config: PreTrainedConfig, loading: Loading) -> PreTrainedModel:

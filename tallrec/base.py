@@ -1,30 +1,18 @@
 """The base model: a tiny LLaMA pretrained here, or any causal LM of the Hub or of a local folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
 
+from tallrec.architecture import TinyModel, tiny_config
 from tallrec.exact import RoundedWeights, in_double_precision
 from tallrec.training import Schedule, fit, silent
 
 BEGIN, END = "<s>", "</s>"
-
-
-@dataclass(frozen=True, slots=True)
-class TinyModel:
-    """Shape of the tiny LLaMA."""
-
-    vocabulary_size: int
-    hidden_size: int
-    intermediate_size: int
-    n_layers: int
-    n_heads: int
-    max_positions: int
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
@@ -43,20 +31,6 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
     begin_id = tokenizer.token_to_id(BEGIN)
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[(BEGIN, begin_id)])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=END)
-
-
-def tiny_config(shape: TinyModel, n_tokens: int, **special: Any) -> LlamaConfig:
-    """The architecture of `shape` for a tokenizer of `n_tokens`; `special` holds its special ids."""
-    return LlamaConfig(
-        vocab_size=n_tokens,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.n_layers,
-        num_attention_heads=shape.n_heads,
-        max_position_embeddings=shape.max_positions,
-        tie_word_embeddings=True,
-        **special,
-    )
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast, shape: TinyModel, seed: int) -> LlamaForCausalLM:

@@ -65,8 +65,11 @@ class Lora:
 
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a folder, by name."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    digests: dict[str, str] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as stream:  # weights may be larger than the memory
+            digests[str(path.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests
 
 
 def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -81,7 +81,8 @@ def new_tiny_model(tokenizer: "PreTrainedTokenizerFast") -> "Callable[..., Llama
     """
     import torch
 
-    from tallrec.base import TinyModel, new_model
+    from tallrec.architecture import TinyModel
+    from tallrec.base import new_model
 
     def make(hidden_size: int = 16) -> "LlamaForCausalLM":
         torch.set_num_threads(1)

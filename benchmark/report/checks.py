@@ -48,12 +48,12 @@ def _difference_entry(found: Difference, corrected: float, confidence: float) ->
 def calibration_table(inputs: Inputs, domain: str) -> Table:
     """Log-loss and calibration error of the methods whose scores are probabilities, at their largest K."""
     largest = max(inputs.params.grid.n_shots)
-    groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, str], list[Mapping[str, str]]] = defaultdict(list)
     for line in inputs.calibration:
         if line["test_domain"] == domain and int(line["n_shots"]) in (0, largest):
-            groups[line["family"], line["method"], line["probability"]].append(line)
+            groups[line["family"], line["method"], line["n_shots"], line["probability"]].append(line)
     rows: list[Row] = []
-    for (family, method, probability), lines in groups.items():
+    for (family, method, _, probability), lines in groups.items():
         losses = [float(line["log_loss"]) for line in lines if line["log_loss"]]
         loss = f"{statistics.fmean(losses):.3f}" if len(losses) == len(lines) else "infinite"
         error = points(statistics.fmean(float(line["expected_calibration_error"]) for line in lines), 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmark import files, paths
 from benchmark.arguments import stage_arguments
 from benchmark.config import load_config
-from benchmark.errors import exit_code_of
+from benchmark.errors import DataError, exit_code_of
 from benchmark.fewshot import Draw, draw
 from benchmark.params import Params
 from benchmark.schema import Item, Labelled
@@ -88,7 +88,14 @@ def _write(
         rows = [row for part in parts.values() for sample_id, row in part.train.items() if sample_id in pool]
         files.write_labelled(folder / "pool.parquet", rows)
         files.write_labelled(folder / "valid.parquet", valid)
-        items = {item_id: item for part in parts.values() for item_id, item in part.items.items()}
+        items: dict[str, Item] = {}
+        for part in parts.values():
+            for item_id, item in part.items.items():
+                if items.setdefault(item_id, item) != item:
+                    raise DataError(
+                        f"domains: {item_id} is {items[item_id].text!r} in one and {item.text!r} in another; where "
+                        f"{train_domain!r} is tuned on, each domain needs a `noun` of its own"
+                    )
         files.write_items(folder / "items.parquet", items)
     _LOG.info("%s: %d rows drawn, %d rows to validate on", train_domain, len(rows), len(valid))
 

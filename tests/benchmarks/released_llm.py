@@ -35,7 +35,8 @@ from benchmark.domains import DomainData
 from benchmark.fewshot import draw
 from benchmark.schema import FewShotTask, Labelled
 from tallrec.answers import AnswerTokens
-from tallrec.base import TinyModel, new_model, train_tokenizer
+from tallrec.architecture import TinyModel
+from tallrec.base import new_model, train_tokenizer
 from tallrec.chat import ask
 from tallrec.encoding import encode_row
 from tallrec.language_model import Loading, load_base, save_base, write_fresh_start, write_reference

@@ -97,7 +97,8 @@ def tiny_model() -> "LlamaForCausalLM":
     """A random LLaMA; its matrices are five times as large as usual, or every prompt would get the same logits."""
     import torch
 
-    from tallrec.base import TinyModel, new_model
+    from tallrec.architecture import TinyModel
+    from tallrec.base import new_model
 
     torch.set_num_threads(1)
     model = new_model(tiny_tokenizer(), TinyModel(500, 32, 64, n_layers=2, n_heads=2, max_positions=2048), seed=0)

@@ -50,7 +50,7 @@ tune: {patience: 3}
 PAPER = b"""sources: {paper: x}
 language_model: llama-7b
 text_encoder: bert
-formats: {movie: [ml-100k]}
+formats: {movie: {ml-100k: {}}}
 test_rows: {movie: 1000}
 repositories: {fork: {address: a, setting: s, trust: low, note: n, same_setting: true}}
 independent_runs:

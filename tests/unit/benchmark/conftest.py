@@ -92,7 +92,11 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def on_the_papers_rows(finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small run, once `evaluate` is done, as if on the paper's test rows and model, with stand-ins on book."""
-    domains = {name: domain.model_copy(update={"source": "official"}) for name, domain in params.domains.items()}
+    formats = {"movie": "ml-100k", "book": "released-csv"}
+    domains = {
+        name: domain.model_copy(update={"source": "official", "format": formats[name]})
+        for name, domain in params.domains.items()
+    }
     llm = params.llm.model_copy(update={"model": "x/llama-7b"})
     real = params.model_copy(update={"domains": domains, "llm": llm})
     monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: real)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.claims import TESTS, Results, claim_pairs, decide, judge_claims
+from benchmark.claims import TESTS, Results, _reason, claim_pairs, decide, judge_claims
 from benchmark.comparisons import Difference, Spread
 from benchmark.errors import ConfigError
 from benchmark.evidence import Evidence
@@ -45,6 +45,16 @@ CONTROL = ("control", "liked_share", "movie", "movie", 0)
 TRAINED_CONTROL = ("control", "item_mean", "movie", "movie", 16)
 ICL = ("icl", "icl-base-released", "movie", "movie", 0)
 TALLREC = _tuned("movie", "movie", 16)
+
+
+def test_the_reason_names_a_comparison_of_the_verdict() -> None:
+    """Not the one with the largest distance, whose margin may hold zero."""
+    far = Evidence("far", -0.2, 0.3, "inconclusive", "paired", 0.2)
+    near = Evidence("near", -0.1, 0.02, "contradicted", "paired", 0.001)
+    said = "1 of 2 comparisons contradicted; weakest: near, -10.0 ± 2.0 (paired)"
+    assert _reason("contradicted", [far, near]) == said
+    same = Evidence("same", 0.0, 0.0, "inconclusive", "paired", 1.0)
+    assert _reason("inconclusive", [same]) == "1 of 1 comparisons inconclusive; weakest: same, +0.0 ± 0.0 (paired)"
 
 
 def test_the_margin_separates_the_verdicts() -> None:

@@ -1,5 +1,6 @@
 """The command line: what it prints, its exit codes, and that a failed command changes nothing."""
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,19 @@ def test_doctor_tells_other_code_than_that_of_the_stages(tmp_path: Path):
     assert _found("code", tmp_path).is_fine, "there are no stages"
     (tmp_path / "benchmark").mkdir()
     assert not _found("code", tmp_path).is_fine
+
+
+def test_doctor_misses_a_package_that_a_run_needs(monkeypatch: pytest.MonkeyPatch):
+    def version_without_torch(name: str) -> str:
+        if name in ("torch", "pytest"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return importlib.metadata.version(name)
+
+    monkeypatch.setattr("benchmark.doctor.version", version_without_torch)
+    found = _found("packages", ROOT)
+    assert not found.is_fine
+    assert "no torch" in found.found
+    assert "pytest" not in found.found, "it is a constraint alone"
 
 
 def _found(subject: str, root: Path) -> Finding:

@@ -114,6 +114,11 @@ def test_uauc_of_one_row_a_user_is_left_out() -> None:
     assert cell_metrics("uauc", {_cell("left"): rng.normal(size=40)}, answers, N_RESAMPLES) == {}
 
 
+def test_uauc_of_one_user_is_left_out() -> None:
+    answers = Answers(("a", "b", "c"), ("a", "a", "b"), (True, False, True))
+    assert cell_metrics("uauc", {_cell("left"): np.array([1.0, 0.0, 2.0])}, answers, N_RESAMPLES) == {}
+
+
 def test_joined_spreads_follow_welch() -> None:
     rng = np.random.default_rng(5)
     left, right = rng.normal(0, 1, 4), rng.normal(0.5, 3, 7)

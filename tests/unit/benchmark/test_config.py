@@ -113,7 +113,11 @@ def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
         ("llm.model", "no such model", "neither 'tiny', nor a folder, nor a Hub id"),
         ("llm.model", "Qwen/Qwen2.5-0.5B", "llm.revision: expected the commit of Qwen/Qwen2.5-0.5B"),
         ("llm.revision", "main", "llm.revision: only a Hub model has one"),
-        ("baselines.models.gru4rec.n_layers", 2.5, "expected int, got 2.5"),
+        ("baselines.models.gru4rec.n_layers", 2.5, "expected int above 0, got 2.5"),
+        ("baselines.models.gru4rec.n_layers", 0, "expected int above 0, got 0"),
+        ("baselines.models.caser.dropout", 1.0, "expected float from 0 to below 1, got 1.0"),
+        ("baselines.models.caser.heights", [], "expected tuple[int, ...] of numbers above 0, got []"),
+        ("baselines.models.dros.beta", 0.0, "expected float above 0, got 0.0"),
         ("baselines.models.nothing", {}, "there is no file baselines/nothing.py"),
         ("baselines.n_updates.nothing", {}, "'nothing' is not one of"),
         ("baselines.heads", ["per_itm"], "expected 'per_item', 'tied' or 'shared'"),
@@ -240,6 +244,12 @@ def test_a_domain_may_not_be_called_both():
     params = content()
     params["domains"]["both"] = params["domains"]["movie"]
     assert "domains.both" in refused(params)
+
+
+def test_a_domain_may_have_no_dot():
+    params = content()
+    params["domains"]["ml-1.0"] = params["domains"]["movie"]
+    assert "domains.ml-1.0: expected no '.'" in refused(params)
 
 
 def test_rows_without_titles_are_refused_for_language_models():

@@ -23,6 +23,14 @@ def test_another_error_of_the_system_is_a_bug(tmp_path: Path) -> None:
         exit_code_of((tmp_path / "absent").unlink)
 
 
+def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def read() -> None:
+        tmp_path.read_bytes()
+
+    assert exit_code_of(read) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}: Is a directory\n"
+
+
 def test_what_a_terminal_would_act_on_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> None:
         raise DataError("a\x1b[2J\nb")

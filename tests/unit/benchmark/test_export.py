@@ -138,6 +138,8 @@ def test_an_unknown_domain_and_an_unprepared_one_are_named(repository: Path):
         prepare("movie", configuration)
     with pytest.raises(MissingArtifactError, match="prepared/movie"):
         export("movie", "train", Path("out.json"), configuration)
+    with pytest.raises(ConfigError, match="'music' is not one of movie"):
+        export("music", "train", Path("out.json"), configuration)
 
 
 def test_the_command_ends_with_code_2_and_one_line(repository: Path, capsys: pytest.CaptureFixture[str]):

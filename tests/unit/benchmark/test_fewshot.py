@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmark import files, paths
-from benchmark.errors import ConfigError, MissingArtifactError
+from benchmark.errors import ConfigError, DataError, MissingArtifactError
 from benchmark.fewshot import draw
 from benchmark.params import FidelityParams, GridParams, IclParams, Params
 from benchmark.schema import Interaction, Item, Labelled, Sample
@@ -87,6 +88,17 @@ def test_the_stage_writes_a_self_contained_folder_for_every_training_domain(repo
                 assert (content["ids"]["llm"] == content["ids"]["conventional"]) == (how == "shared")
         assert pool == drawn
         assert len(items) == 2 * factor
+
+
+def test_both_refuses_two_items_of_one_name(repository: Path):
+    write_prepared("movie")
+    write_prepared("book")
+    (first, *_) = items = files.read_items(paths.prepared_folder("movie") / "items.parquet")
+    other = files.read_items(paths.prepared_folder("book") / "items.parquet")
+    other[first] = replace(items[first], text="another film")
+    files.write_items(paths.prepared_folder("book") / "items.parquet", other)
+    with pytest.raises(DataError, match=f"{first} is .* in one and 'another film' in another; .* `noun` of its own"):
+        draw_all(params())
 
 
 def test_both_is_the_draw_of_each_domain(repository: Path):

@@ -101,6 +101,14 @@ def test_scores_of_another_shape_are_refused_by_name(repository: Path) -> None:
         files.read_scores("predictions", CELL)
 
 
+def test_a_table_that_was_cut_is_named(repository: Path, toy_task: FewShotTask) -> None:
+    path = repository / "samples.parquet"
+    files.write_samples(path, toy_task.test)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SchemaError, match=r"samples\.parquet: not a whole table"):
+        files.read_samples(path)
+
+
 def test_a_folder_that_fails_half_way_leaves_the_old_one(repository: Path) -> None:
     target = Path("out/folder")
     with files.replacing_folder(target) as folder:

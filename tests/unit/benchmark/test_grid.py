@@ -30,6 +30,11 @@ def test_a_learning_control_also_runs_on_all_rows(params: Params) -> None:
     assert shots == {(4, 0), (4, 1), (16, 0), (16, 1), (90, 0)}
 
 
+def test_a_draw_of_all_rows_is_no_second_cell(params: Params) -> None:
+    found = [cell for cell in control_cells(params, "book", 16) if cell.method == "item_mean"]
+    assert len(found) == len(set(found)) == 4
+
+
 def test_controls_that_see_no_training_row_have_no_shots(params: Params) -> None:
     rest = [cell for cell in control_cells(params, "book", 90) if cell.method != "item_mean"]
     assert {cell.n_shots for cell in rest} == {0}

@@ -56,7 +56,7 @@ def test_a_broken_number_is_named(tmp_path: Path, old: str, new: str, message: s
     line = "- {table: main, method: sasrec, train_domain: movie, test_domain: movie, n_shots: 16, auc: 0.5, "
     line += "tolerance: 0.03, source: paper, status: published}\n"
     head = "sources: {paper: x}\nlanguage_model: llama-7b\ntext_encoder: bert\n"
-    head += "formats: {movie: [ml-100k]}\ntest_rows: {movie: 1000}\n"
+    head += "formats: {movie: {ml-100k: {}}}\ntest_rows: {movie: 1000}\n"
     head += "repositories: {fork: {address: a, setting: s, trust: low, note: n, same_setting: true}}\n"
     head += "independent_runs:\n- {repository: fork, domain: movie, n_shots: null, seed: 42, auc: 0.6}\nnumbers:\n"
     path = tmp_path / "paper.yaml"

@@ -95,6 +95,15 @@ def test_a_new_key_goes_to_the_end_of_its_section():
     assert "        2]  # ours: two\n  three: 3  # ours: new\n\nb:" in changed
 
 
+def test_new_keys_keep_their_order():
+    changed = merged(BASE, "a:\n  three: 3  # ours: new\n  four: 4  # ours: new\n")
+    assert changed.index("three") < changed.index("four")
+
+
+def test_the_key_after_a_text_of_several_lines_stays():
+    assert merged("a:\n  x: |\n    text\n  y: 2\nb: 3\n", "a:\n  x: other\n") == "a:\n  x: other\n  y: 2\nb: 3\n"
+
+
 def test_changed_keys_are_leaves():
     before = parse_yaml(BASE, PARAMS)
     after = parse_yaml(merged(BASE, "a: {one: 2, two: [1, 2]}\nb: {format: y}\n"), PARAMS)

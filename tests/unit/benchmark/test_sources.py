@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import threading
 import zipfile
@@ -146,6 +147,26 @@ def test_an_archive_gives_its_named_members_once_downloaded_and_nothing_else(ser
     server.files["/set.zip"] = b"no archive"
     with pytest.raises(DataError, match="not a readable zip"):
         fetch(wanted, folder, mirror=None)
+
+
+def test_a_full_disk_while_unpacking_keeps_the_download(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("u.data", CONTENT)
+    server.files["/set.zip"] = archive.read_bytes()
+    file = SourceFile("set/u.data", f"{server.address}/set.zip", SHA256, archive_member="u.data")
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfileobj", fill)
+        with pytest.raises(OSError, match="No space left"):
+            fetch([file], tmp_path / "raw/movie", mirror=None)
+    fetch([file], tmp_path / "raw/movie", mirror=None)
+    assert len(server.ranges) == 1, "not downloaded again"
 
 
 def test_an_altered_file_is_refused_and_the_former_folder_stays(server: Server, tmp_path: Path):

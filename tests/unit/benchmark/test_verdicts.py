@@ -91,6 +91,11 @@ def test_what_is_not_comparable_says_why(params: Params) -> None:
     assert why(real, llama, ROWS | {"movie": 400}) == "another test set: 400 rows, the paper's has 1000"
     larger = {name: d.model_copy(update={"format": "ratings-table"}) for name, d in real.items()}
     assert why(larger, llama, ROWS) == "other data: ratings-table"
+    recent = {"selection": "described"}, {"liked_above": 4.0}, {"history_length": 5}
+    for change in recent:  # other rows or labels, and as many
+        (key, value) = next(iter(change.items()))
+        rows = real | {"movie": real["movie"].model_copy(update=change)}
+        assert why(rows, llama, ROWS).startswith(f"other rows: {key} is {value}, the paper's ")
     assert why(real, tiny, ROWS) == "another language model: tiny"
     assert why(real, llama, ROWS) is None
     assert why(real, llama.model_copy(update={"weights": "random"}), ROWS) == "random weights"

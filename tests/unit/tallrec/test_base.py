@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from tallrec.base import BEGIN, END, TinyModel, new_model, pretrain, train_tokenizer
+from tallrec.architecture import TinyModel
+from tallrec.base import BEGIN, END, new_model, pretrain, train_tokenizer
 from tallrec.training import Schedule
 
 SHAPE = TinyModel(500, hidden_size=16, intermediate_size=32, n_layers=1, n_heads=2, max_positions=128)

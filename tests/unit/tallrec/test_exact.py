@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
 
-from tallrec.base import TinyModel, pretrain, tiny_config, train_tokenizer
+from tallrec.architecture import TinyModel, tiny_config
+from tallrec.base import pretrain, train_tokenizer
 from tallrec.exact import GRID, RoundedWeights, in_double_precision
 from tallrec.training import Schedule, fit
 
