@@ -22,10 +22,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
 
 from benchmark.answers import Answers, in_order, read_answers
-from benchmark.comparisons import Spread, by_group, cell_metrics, joined, margin, mean_over_seeds, over_users
+from benchmark.comparisons import (
+    Spread,
+    by_group,
+    cell_metrics,
+    joined,
+    margin,
+    mean_over_seeds,
+    of_interval,
+    over_users,
+)
 from benchmark.errors import ConfigError, MissingArtifactError
 from benchmark.files import read_scores
 from benchmark.metrics import Floats
@@ -218,7 +226,11 @@ def _compared(
     if now is None or not now.is_complete or now.n_seeds < was.n_seeds:
         reason = f"{now.n_seeds} of {was.n_seeds} seeds" if now else ""
         return Finding(was.cell, was.n_seeds, "missing", before=was.auc, reason=reason)
-    spreads = [over_same_users] if over_same_users else [_of_interval(one, confidence) for one in (was, now)]
+    spreads = (
+        [over_same_users]
+        if over_same_users
+        else [of_interval(one.auc_low, one.auc_high, one.n_users, confidence) for one in (was, now)]
+    )
     has_other_seeds = {row.cell for row in before} != {row.cell for row in after}
     if is_mean and seeds:
         spreads.append(Spread(seeds.variance * (1 / was.n_seeds + 1 / now.n_seeds), seeds.dof))
@@ -256,8 +268,3 @@ def _seed_noise(groups: Mapping[Cell, Sequence[MetricRow]]) -> dict[tuple[str, s
         if len(aucs) > 1:
             variances[group.family, group.test_domain].append((statistics.variance(aucs), len(aucs) - 1))
     return {key: Spread(max(v for v, _ in found), sum(dof for _, dof in found)) for key, found in variances.items()}
-
-
-def _of_interval(summary: Summary, confidence: float) -> Spread:
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    return Spread(((summary.auc_high - summary.auc_low) / 2 / z) ** 2, max(1, summary.n_users - 1))

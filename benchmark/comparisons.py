@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -117,16 +118,32 @@ def by_group(cells: Mapping[Cell, CellMetric]) -> dict[Cell, dict[int, CellMetri
     return groups
 
 
-def difference(left: Mapping[int, CellMetric], right: Mapping[int, CellMetric], confidence: float) -> Difference:
+def share_draws(left: Cell, right: Cell, draw: str) -> bool:
+    """Whether two groups read the same drawn rows where their seeds are the same.
+
+    Args:
+        left: a group.
+        right: another.
+        draw: `fidelity.draw`: with `released`, language models and other methods draw differently.
+    """
+    kinds = [cell.family in ("icl", "tuned") for cell in (left, right)]
+    is_same = (left.train_domain, left.n_shots) == (right.train_domain, right.n_shots) and left.n_shots > 0
+    return is_same and (draw == "shared" or kinds[0] == kinds[1])
+
+
+def difference(
+    left: Mapping[int, CellMetric], right: Mapping[int, CellMetric], confidence: float, *, is_paired: bool = True
+) -> Difference:
     """Left minus right; each the mean over its seeds, on the same resamples.
 
-    Seeds are compared one by one where both sides have the same (they share the draws), else as independent.
+    Seeds are compared one by one where both sides have the same and share the draws, else as independent.
     A side of one seed adds no seed noise: nothing is known of it.
 
     Args:
         left: the cells of one group by seed.
         right: of another, on the same test domain.
         confidence: of the percentile interval, in (0, 1).
+        is_paired: whether the same seed means the same draw (`share_draws`).
 
     Raises:
         MetricError: fewer than half of the resamples are defined.
@@ -134,7 +151,7 @@ def difference(left: Mapping[int, CellMetric], right: Mapping[int, CellMetric], 
     resampled = mean_over_seeds(left) - mean_over_seeds(right)
     values = [np.array([cell.value for cell in side.values()]) for side in (left, right)]
     n_users = min(cell.n_users for side in (left, right) for cell in side.values())
-    seeds = [values[0] - [right[seed].value for seed in left]] if left.keys() == right.keys() else values
+    seeds = [values[0] - [right[seed].value for seed in left]] if is_paired and left.keys() == right.keys() else values
     spreads = [over_users(resampled, n_users), *(over_seeds(one) for one in seeds if len(one) > 1)]
     low, high = percentile_interval(resampled, confidence)
     return Difference(float(values[0].mean() - values[1].mean()), low, high, joined(spreads))
@@ -152,6 +169,12 @@ def over_users(resampled: Floats, n_users: int) -> Spread:
     """
     variance = float(np.nanvar(resampled, ddof=1)) * n_users / (n_users - 1)
     return Spread(variance, n_users - 1)
+
+
+def of_interval(low: float, high: float, n_users: int, confidence: float) -> Spread:
+    """The spread that a percentile interval over users stands for, where its resamples are not at hand."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    return Spread(((high - low) / 2 / z) ** 2, max(1, n_users - 1))
 
 
 def over_seeds(values: Floats) -> Spread:

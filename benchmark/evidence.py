@@ -6,22 +6,22 @@ comes from:
 
 - `paired`: a difference of two methods on the same resamples of the same users (`results/differences.csv`), with the
   noise of seeds; `comparisons` says how.
-- `independent`: for one method, or two without such a difference, m joins the half-widths over users and z standard
-  errors over seeds of all operands, as if they were independent. Methods that are scored on the same users vary
-  together, so this m is on the safe side.
-- `seeds alone`: for UAUC without a paired difference, which then has no interval over users.
+- `independent`: for one method, or two without such a difference, m joins the noise over users and over seeds of all
+  operands, as if they were independent. Methods that are scored on the same users vary together, so for two of them
+  this m is on the safe side. UAUC has no such interval over users, and is inconclusive then.
+- `users alone`: a method that depends on its seed was run with one; nothing is decided.
 - `published value`: the same for one method, against a number of the paper, which is taken as it stands.
 - `exact`: a number without noise.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist, stdev
 from typing import Any
 
-from benchmark.comparisons import Difference, Pair, Spread, holm, p_value
-from benchmark.comparisons import margin as paired_margin
+import numpy as np
+
+from benchmark.comparisons import Difference, Pair, Spread, holm, joined, of_interval, over_seeds, p_value
+from benchmark.comparisons import margin as half_width
 from benchmark.results import Summary
 from benchmark.schema import Cell
 
@@ -39,7 +39,7 @@ class Evidence:
     verdict: str
     """`supported`, `contradicted`, `inconclusive`, `not run` or `not defined` (no user to judge)."""
     interval: str = ""
-    """`paired`, `independent`, `seeds alone`, `published value` or `exact`; empty without a margin."""
+    """`paired`, `independent`, `users alone`, `published value` or `exact`; empty without a margin."""
     p_value: float | None = None
     """Two-sided, of a distance as far from 0; without correction."""
 
@@ -91,19 +91,14 @@ def evidence(
         return Evidence(what, None, None, "not defined")
     distance = distance_of(values)
     paired = results.differences.get((cells[0], cells[1], metric)) if len(cells) == 2 else None
-    if paired:
-        margin = paired_margin(paired.spread, results.confidence)
-        p = p_value(distance, paired.spread)
-        return Evidence(what, distance, margin, decide(distance, margin), "paired", p)
-    margins = [_margin(summary, metric, results.confidence) for summary in complete]
-    known = [margin for margin in margins if margin is not None]
-    if not known:
+    if not paired and metric == "uauc":
         return Evidence(what, distance, None, "inconclusive")
-    margin = math.hypot(*known)
-    z = NormalDist().inv_cdf((1 + results.confidence) / 2)
-    p = p_value(distance, Spread((margin / z) ** 2, math.inf))
-    interval = "independent" if metric == "auc" else "seeds alone"
-    return Evidence(what, distance, margin, decide(distance, margin), interval, p)
+    parts = [part for summary in complete for part in _spreads(summary, results.confidence)]
+    spread, interval = (paired.spread, "paired") if paired else (joined(parts), "independent")
+    margin = half_width(spread, results.confidence)
+    if any(summary.n_seeds == 1 and _depends_on_its_seed(cell) for cell, summary in zip(cells, complete, strict=True)):
+        return Evidence(what, distance, margin, "inconclusive", "users alone")
+    return Evidence(what, distance, margin, decide(distance, margin), interval, p_value(distance, spread))
 
 
 def corrected(found: tuple[Evidence, ...], confidence: float) -> tuple[Evidence, ...]:
@@ -118,11 +113,12 @@ def corrected(found: tuple[Evidence, ...], confidence: float) -> tuple[Evidence,
     )
 
 
-def _margin(summary: Summary, metric: str, confidence: float) -> float | None:
-    """Half-width of the interval of one mean; None for a UAUC of one seed."""
-    values = summary.values(metric)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    over_seeds = z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    if metric == "uauc":
-        return over_seeds
-    return math.hypot((summary.auc_high - summary.auc_low) / 2, over_seeds or 0.0)
+def _spreads(summary: Summary, confidence: float) -> list[Spread]:
+    """The noise of the AUC of a group, over users and over seeds."""
+    users = of_interval(summary.auc_low, summary.auc_high, summary.n_users, confidence)
+    return [users, over_seeds(np.array(summary.aucs))] if summary.n_seeds > 1 else [users]
+
+
+def _depends_on_its_seed(cell: Cell) -> bool:
+    """Whether another seed would give another draw: not without a draw, nor for a rule on the full training set."""
+    return cell.n_shots > 0 and cell.family != "control"

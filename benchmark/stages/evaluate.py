@@ -26,6 +26,7 @@ from benchmark.comparisons import (
     cell_metrics,
     difference,
     differences_csv,
+    share_draws,
     table_pairs,
 )
 from benchmark.config import load_config
@@ -81,7 +82,10 @@ def uauc_rows(uaucs: Mapping[Cell, CellMetric], confidence: float) -> list[tuple
 
 
 def differences_of(
-    metrics: Mapping[str, Mapping[Cell, CellMetric]], summaries: Mapping[Cell, Summary | None], confidence: float
+    metrics: Mapping[str, Mapping[Cell, CellMetric]],
+    summaries: Mapping[Cell, Summary | None],
+    confidence: float,
+    draw: str,
 ) -> dict[Pair, Difference]:
     """The differences that a claim or a table asks for, of methods whose every seed was run.
 
@@ -89,6 +93,7 @@ def differences_of(
         metrics: cells by metric, `auc` and `uauc`.
         summaries: every group of the grid.
         confidence: of the intervals.
+        draw: `fidelity.draw`.
     """
     groups = {metric: by_group(found) for metric, found in metrics.items()}
     complete = {group for group, summary in summaries.items() if summary and summary.is_complete}
@@ -96,7 +101,9 @@ def differences_of(
     for left, right, metric in dict.fromkeys([*claim_pairs(summaries), *table_pairs(summaries)]):
         known = groups[metric]
         if {left, right} <= complete and left in known and right in known:
-            found[left, right, metric] = difference(known[left], known[right], confidence)
+            found[left, right, metric] = difference(
+                known[left], known[right], confidence, is_paired=share_draws(left, right, draw)
+            )
     return found
 
 
@@ -189,7 +196,7 @@ def run(*, partial: bool) -> None:
         rows.append(row)
     groups = summarise(rows)
     summaries = [summary for summary in groups.values() if summary]
-    differences = differences_of(metrics, groups, confidence)
+    differences = differences_of(metrics, groups, confidence, params.fidelity.draw)
     errors, bins = calibration_rows(scores, answers, params.fidelity.scoring)
     audits = {
         domain: audit(read_prepared(domain, known, params), params.tune.max_valid_samples)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from benchmark.claims import TESTS, Results, _reason, claim_pairs, decide, judge_claims
 from benchmark.comparisons import Difference, Spread
@@ -98,7 +99,8 @@ def test_the_margin_separates_the_verdicts() -> None:
         ),
         ("beats_controls", {TALLREC: 0.6, CONTROL: 0.7, TRAINED_CONTROL: 0.2}, "contradicted"),
         ("beats_controls", {TALLREC: 0.6, TRAINED_CONTROL: 0.2}, "not run"),
-        ("beats_controls_within_users", {TALLREC: 0.6, CONTROL: 0.5}, "supported"),
+        # Without the resamples of users behind a paired difference nothing is known about UAUC.
+        ("beats_controls_within_users", {TALLREC: 0.6, CONTROL: 0.5}, "inconclusive"),
     ],
 )
 def test_each_claim_can_come_out_either_way(claim_id: str, aucs: dict, verdict: str) -> None:
@@ -113,10 +115,31 @@ def test_a_published_value_is_compared_with_the_interval_of_ours(published: floa
     tuned_badly = {TALLREC: 0.4, CONTROL: 0.7, TRAINED_CONTROL: 0.9}
     results = _results(tuned_badly, published={Cell(*TALLREC, 0): published})
     found = _evidence_of("published_beats_controls", results)
+    margin_of_16_users = HALF_WIDTH * stats.t.ppf(0.975, 15) / stats.norm.ppf(0.975)
     assert (found.verdict, found.interval) == (verdict, "published value")
-    assert (found.distance, found.margin) == pytest.approx((published - 0.7, HALF_WIDTH))
+    assert (found.distance, found.margin) == pytest.approx((published - 0.7, margin_of_16_users))
     assert _verdict("published_beats_controls", results) == verdict
     assert _verdict("published_beats_controls", _results(tuned_badly)) == "not run"  # on other test rows
+
+
+def test_two_seeds_that_disagree_decide_nothing_of_one_method() -> None:
+    """z instead of t would give a margin of 10 points and support the claim."""
+    cells = [Cell(*_tuned("movie", "book", 16)[:-1], 16, seed) for seed in (0, 1)]
+    rows = [MetricRow(c, "ok", x, x - 0.01, x + 0.01, {}, 2427, 2427) for c, x in zip(cells, (0.6, 0.7), strict=True)]
+    found = _evidence_of("transfers", Results(summarise(rows), 0.95, [], model_is_papers=True))
+    assert (found.verdict, found.interval) == ("inconclusive", "independent")
+    assert found.margin == pytest.approx(
+        stats.t.ppf(0.975, 1) * 0.05, rel=0.05
+    )  # the users add a degree of freedom or so
+
+
+def test_one_seed_decides_nothing_where_seeds_matter() -> None:
+    one = [MetricRow(Cell(*TALLREC, 0), "ok", 0.9, 0.89, 0.91, {}, 1000, 1000)]
+    one += [MetricRow(Cell(*BASELINE, 0), "ok", 0.5, 0.49, 0.51, {}, 1000, 1000)]
+    found = _evidence_of("beats_baselines", Results(summarise(one), 0.95, [], model_is_papers=True))
+    assert (found.verdict, found.interval) == ("inconclusive", "users alone")
+    rules = [MetricRow(Cell(*ICL, 0), "ok", 0.5, 0.49, 0.51, {}, 1000, 1000)]  # zero-shot: no draw
+    assert _verdict("icl_near_chance", Results(summarise(rules), 0.95, [], model_is_papers=True)) == "supported"
 
 
 def test_a_published_value_is_compared_at_its_own_k() -> None:

@@ -21,6 +21,7 @@ from benchmark.comparisons import (
     p_holm,
     p_value,
     read_differences,
+    share_draws,
     table_pairs,
 )
 from benchmark.errors import SchemaError
@@ -91,6 +92,39 @@ def test_seeds_that_disagree_widen_the_margin_and_not_the_interval_over_users() 
     assert rough.high - rough.low < 1.5 * (calm.high - calm.low)
     assert calm.spread.dof == 29  # users alone
     assert rough.spread.dof < 2  # two seeds decide
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "draw", "expected"),
+    [
+        (("tuned", "tallrec-movie", "movie", 16), ("baseline", "gru4rec", "movie", 16), "shared", True),
+        (("tuned", "tallrec-movie", "movie", 16), ("baseline", "gru4rec", "movie", 16), "released", False),
+        (("tuned", "tallrec-movie", "movie", 16), ("tuned", "rt-movie", "movie", 16), "released", True),
+        (("tuned", "tallrec-movie", "movie", 16), ("tuned", "tallrec-movie", "movie", 64), "shared", False),
+        (("tuned", "tallrec-movie", "movie", 16), ("tuned", "tallrec-book", "book", 16), "shared", False),
+        (("control", "random", "movie", 0), ("control", "random", "movie", 0), "shared", False),
+    ],
+)
+def test_seeds_are_paired_where_they_are_the_same_draw(left: tuple, right: tuple, draw: str, expected: bool) -> None:
+    one, other = (Cell(family, method, train, "movie", k, 0) for family, method, train, k in (left, right))
+    assert share_draws(one, other, draw) is expected
+
+
+def test_seeds_of_other_draws_count_as_independent() -> None:
+    """Two seeds that scatter alike would have one degree of freedom as pairs."""
+    rng = np.random.default_rng(8)
+    answers = _answers(60, 20, rng)
+    signal = np.array(answers.liked, dtype=float)
+    cells = {
+        _cell(side, seed): rng.normal(size=1200) + strength * signal
+        for side in ("left", "right")
+        for seed, strength in enumerate((0.2, 0.8))
+    }
+    groups = by_group(cell_metrics("auc", cells, answers, N_RESAMPLES))
+    left, right = groups[_cell("left")], groups[_cell("right")]
+    paired, independent = (difference(left, right, 0.95, is_paired=is_paired) for is_paired in (True, False))
+    assert paired.value == independent.value
+    assert independent.spread.variance > paired.spread.variance
 
 
 @pytest.mark.parametrize("metric", ["auc", "uauc"])
