@@ -13,10 +13,10 @@ from ruamel.yaml.error import YAMLError
 from benchmark.domains import FORMATS, format_module
 from benchmark.errors import ConfigError
 from benchmark.params import DomainParams, Name, Params
+from benchmark.paths import PARAMS_YAML
 from benchmark.rules import contradictions, guess, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
-PARAMS_YAML = Path("params.yaml")
 UNREADABLE = (YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What ruamel.yaml raises: its own, and what it lets through from keys, dates, numbers and depths."""
 MOST_OPEN = 500

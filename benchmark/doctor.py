@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from benchmark.paths import MIRROR_VARIABLE
+
 MIN_PYTHON = (3, 11)
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 8
-MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
 
 
 @dataclass(frozen=True, slots=True)

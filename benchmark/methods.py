@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.controls import CONTROLS
 from benchmark.errors import ConfigError
 from benchmark.params import BaselineParams
-from benchmark.schema import FewShotTask, Method, Prediction
+from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Method, Prediction
 
 __all__ = [
     "CONTROLS",
@@ -24,8 +24,6 @@ __all__ = [
 ]
 
 BASELINES_FOLDER = Path(__file__).parent.parent / "baselines"
-RELEASED_HEAD = "per_item"
-SEARCHED = "searched"
 
 
 def build_control(name: str) -> Method:

@@ -12,6 +12,11 @@ from typing import Protocol
 
 from benchmark.errors import SchemaError
 
+RELEASED_HEAD = "per_item"
+"""Head of a baseline whose row is named after the model alone."""
+SEARCHED = "searched"
+"""What the name of a row ends in whose weight decay is chosen on the validation rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:

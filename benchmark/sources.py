@@ -18,8 +18,8 @@ from typing_extensions import TypedDict
 
 from benchmark.errors import NO_ROOM, DataError, SchemaError
 from benchmark.files import read_json, replacing_folder, write_bytes, write_json
+from benchmark.paths import MIRROR_VARIABLE
 
-MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
 MANIFEST = "manifest.json"
 
 MOST_BYTES = 1 << 33
