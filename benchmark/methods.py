@@ -17,7 +17,6 @@ __all__ = [
     "baseline_heads",
     "baseline_keywords",
     "baseline_rows",
-    "build_baseline",
     "build_control",
     "reads_text",
     "train_baseline",
@@ -102,22 +101,6 @@ def train_baseline(
         **({} if tell is None else {"tell": tell}),
     )
     return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}
-
-
-def build_baseline(name: str, params: BaselineParams, texts: Mapping[str, Any] | None = None) -> Method:
-    """The method called `name`, one of `baseline_rows`, for one task at a time.
-
-    Raises:
-        ConfigError: as `train_baseline`.
-    """
-    model = name.split("-", maxsplit=1)[0]
-    if model not in params.models:
-        raise ConfigError(f"baselines.models.{model}: missing")
-
-    def predict(task: FewShotTask) -> Sequence[Prediction]:
-        return train_baseline(model, params, [task], texts=texts)[name][0]
-
-    return predict
 
 
 def baseline_keywords(name: str) -> dict[str, str]:
