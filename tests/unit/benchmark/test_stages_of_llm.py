@@ -91,12 +91,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_base_model_lies_with_its_digests_and_its_corpus(finished: Path) -> None:
-    from tallrec.language_model import file_digests
+    from tallrec.reference import file_digests
 
     reference = files.read_json(paths.BASE_MODEL / "reference.json")
     digests = file_digests(paths.BASE_MODEL)
     del digests["reference.json"]
-    assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests}
+    assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests, "sizes": {}}
     assert {"model.safetensors", "tokenizer.json", "corpus.txt"} <= digests.keys()
     assert not Path("scratch/base").exists()
 
