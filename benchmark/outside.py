@@ -9,7 +9,7 @@ from benchmark.files import read_json
 from benchmark.language_models import STARTS
 from benchmark.params import Params
 from benchmark.paths import BASE_MODEL, raw_folder, texts_file
-from benchmark.sources import MANIFEST, OUTSIDE, checksum, chosen_mirror, read_manifest
+from benchmark.sources import MANIFEST, OUTSIDE, ManifestEntry, SourceFile, checksum, chosen_mirror, read_manifest
 
 REFERENCE = BASE_MODEL / "reference.json"
 
@@ -40,13 +40,15 @@ def _of_mirror(params: Params) -> Iterator[tuple[Path, str]]:
         manifest = read_manifest(folder)
         for file in raw_files(section):
             entry = manifest.get(file.name)
-            if entry is None or entry["origin"] != "mirror":
-                continue
-            # What a stand-in took the place of may have come since.
-            paths = [mirror / file.path, *([mirror / file.stand_in] if file.stand_in else [])]
-            path = next((path for path in paths if path.is_file()), None)
-            if path is not None and checksum(path) != entry["sha256"]:
-                yield path, f"raw@{domain}"
+            source = entry and _in_mirror(file, entry, mirror)
+            if entry and source and checksum(source) != entry["sha256"]:
+                yield source, f"raw@{domain}"
+
+
+def _in_mirror(file: SourceFile, entry: ManifestEntry, mirror: Path) -> Path | None:
+    """What stage `raw` would take now. What a stand-in took the place of may have come since."""
+    names = [file.path, *([file.stand_in] if file.stand_in and entry["origin"] == "mirror" else [])]
+    return next((mirror / name for name in names if (mirror / name).is_file()), None)
 
 
 def _of_model(model: str) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ from benchmark import paths
 from benchmark.language_models import STARTS
 from benchmark.outside import changed_files
 from benchmark.paths import MIRROR_VARIABLE
-from benchmark.sources import OUTSIDE, checksum, describe_outside
+from benchmark.sources import MANIFEST, OUTSIDE, checksum, describe_outside
 from benchmark.stages.raw import main as raw
 
 ROOT = Path(__file__).parents[3]
@@ -59,6 +59,14 @@ def test_a_changed_file_of_the_mirror_is_named_with_its_stage(mirror: Path) -> N
     assert changed_files(PARAMS) == [(ratings, "raw@movie")]
     assert raw(["--domain", "movie"]) == 0
     assert changed_files(PARAMS) == []
+
+
+def test_a_mirror_that_came_after_a_download_is_compared_too(mirror: Path) -> None:
+    manifest = paths.raw_folder("movie") / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"mirror"', '"official"'))
+    assert changed_files(PARAMS) == []
+    (mirror / "ml-32m/movies.csv").write_text("movieId,title,genres\n1,Bo (1991),Drama\n")
+    assert changed_files(PARAMS) == [(mirror / "ml-32m/movies.csv", "raw@movie")]
 
 
 def test_changed_weights_in_a_folder_are_named(repository: Path) -> None:
