@@ -1,5 +1,6 @@
 """Raw files: official address or mirror, verified by checksum; and records of other files from outside."""
 
+import errno
 import hashlib
 import logging
 import lzma
@@ -180,8 +181,8 @@ def _extract(archive: Path, file: SourceFile, destination: Path) -> None:
     except KeyError:
         raise DataError(f"{file.url}: the archive has no {file.archive_member}") from None
     except (*BROKEN_ARCHIVE, OSError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise  # the archive is whole, and the next try goes on with it
+        if isinstance(error, OSError) and error.errno in {*NO_ROOM, errno.EIO}:
+            raise  # the disk's fault: the archive is whole, and the next try goes on with it
         raise DataError(f"{file.url}: not a readable zip archive ({error})") from None
 
 
