@@ -128,7 +128,7 @@ def _checked_name(name: object, path: Path, key: str) -> None:
     try:
         TypeAdapter[str](Name).validate_python(name, strict=True)
     except ValidationError:
-        raise ConfigError(f"{path}: {key}: expected a name of a-z, 0-9, '_', '-' and '.'") from None
+        raise ConfigError(f"{path}: {key}: expected a name of a-z, 0-9, '_' and '-'") from None
     if "." in str(name):
         raise ConfigError(f"{path}: {key}: expected no '.', which DVC reads as the way to a key below")
     if name == "both":

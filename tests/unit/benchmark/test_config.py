@@ -252,6 +252,8 @@ def test_a_domain_may_have_no_dot():
     params = content()
     params["domains"]["ml-1.0"] = params["domains"]["movie"]
     assert "domains.ml-1.0: expected no '.'" in refused(params)
+    params["domains"]["ml 1"] = params["domains"].pop("ml-1.0")
+    assert refused(params).endswith("domains.ml 1: expected a name of a-z, 0-9, '_' and '-'")
 
 
 def test_rows_without_titles_are_refused_for_language_models():
