@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from baselines.model import Inputs, Model
 from baselines.replicas import Dropout, Product
-from benchmark.errors import ConfigError
 
 INITIAL_BIAS = 0.1
 """released: biases of the convolutions."""
@@ -65,10 +64,5 @@ def model(inputs: Inputs, *, heights: tuple[int, ...], n_filters: int, dropout: 
         heights: steps that a horizontal filter spans, one size each.
         n_filters: horizontal filters a height.
         dropout: rate on the state.
-
-    Raises:
-        ConfigError: a filter is higher than a history is long.
     """
-    if max(heights) > inputs.length:
-        raise ConfigError(f"baselines.models.caser.heights: {max(heights)} is more than the {inputs.length} steps")
     return Model(Caser(inputs, heights, n_filters, dropout), len(heights) * n_filters + inputs.n_in)

@@ -5,10 +5,7 @@ from statistics import fmean
 
 from baselines.model import Inputs, Model
 from baselines.training import Fitted, Texts, Training, fit, untold
-from benchmark.schema import FewShotTask, Prediction
-
-RELEASED_HEAD = "per_item"
-SEARCHED = "searched"
+from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
 
 
 def predict_rows(

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from baselines.model import Inputs, Model
 from baselines.replicas import Dropout, LayerNorm, Linear
-from benchmark.errors import ConfigError
 
 
 class SasRec(nn.Module):
@@ -53,10 +52,5 @@ def model(inputs: Inputs, *, n_heads: int, dropout: float) -> Model:
         inputs: what it is built for.
         n_heads: attention heads; they divide the width of a step.
         dropout: rate on steps, attention weights and the feed-forward layer.
-
-    Raises:
-        ConfigError: the heads do not divide the width.
     """
-    if inputs.n_in % n_heads:
-        raise ConfigError(f"baselines.models.sasrec.n_heads: {n_heads} does not divide a step of {inputs.n_in}")
     return Model(SasRec(inputs, n_heads, dropout), inputs.n_in)

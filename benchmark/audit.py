@@ -9,7 +9,7 @@ from typing import Any
 from benchmark import files, paths
 from benchmark.answers import Answers
 from benchmark.params import Params
-from benchmark.schema import Labelled, Sample
+from benchmark.schema import Labelled, Sample, reveals
 
 SIDES = ("llm", "conventional")
 
@@ -69,7 +69,7 @@ def audit(prepared: Prepared, max_valid_samples: int | None) -> dict[str, Any]:
             **{f"K={n_shots}": _share_seen(test, draws) for n_shots, draws in prepared.targets_drawn.items()},
         },
         "adjacent_test_rows": max(len(test) - 1, 0),
-        "adjacent_test_rows_that_reveal_a_label": sum(_reveals(*pair) for pair in pairwise(test)),
+        "adjacent_test_rows_that_reveal_a_label": sum(reveals(*pair) for pair in pairwise(test)),
         "test_labels_in_a_test_history": _n_revealed(test),
         "labels_to_choose_a_checkpoint": {
             "conventional": n_valid,
@@ -111,12 +111,6 @@ def _share_seen(test: Sequence[Labelled], draws: Sequence[frozenset[str]]) -> fl
     """Share of the test rows whose target was a training target, mean over the draws."""
     shares = [sum(row.sample.target_item_id in targets for row in test) / len(test) for targets in draws]
     return sum(shares) / len(shares)
-
-
-def _reveals(row: Labelled, following: Labelled) -> bool:
-    """Whether the history of the next row ends with the target of this one and its label."""
-    history = following.sample.history
-    return bool(history) and (history[-1].item_id, history[-1].liked) == (row.sample.target_item_id, row.liked)
 
 
 def _n_revealed(test: Sequence[Labelled]) -> int:

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.errors import exit_code_of
+from benchmark.paths import PARAMS_YAML
 
 if TYPE_CHECKING:
     from benchmark.check import Finding
-
-PARAMS_YAML = Path("params.yaml")
 
 app = typer.Typer(
     add_completion=False,

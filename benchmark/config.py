@@ -13,10 +13,10 @@ from ruamel.yaml.error import YAMLError
 from benchmark.domains import FORMATS, format_module
 from benchmark.errors import ConfigError
 from benchmark.params import DomainParams, Name, Params
+from benchmark.paths import PARAMS_YAML
 from benchmark.rules import contradictions, guess, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
-PARAMS_YAML = Path("params.yaml")
 UNREADABLE = (YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What ruamel.yaml raises: its own, and what it lets through from keys, dates, numbers and depths."""
 MOST_OPEN = 500
@@ -128,7 +128,7 @@ def _checked_name(name: object, path: Path, key: str) -> None:
     try:
         TypeAdapter[str](Name).validate_python(name, strict=True)
     except ValidationError:
-        raise ConfigError(f"{path}: {key}: expected a name of a-z, 0-9, '_', '-' and '.'") from None
+        raise ConfigError(f"{path}: {key}: expected a name of a-z, 0-9, '_' and '-'") from None
     if "." in str(name):
         raise ConfigError(f"{path}: {key}: expected no '.', which DVC reads as the way to a key below")
     if name == "both":

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from benchmark.paths import MIRROR_VARIABLE
+
 MIN_PYTHON = (3, 11)
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 8
-MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ def _packages(constraints: Path) -> Finding:
         return Finding("packages", f"{constraints.name}: not there; run in the repository root", False)
     lines = [line.strip() for line in constraints.read_text().splitlines()]
     pins = dict(line.split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
-    asked = [line for line in requires("tallrec-bench") or () if "extra ==" not in line]
+    try:
+        asked = [line for line in requires("tallrec-bench") or () if "extra ==" not in line]
+    except PackageNotFoundError:
+        return Finding("packages", "tallrec-bench: not installed; make install", False)
     needed = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in asked}
     differing: list[str] = []
     for name, pinned in pins.items():

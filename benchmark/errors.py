@@ -1,15 +1,12 @@
 """Errors with one clear line each, and the one place that turns them into exit codes."""
 
 import errno
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The disk, or the user's share of it, is full, or holds no file of this size."""
-REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR}
-"""The place is none to write to or to read from."""
 
 
 class BenchmarkError(Exception):
@@ -47,7 +44,7 @@ class MissingArtifactError(BenchmarkError):
 def exit_code_of(main: Callable[[], None]) -> int:
     """Run `main`; 0 if it returns.
 
-    2 with one line on stderr if it raises a `BenchmarkError`, the disk is full, or a path is none to read or write.
+    2 with one line on stderr if it raises a `BenchmarkError`, the disk is full, or the system refuses a path.
     """
     try:
         main()
@@ -55,10 +52,11 @@ def exit_code_of(main: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in NO_ROOM | REFUSED:
+        # Of a file that was to take the place of another, that place is what the user knows.
+        place = error.filename2 or error.filename or (Path.cwd() if error.errno in NO_ROOM else None)
+        if place is None:
             raise
-        place = Path(os.fsdecode(error.filename or ".")).absolute()
         advice = "; the next run goes on once there is room" if error.errno in NO_ROOM else ""
-        print(f"error: {place}: {error.strerror}{advice}", file=sys.stderr)
+        print(f"error: {BenchmarkError(f'{place}: {error.strerror}{advice}')}", file=sys.stderr)
         return 2
     return 0

@@ -92,9 +92,16 @@ def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
 
 
 def _read_table(path: Path, columns: list[str] | None = None) -> Any:
+    with _naming(require(path)):
+        return pq.read_table(path, columns=columns)
+
+
+@contextmanager
+def _naming(path: Path) -> Generator[None]:
+    """Name the table that pyarrow cannot read; of one that is damaged inside, it raises an OSError without a name."""
     try:
-        return pq.read_table(require(path), columns=columns)
-    except pa.ArrowException as error:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SchemaError(f"{path}: not a whole table ({_first_line(error)}); `dvc repro` makes it anew") from None
 
 
@@ -169,7 +176,8 @@ def read_users(path: Path) -> dict[str, str]:
 
 def count_rows(path: Path) -> int:
     """Rows of a table, without reading it."""
-    return int(pq.read_metadata(require(path)).num_rows)
+    with _naming(require(path)):
+        return int(pq.read_metadata(path).num_rows)
 
 
 def _samples_of(table: Any) -> list[Sample]:
@@ -240,7 +248,7 @@ def read_scores(root: str | Path, cell: Cell) -> dict[str, float] | None:
     if not path.exists():
         return None
     try:
-        rows = pq.read_table(path).to_pydict()
+        rows = _read_table(path).to_pydict()
         return dict(zip(rows["sample_id"], rows["score"], strict=True))
-    except (pa.ArrowException, KeyError) as error:
+    except KeyError as error:
         raise SchemaError(f"{path}: not a table of sample_id and score ({error})") from error

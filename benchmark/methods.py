@@ -10,22 +10,19 @@ from typing import Any
 from benchmark.controls import CONTROLS
 from benchmark.errors import ConfigError
 from benchmark.params import BaselineParams
-from benchmark.schema import FewShotTask, Method, Prediction
+from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Method, Prediction
 
 __all__ = [
     "CONTROLS",
     "baseline_heads",
     "baseline_keywords",
     "baseline_rows",
-    "build_baseline",
     "build_control",
     "reads_text",
     "train_baseline",
 ]
 
 BASELINES_FOLDER = Path(__file__).parent.parent / "baselines"
-RELEASED_HEAD = "per_item"
-SEARCHED = "searched"
 
 
 def build_control(name: str) -> Method:
@@ -104,22 +101,6 @@ def train_baseline(
         **({} if tell is None else {"tell": tell}),
     )
     return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}
-
-
-def build_baseline(name: str, params: BaselineParams, texts: Mapping[str, Any] | None = None) -> Method:
-    """The method called `name`, one of `baseline_rows`, for one task at a time.
-
-    Raises:
-        ConfigError: as `train_baseline`.
-    """
-    model = name.split("-", maxsplit=1)[0]
-    if model not in params.models:
-        raise ConfigError(f"baselines.models.{model}: missing")
-
-    def predict(task: FewShotTask) -> Sequence[Prediction]:
-        return train_baseline(model, params, [task], texts=texts)[name][0]
-
-    return predict
 
 
 def baseline_keywords(name: str) -> dict[str, str]:

@@ -95,8 +95,9 @@ def merged(text: str, overlay: str) -> str:
     """
     edits = list(_edits(_Document(text), _Document(overlay)))
     lines = text.splitlines()
-    # From the bottom up, so that no edit moves the lines of another; several at one line from the last one on.
-    for first, end, replacement in sorted(edits, key=lambda edit: edit[:2])[::-1]:
+    # From the bottom up, so that no edit moves the lines of another. What is new in a section and in one at its end
+    # goes to the same line: the outer keys come first here, and so end up below the inner ones.
+    for first, end, replacement in sorted(edits, key=lambda edit: edit[:2], reverse=True):
         lines[first:end] = replacement
     return "\n".join(lines) + "\n"
 
@@ -144,12 +145,12 @@ def _edits(target: _Document, overlay: _Document) -> Iterator[tuple[int, int, li
     pending = [(target.root, overlay.root)]
     while pending:
         mapping, changes = pending.pop()
-        entries = _entries(mapping)
+        entries, added = _entries(mapping), list[str]()
+        column = min((known.column for known in entries.values()), default=0)
         for name, change in _entries(changes).items():
             entry = entries.get(name)
             if entry is None:
-                column = min((known.column for known in entries.values()), default=0)
-                yield _end_line(mapping), _end_line(mapping), overlay.lines_of(change, column)
+                added += overlay.lines_of(change, column)
             elif _is_section(entry.value) and _is_section(change.value) and REPLACING_KEY not in _entries(change.value):
                 pending.append((entry.value, change.value))
             else:
@@ -157,6 +158,8 @@ def _edits(target: _Document, overlay: _Document) -> Iterator[tuple[int, int, li
                 # Its reason counts for an equal value too: else `smoke` would not undo two presets after each other.
                 if _plain(entry.value) != _plain(change.value) or any(" # " in line for line in lines):
                     yield entry.first, entry.end, lines
+        if added:
+            yield _end_line(mapping), _end_line(mapping), added
 
 
 def _entries(mapping: Node) -> dict[str, _Entry]:
@@ -182,7 +185,7 @@ def _plain(node: Node) -> object:
 def _end_line(node: Node) -> int:
     """The line after the last one of `node`; a block's own end mark lies after blank lines and comments."""
     if node.id == "scalar" and node.style in ("|", ">"):
-        return node.end_mark.line  # it ends where the next line begins
+        return node.end_mark.line + (node.end_mark.column > 0)  # it ends where the next line begins, if there is one
     if node.id == "scalar" or node.flow_style or not node.value:
         return node.end_mark.line + 1
     children = node.value if node.id == "sequence" else [value for _, value in node.value]

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from benchmark.schema import Cell
 
+PARAMS_YAML = Path("params.yaml")
+MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
+"""Environment variable that names the mirror of the raw files."""
 SPLITS = ("train", "valid", "test")
 METRICS_CSV = Path("results/metrics.csv")
 METRICS_JSON = Path("results/metrics.json")

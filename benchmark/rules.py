@@ -14,7 +14,7 @@ from benchmark.domains import FORMATS, format_module
 from benchmark.errors import ConfigError
 from benchmark.icl_params import ApiModelParams, LocalModelParams
 from benchmark.methods import BASELINES_FOLDER, CONTROLS, baseline_keywords, reads_text
-from benchmark.params import Params
+from benchmark.params import Params, TrainingParams
 from benchmark.probes import PROBES
 from benchmark.values import PositiveFloat, PositiveInt
 
@@ -157,9 +157,20 @@ def _baselines(params: Params) -> Iterator[Problem]:
                 yield key, f"expected {annotation}{_BOUNDS.get(annotation, '')}, got {values[keyword]!r}"
             elif keyword in KEYWORD_LIMITS and not _is_a(values[keyword], KEYWORD_LIMITS[keyword][0]):
                 yield key, f"expected {annotation} {KEYWORD_LIMITS[keyword][1]}, got {values[keyword]!r}"
+            elif misfit := _misfit(keyword, values[keyword], params.baselines.training):
+                yield key, misfit
 
     yield from _baseline_updates(params)
     yield from _text_encoder(params)
+
+
+def _misfit(keyword: str, value: Any, training: TrainingParams) -> str | None:
+    """Why a value does not fit the length of a history or the width of a step, if it does not."""
+    if keyword == "heights" and max(value) > training.history_length:
+        return f"{max(value)} is more than baselines.training.history_length = {training.history_length}"
+    if keyword == "n_heads" and (training.item_size + 1) % value:
+        return f"{value} does not divide baselines.training.item_size + 1 = {training.item_size + 1}"
+    return None
 
 
 def _baseline_updates(params: Params) -> Iterator[Problem]:

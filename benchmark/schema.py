@@ -6,11 +6,16 @@ and return `Prediction`s. Test labels do not exist in these types, so no method 
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmark.errors import SchemaError
+
+RELEASED_HEAD = "per_item"
+"""Head of a baseline whose row is named after the model alone."""
+SEARCHED = "searched"
+"""What the name of a row ends in whose weight decay is chosen on the validation rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,21 @@ class Labelled:
 
     sample: Sample
     liked: bool
+
+
+def item_ids(samples: Iterable[Sample]) -> set[str]:
+    """Items that are a target or stand in a history."""
+    found: set[str] = set()
+    for sample in samples:
+        found.add(sample.target_item_id)
+        found.update([event.item_id for event in sample.history])
+    return found
+
+
+def reveals(row: Labelled, following: Labelled) -> bool:
+    """Whether the history of the next row ends with the target of this one and its label."""
+    history = following.sample.history
+    return bool(history) and (history[-1].item_id, history[-1].liked) == (row.sample.target_item_id, row.liked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""Raw files: official address or mirror, verified by checksum."""
+"""Raw files: official address or mirror, verified by checksum; and records of other files from outside."""
 
+import errno
 import hashlib
 import logging
 import lzma
@@ -8,7 +9,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,11 @@ from typing_extensions import TypedDict
 
 from benchmark.errors import NO_ROOM, DataError, SchemaError
 from benchmark.files import read_json, replacing_folder, write_bytes, write_json
+from benchmark.paths import MIRROR_VARIABLE
 
-MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
 MANIFEST = "manifest.json"
+OUTSIDE = "outside.json"
+"""Which files outside the repository a stage has read, with their digests; `tallrec-bench verify` compares them."""
 
 MOST_BYTES = 1 << 33
 """Of an unpacked file; the largest known, the ratings of MovieLens-32M, has a tenth of it."""
@@ -94,6 +97,13 @@ def describe_embedded(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
     manifest = {name: ManifestEntry(sha256=checksum(folder / name), origin="embedded", stand_in=None) for name in names}
     write_json(folder / MANIFEST, manifest)
+
+
+def describe_outside(folder: Path, read: Iterable[Path]) -> None:
+    """Write which files outside the repository what `folder` holds was made of; no record if there is none."""
+    digests = {str(path): checksum(path) for path in read}
+    if digests:
+        write_json(folder / OUTSIDE, digests)
 
 
 def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
@@ -171,8 +181,8 @@ def _extract(archive: Path, file: SourceFile, destination: Path) -> None:
     except KeyError:
         raise DataError(f"{file.url}: the archive has no {file.archive_member}") from None
     except (*BROKEN_ARCHIVE, OSError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise  # the archive is whole, and the next try goes on with it
+        if isinstance(error, OSError) and error.errno in {*NO_ROOM, errno.EIO}:
+            raise  # the disk's fault: the archive is whole, and the next try goes on with it
         raise DataError(f"{file.url}: not a readable zip archive ({error})") from None
 
 

@@ -4,13 +4,13 @@ The tasks of a process share what they read: a stage has one for each draw, all 
 """
 
 import functools
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from benchmark import files, paths
 from benchmark.errors import DataError
-from benchmark.schema import FewShotTask, Item, Labelled, Sample
+from benchmark.schema import FewShotTask, Item, Labelled, item_ids
 
 Content = TypeVar("Content")
 N_FILES_KEPT = 16
@@ -38,7 +38,7 @@ def few_shot_task(
     train = _drawn(draw_file, draws / "pool.parquet", side) if n_shots else ()
     valid_file, prepared = draws / "valid.parquet", paths.prepared_folder(test_domain)
     valid, test = _kept(files.read_labelled, valid_file), _kept(files.read_samples, prepared / "test.parquet")
-    learned_from = _item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
+    learned_from = item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
     asked_about = _kept(_items_in_samples, prepared / "test.parquet")
     items = _items_of(learned_from, draws / "items.parquet") | _items_of(asked_about, prepared / "items.parquet")
     return FewShotTask(train, valid, test, items, seed)
@@ -54,7 +54,7 @@ def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm
     draw_file = paths.draw_file(train_domain, n_shots, seed)
     draws = draw_file.parents[1]
     train, valid = _drawn(draw_file, draws / "pool.parquet", side), files.read_labelled(draws / "valid.parquet")
-    items = _items_of(_item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
+    items = _items_of(item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
     return FewShotTask(train, valid, (), items, seed)
 
 
@@ -82,8 +82,8 @@ def full_task(domain: str, seed: int) -> FewShotTask:
     train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
     test = _kept(files.read_samples, prepared / "test.parquet")
     asked_about = _kept(_items_in_samples, prepared / "test.parquet")
-    item_ids = _item_ids(row.sample for row in (*train, *valid)) | asked_about
-    return FewShotTask(train, valid, test, _items_of(item_ids, prepared / "items.parquet"), seed)
+    known = item_ids(row.sample for row in (*train, *valid)) | asked_about
+    return FewShotTask(train, valid, test, _items_of(known, prepared / "items.parquet"), seed)
 
 
 def count_training_rows(domain: str) -> int:
@@ -106,29 +106,21 @@ def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:
     return tuple(pool[sample_id] for sample_id in ids)
 
 
-def _items_of(item_ids: Set[str], path: Path) -> dict[str, Item]:
+def _items_of(wanted: Set[str], path: Path) -> dict[str, Item]:
     """Items that occur; a domain has many more, and a stage may hold a task for each draw."""
     known = _kept(files.read_items, path)
-    missing = sorted(item_ids - known.keys())
+    missing = sorted(wanted - known.keys())
     if missing:
         raise DataError(f"{path}: {len(missing)} items of the samples have no row, e.g. {missing[0]!r}")
-    return {item_id: known[item_id] for item_id in sorted(item_ids)}
-
-
-def _item_ids(samples: Iterable[Sample]) -> set[str]:
-    found: set[str] = set()
-    for sample in samples:
-        found.add(sample.target_item_id)
-        found.update([event.item_id for event in sample.history])
-    return found
+    return {item_id: known[item_id] for item_id in sorted(wanted)}
 
 
 def _items_in_samples(path: Path) -> set[str]:
-    return _item_ids(_kept(files.read_samples, path))
+    return item_ids(_kept(files.read_samples, path))
 
 
 def _items_in_labelled(path: Path) -> set[str]:
-    return _item_ids(row.sample for row in _kept(files.read_labelled, path))
+    return item_ids(row.sample for row in _kept(files.read_labelled, path))
 
 
 def _kept(read: Callable[[Path], Content], path: Path) -> Content:

@@ -1,9 +1,8 @@
 """Load the base model and its adapters: safetensors only, no remote code, revision pinned, adapters checked."""
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,11 +24,9 @@ from transformers.utils import logging
 
 from benchmark.errors import ConfigError, DataError, MissingArtifactError
 from tallrec.checkpoints import adapter_weights, check_arrived, writing
+from tallrec.reference import RANDOM, read_reference
 from tallrec.sharding import refuse_whole_layers, sharding
 
-REFERENCE = "reference.json"
-RANDOM = "random"
-"""Weights of a model that is built from its architecture alone, for memory and speed."""
 START = "start.json"
 WEIGHTS = "adapter_model.safetensors"
 UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
@@ -63,27 +60,10 @@ class Lora:
     target_modules: tuple[str, ...]
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a folder, by name."""
-    digests: dict[str, str] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as stream:  # weights may be larger than the memory
-            digests[str(path.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return digests
-
-
 def save_base(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a model that was trained here, as safetensors, and its tokenizer."""
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
-
-
-def write_reference(
-    folder: Path, model: str, revision: str | None, files: Mapping[str, str], weights: str = "pretrained"
-) -> None:
-    """Write which weights `folder` stands for; a model of the Hub is only named, with the digests of its files."""
-    content = {"model": model, "revision": revision, "weights": weights, "files": dict(files)}
-    (folder / REFERENCE).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -91,12 +71,10 @@ def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrain
 
     Raises:
         MissingArtifactError: there is no reference in `folder`.
-        DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers.
+        DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers; or
+            they are not those that stage `base` has read.
     """
-    reference_file = folder / REFERENCE
-    if not reference_file.exists():
-        raise MissingArtifactError(f"{reference_file}: not there; `dvc repro base` makes it")
-    reference = json.loads(reference_file.read_text())
+    reference = read_reference(folder)
     if reference.get("weights") == RANDOM:
         return _load_random(folder, loading)
     source = str(folder) if reference["model"] == "tiny" else reference["model"]

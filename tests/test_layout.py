@@ -115,6 +115,26 @@ def test_a_module_says_what_it_is(path: Path):
     assert ast.get_docstring(parsed(path))
 
 
+def named_texts() -> Iterator[tuple[str, str]]:
+    """Name and value of every text or path that a module gives a name to."""
+    for path in MODULES:
+        for node in parsed(path).body:
+            match node:
+                case ast.Assign(
+                    targets=[ast.Name(id=name)],
+                    value=ast.Constant(value=str()) | ast.Call(func=ast.Name(id="Path"), args=[ast.Constant()]),
+                ):
+                    yield name, ast.unparse(node.value)
+                case _:
+                    continue
+
+
+def test_a_text_has_its_name_in_one_module():
+    found = list(named_texts())
+    assert len(found) > 10
+    assert [one for one in sorted(set(found)) if found.count(one) > 1] == []
+
+
 def test_no_module_is_a_drawer():
     drawers = {"utils", "util", "common", "helpers", "helper", "misc"}
     assert not [path for path in MODULES if drawers & {*path.relative_to(ROOT).with_suffix("").parts}]

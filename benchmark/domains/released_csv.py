@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmark.domains import DomainData
-from benchmark.domains.released_json import N_TRAIN, Params, max_n_shots
+from benchmark.domains.released_json import Params, max_n_shots
 from benchmark.errors import DataError
 from benchmark.paths import SPLITS
-from benchmark.schema import Interaction, Item, Labelled, Sample
+from benchmark.schema import Interaction, Item, Labelled, Sample, item_ids
 from benchmark.sources import SourceFile
 
-__all__ = ["FILES", "N_TRAIN", "Params", "max_n_shots", "read"]
+__all__ = ["FILES", "Params", "max_n_shots", "read"]
 
 _FOLDER = "https://raw.githubusercontent.com/SAI990323/TALLRec/30b8a5ed19d69cb7f904846b16a7e1247646530a/baseline/books"
 _CHECKSUMS = {
@@ -42,11 +42,8 @@ def read(raw: Path, params: Params) -> DomainData:
         DataError: a row is malformed.
     """
     splits = {split: tuple(_read_rows(raw / f"{split}.csv", raw.name, params)) for split in SPLITS}
-    item_ids: set[str] = set()
-    for row in (row for rows in splits.values() for row in rows):
-        item_ids.add(row.sample.target_item_id)
-        item_ids.update(event.item_id for event in row.sample.history)
-    return DomainData({item_id: _item(item_id, params) for item_id in sorted(item_ids)}, splits, {"titles": False})
+    ids = sorted(item_ids(row.sample for rows in splits.values() for row in rows))
+    return DomainData({item_id: _item(item_id, params) for item_id in ids}, splits, {"titles": False})
 
 
 def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:

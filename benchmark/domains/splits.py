@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from benchmark.params import Fraction
 from benchmark.paths import SPLITS
-from benchmark.schema import Item, Labelled
+from benchmark.schema import Item, Labelled, item_ids
 
 Row = TypeVar("Row")
 
@@ -52,8 +52,4 @@ def target_times(times: Sequence[int], fractions: Sequence[float]) -> dict[str, 
 
 def occurring(items: Mapping[str, Item], samples: Iterable[Labelled]) -> dict[str, Item]:
     """Those of `items` that are a target or stand in a history."""
-    ids: set[str] = set()
-    for row in samples:
-        ids.add(row.sample.target_item_id)
-        ids.update(event.item_id for event in row.sample.history)
-    return {item_id: items[item_id] for item_id in sorted(ids)}
+    return {item_id: items[item_id] for item_id in sorted(item_ids(row.sample for row in samples))}

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from benchmark.domains import DomainData
-from benchmark.schema import Interaction, Labelled
+from benchmark.schema import Labelled, item_ids, reveals
 
 
 def describe(data: DomainData) -> dict[str, Any]:
@@ -30,12 +30,10 @@ def describe(data: DomainData) -> dict[str, Any]:
 
 def _describe_split(rows: Sequence[Labelled]) -> dict[str, Any]:
     lengths = [len(row.sample.history) for row in rows]
-    items = {event.item_id for row in rows for event in row.sample.history}
-    items.update(row.sample.target_item_id for row in rows)
     return {
         "rows": len(rows),
         "users": len({row.sample.user_id for row in rows}),
-        "items": len(items),
+        "items": len(item_ids(row.sample for row in rows)),
         "like_rate": _share([row.liked for row in rows]),
         "history_like_rate": _share([event.liked for row in rows for event in row.sample.history]),
         "history_length": _range(lengths),
@@ -43,14 +41,8 @@ def _describe_split(rows: Sequence[Labelled]) -> dict[str, Any]:
             any(event.item_id == row.sample.target_item_id for event in row.sample.history) for row in rows
         ),
         "adjacent_rows": max(len(rows) - 1, 0),
-        "adjacent_rows_with_the_answer_before": sum(_answers(*pair) for pair in pairwise(rows)),
+        "adjacent_rows_with_the_answer_before": sum(reveals(*pair) for pair in pairwise(rows)),
     }
-
-
-def _answers(row: Labelled, following: Labelled) -> bool:
-    """Whether the target and label of a row stand at the end of the next row's history."""
-    history = following.sample.history
-    return bool(history) and history[-1] == Interaction(row.sample.target_item_id, row.liked)
 
 
 def _overlap(first: Sequence[Labelled], second: Sequence[Labelled]) -> Mapping[str, int]:

@@ -35,8 +35,9 @@ def pretrain(params: Params, folder: Path) -> None:
     import torch
 
     from tallrec.base import pretrain, train_tokenizer
-    from tallrec.language_model import file_digests, save_base, write_reference
+    from tallrec.language_model import save_base
     from tallrec.prompts import alpaca_template, templates
+    from tallrec.reference import file_digests, write_reference
     from tallrec.training import Schedule
 
     torch.set_num_threads(params.base.n_threads)
@@ -73,7 +74,7 @@ def refer(params: Params, folder: Path) -> None:
     Raises:
         DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded.
     """
-    from tallrec.language_model import file_digests, write_reference
+    from tallrec.reference import file_digests, write_reference
 
     name, revision, is_random = params.llm.model, params.llm.revision, params.llm.weights == "random"
     snapshot = _snapshot(name, revision, [*SMALL_FILES] if is_random else [*SMALL_FILES, "*.safetensors"])

@@ -7,6 +7,7 @@ Usage: python -m benchmark.stages.encode --domain movie
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmark import files, paths
 from benchmark.arguments import stage_arguments
@@ -14,6 +15,7 @@ from benchmark.config import load_config
 from benchmark.errors import exit_code_of
 from benchmark.methods import reads_text
 from benchmark.progress import progress
+from benchmark.sources import describe_outside
 
 
 def run(domain: str) -> None:
@@ -38,6 +40,8 @@ def run(domain: str) -> None:
         vectors = dict(zip(items, found.numpy(), strict=True))
     with files.replacing_folder(paths.texts_file(domain).parent) as folder:
         files.write_vectors(folder / paths.texts_file(domain).name, vectors)
+        if vectors and settings.model is not None and Path(settings.model).is_dir():
+            describe_outside(folder, sorted(path for path in Path(settings.model).rglob("*") if path.is_file()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,9 @@ from benchmark.language_models import STARTS
 from benchmark.params import Params
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
+from benchmark.sources import describe_outside
+
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 def run() -> None:
@@ -33,20 +36,22 @@ def run() -> None:
     model, _ = language_models.load_base(params)
     load_adapter(model, Path(adapter))
     with replacing_folder(STARTS / "tallrec") as folder:
-        for name in ("adapter_model.safetensors", "adapter_config.json"):
+        for name in ADAPTER_FILES:
             shutil.copy(Path(adapter) / name, folder / name)
+        describe_outside(folder, (Path(adapter) / name for name in ADAPTER_FILES))
 
 
 def tune(params: Params) -> None:
     """Instruction-tune new LoRA weights and write them with the curve of their loss."""
     from tallrec.checkpoints import scratch_folder
-    from tallrec.instructions import read_instructions
+    from tallrec.instructions import HUB, read_instructions
     from tallrec.language_model import save_adapter, trainable_adapter
     from tallrec.training import Schedule
     from tallrec.tuning import instruction_tune
 
     settings = params.instruct
     rows = texts.instructions(params.world) if settings.data == "embedded" else read_instructions(settings.data)
+    local = [] if settings.data == "embedded" or settings.data.startswith(HUB) else [Path(settings.data)]
     model, tokenizer = language_models.load_base(params)
     seed = derive_seed("instruct", settings.seed)
     adapted = trainable_adapter(model, STARTS / "rt", language_models.lora(params), seed)
@@ -77,6 +82,7 @@ def tune(params: Params) -> None:
         with replacing_folder(STARTS / "tallrec") as folder:
             save_adapter(adapted, folder)
             write_json(folder / "curve.json", {"n_rows": len(rows), "n_steps": tuned.n_steps, "curve": losses})
+            describe_outside(folder, local)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,16 +35,9 @@ from benchmark.devices import utilisation
 from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
 from tallrec.architecture import config_of
 from tallrec.chat import ask
-from tallrec.language_model import (
-    RANDOM,
-    Loading,
-    Lora,
-    load_base,
-    trainable_adapter,
-    write_fresh_start,
-    write_reference,
-)
+from tallrec.language_model import Loading, Lora, load_base, trainable_adapter, write_fresh_start
 from tallrec.prompts import ANSWERS
+from tallrec.reference import RANDOM, write_reference
 from tallrec.scoring import encode_samples, score_samples
 from tallrec.training import Schedule
 from tallrec.tuning import rec_tune

@@ -39,7 +39,8 @@ from tallrec.architecture import TinyModel
 from tallrec.base import new_model, train_tokenizer
 from tallrec.chat import ask
 from tallrec.encoding import encode_row
-from tallrec.language_model import Loading, load_base, save_base, write_fresh_start, write_reference
+from tallrec.language_model import Loading, load_base, save_base, write_fresh_start
+from tallrec.reference import write_reference
 from tallrec.scoring import Scoring
 from tallrec.training import Schedule, checkpointing_settings, fit
 

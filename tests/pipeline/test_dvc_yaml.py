@@ -125,6 +125,13 @@ def test_code_that_a_stage_imports_is_a_dependency(name: str):
     assert not sorted(map(str, undeclared))
 
 
+@pytest.mark.parametrize("name", sorted(STAGES.keys() - {"report"}))  # which prints every value
+def test_a_stage_reads_the_sections_that_it_tracks(name: str):
+    code = [ast.parse(MODULES[module].read_text()) for module in closure(f"benchmark.stages.{name}")]
+    read = {node.attr for tree in code for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert {key.split(".")[0] for key in unfolded(name, "params")} <= read
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_code_among_the_dependencies_exists(name: str):
     code = [dep for dep in unfolded(name, "deps") if dep.split("/")[0] in ("benchmark", "baselines", "tallrec")]

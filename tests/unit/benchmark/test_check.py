@@ -342,6 +342,7 @@ def test_predictions_that_dvc_keeps_of_a_revision_are_found(in_both: Path, param
     _git("add", "dvc.yaml", "dvc.lock", "results", ".dvc", ".gitignore")
     _git("commit", "-qm", "results")
     assert {found.interval for found in check("HEAD", None, params, alpha=0.05)} == {"paired"}
+    assert _run("--against", "HEAD:results/metrics.csv")[0] == 0
     shutil.rmtree(".dvc/cache")
     assert not fetch_predictions("HEAD", Path("again"))
     assert {found.interval for found in check("HEAD", None, params, alpha=0.05)} == {"independent"}

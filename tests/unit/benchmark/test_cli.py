@@ -121,6 +121,15 @@ def test_doctor_misses_a_package_that_a_run_needs(monkeypatch: pytest.MonkeyPatc
     assert "pytest" not in found.found, "it is a constraint alone"
 
 
+def test_doctor_says_that_nothing_is_installed(monkeypatch: pytest.MonkeyPatch):
+    def missing(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("benchmark.doctor.requires", missing)
+    found = _found("packages", ROOT)
+    assert (found.found, found.is_fine) == ("tallrec-bench: not installed; make install", False)
+
+
 def _found(subject: str, root: Path) -> Finding:
     return next(finding for finding in findings(root) if finding.subject == subject)
 

@@ -118,6 +118,8 @@ def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
         ("baselines.models.caser.dropout", 1.0, "expected float from 0 to below 1, got 1.0"),
         ("baselines.models.caser.heights", [], "expected tuple[int, ...] of numbers above 0, got []"),
         ("baselines.models.dros.beta", 0.0, "expected float above 0, got 0.0"),
+        ("baselines.models.caser.heights", [2, 11], "heights: 11 is more than baselines.training.history_length = 10"),
+        ("baselines.training.item_size", 64, "sasrec.n_heads: 4 does not divide baselines.training.item_size + 1 = 65"),
         ("baselines.models.nothing", {}, "there is no file baselines/nothing.py"),
         ("baselines.n_updates.nothing", {}, "'nothing' is not one of"),
         ("baselines.heads", ["per_itm"], "expected 'per_item', 'tied' or 'shared'"),
@@ -250,6 +252,8 @@ def test_a_domain_may_have_no_dot():
     params = content()
     params["domains"]["ml-1.0"] = params["domains"]["movie"]
     assert "domains.ml-1.0: expected no '.'" in refused(params)
+    params["domains"]["ml 1"] = params["domains"].pop("ml-1.0")
+    assert refused(params).endswith("domains.ml 1: expected a name of a-z, 0-9, '_' and '-'")
 
 
 def test_rows_without_titles_are_refused_for_language_models():

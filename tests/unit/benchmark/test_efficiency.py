@@ -16,7 +16,8 @@ from benchmark.params import EfficiencyConfiguration, Params
 from benchmark.paths import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency
-from tallrec.language_model import save_base, write_fresh_start, write_reference
+from tallrec.language_model import save_base, write_fresh_start
+from tallrec.reference import write_reference
 
 REPOSITORY = Path(__file__).parents[3]
 CONFIGURATIONS = tuple(

@@ -1,5 +1,6 @@
 """What the user can mend is one line and exit code 2; anything else is a traceback."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,25 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.count("\n") == 1
 
 
-def test_another_error_of_the_system_is_a_bug(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        exit_code_of((tmp_path / "absent").unlink)
+def test_another_error_of_the_system_is_a_bug() -> None:
+    def fail() -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    with pytest.raises(ConnectionResetError):
+        exit_code_of(fail)
+
+
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of((tmp_path / "absent").unlink) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'absent'}: No such file or directory\n"
+    (tmp_path / "file").touch()
+    (tmp_path / "fol\nder").mkdir()
+
+    def replace() -> None:
+        (tmp_path / "file").replace(tmp_path / "fol\nder")
+
+    assert exit_code_of(replace) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/fol\\nder: Is a directory\n"
 
 
 def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

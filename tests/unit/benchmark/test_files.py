@@ -109,6 +109,19 @@ def test_a_table_that_was_cut_is_named(repository: Path, toy_task: FewShotTask) 
         files.read_samples(path)
 
 
+def test_a_table_that_is_damaged_inside_is_named(repository: Path, toy_task: FewShotTask) -> None:
+    path = repository / "samples.parquet"
+    files.write_samples(path, toy_task.test)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10] + b"\xff" * 20 + whole[30:])  # in the first column
+    with pytest.raises(SchemaError, match=r"samples\.parquet: not a whole table"):
+        files.read_samples(path)
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    path.write_bytes(whole[:footer] + b"\xff" * 20 + whole[footer + 20 :])
+    with pytest.raises(SchemaError, match=r"samples\.parquet: not a whole table"):
+        files.count_rows(path)
+
+
 def test_a_folder_that_fails_half_way_leaves_the_old_one(repository: Path) -> None:
     target = Path("out/folder")
     with files.replacing_folder(target) as folder:

@@ -50,6 +50,16 @@ def verify(*options: str) -> tuple[int, list[str]]:
     return result.exit_code, result.stdout.splitlines()
 
 
+@pytest.mark.parametrize("options", [[], ["--mend"]])
+def test_a_changed_file_outside_is_named_with_what_reads_it_again(
+    made: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.setattr("benchmark.outside.changed_files", lambda _: [(Path("mirror/ratings.csv"), "raw@movie")])
+    code, lines = verify(*options)
+    assert code == 1
+    assert lines[-1] == "mirror/ratings.csv: changed since it was read; `dvc repro -f -s raw@movie` reads it again"
+
+
 def test_what_a_disk_lost_is_found_and_made_again(made: Path) -> None:
     folder = Path(".dvc/cache/files/md5")
     (cached,) = (path for path in cached_files(folder) if path.read_bytes() == b"1\n")

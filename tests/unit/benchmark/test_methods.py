@@ -104,6 +104,6 @@ def test_a_domain_may_have_its_own_number_of_updates(toy_task: FewShotTask) -> N
     assert {domain: details["n_updates"] for domain, details in done.items()} == {"movie": 3, "book": 2}
 
 
-def test_a_baseline_without_a_section_is_refused() -> None:
+def test_a_baseline_without_a_section_is_refused(toy_task: FewShotTask) -> None:
     with pytest.raises(ConfigError, match=r"baselines\.models\.gru4rec: missing"):
-        methods.build_baseline("gru4rec", baselines(models={}))
+        methods.train_baseline("gru4rec", baselines(models={}), [toy_task])

@@ -100,6 +100,15 @@ def test_new_keys_keep_their_order():
     assert changed.index("three") < changed.index("four")
 
 
+def test_new_keys_of_a_section_and_of_the_last_one_in_it_keep_their_levels():
+    changed = merged("a:\n  b:\n    x: 1\n", "a:\n  c: 3\n  b:\n    y: 2\n    z: 3\n  d: 4\n")
+    assert changed == "a:\n  b:\n    x: 1\n    y: 2\n    z: 3\n  c: 3\n  d: 4\n"
+
+
+def test_a_text_at_the_end_is_replaced_whole():
+    assert merged("a: |\n  text", "a: other\n") == "a: other\n"
+
+
 def test_the_key_after_a_text_of_several_lines_stays():
     assert merged("a:\n  x: |\n    text\n  y: 2\nb: 3\n", "a:\n  x: other\n") == "a:\n  x: other\n  y: 2\nb: 3\n"
 

@@ -3,7 +3,17 @@ from dataclasses import replace
 import pytest
 
 from benchmark.errors import SchemaError
-from benchmark.schema import Cell, FewShotTask, Labelled, Prediction, Sample, check_predictions
+from benchmark.schema import (
+    Cell,
+    FewShotTask,
+    Interaction,
+    Labelled,
+    Prediction,
+    Sample,
+    check_predictions,
+    item_ids,
+    reveals,
+)
 
 
 @pytest.fixture
@@ -47,3 +57,19 @@ def test_a_labelled_sample_is_no_sample() -> None:
 
 def test_a_cell_reads_as_a_log_line() -> None:
     assert str(Cell("tuned", "rt-movie", "movie", "book", 64, 1)) == "rt-movie movie-book k64 seed1"
+
+
+def test_items_of_samples_are_their_targets_and_histories() -> None:
+    samples = [
+        Sample("s0", "ann", (Interaction("i1", liked=True), Interaction("i2", liked=False)), "i3"),
+        Sample("s1", "bob", (), "i1"),
+    ]
+    assert item_ids(samples) == {"i1", "i2", "i3"}
+
+
+def test_a_row_reveals_the_one_before_by_the_end_of_its_history() -> None:
+    row = Labelled(Sample("s0", "ann", (), "i1"), liked=True)
+    for history, told in (((("i1", True),), True), ((("i1", False),), False), ((("i1", True), ("i2", True)), False)):
+        following = Sample("s1", "ann", tuple(Interaction(*event) for event in history), "i3")
+        assert reveals(row, Labelled(following, liked=False)) is told
+    assert not reveals(row, row), "no history"

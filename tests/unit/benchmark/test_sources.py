@@ -149,8 +149,9 @@ def test_an_archive_gives_its_named_members_once_downloaded_and_nothing_else(ser
         fetch(wanted, folder, mirror=None)
 
 
-def test_a_full_disk_while_unpacking_keeps_the_download(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_a_disk_that_fails_while_unpacking_keeps_the_download(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
 ):
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w") as members:
@@ -158,12 +159,12 @@ def test_a_full_disk_while_unpacking_keeps_the_download(
     server.files["/set.zip"] = archive.read_bytes()
     file = SourceFile("set/u.data", f"{server.address}/set.zip", SHA256, archive_member="u.data")
 
-    def fill(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def fail(*_: object) -> None:
+        raise OSError(reason, "the disk")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.copyfileobj", fill)
-        with pytest.raises(OSError, match="No space left"):
+        patch.setattr("shutil.copyfileobj", fail)
+        with pytest.raises(OSError, match="the disk"):
             fetch([file], tmp_path / "raw/movie", mirror=None)
     fetch([file], tmp_path / "raw/movie", mirror=None)
     assert len(server.ranges) == 1, "not downloaded again"

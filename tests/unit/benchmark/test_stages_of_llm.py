@@ -15,6 +15,7 @@ from benchmark.grid import icl_cells, probe_cells, tuned_cells
 from benchmark.language_models import STARTS
 from benchmark.params import Params, Population
 from benchmark.provenance import run_file
+from benchmark.sources import OUTSIDE, checksum
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
 
 REPOSITORY = Path(__file__).parents[3]
@@ -91,12 +92,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_base_model_lies_with_its_digests_and_its_corpus(finished: Path) -> None:
-    from tallrec.language_model import file_digests
+    from tallrec.reference import file_digests
 
     reference = files.read_json(paths.BASE_MODEL / "reference.json")
     digests = file_digests(paths.BASE_MODEL)
     del digests["reference.json"]
-    assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests}
+    assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests, "sizes": {}}
     assert {"model.safetensors", "tokenizer.json", "corpus.txt"} <= digests.keys()
     assert not Path("scratch/base").exists()
 
@@ -229,6 +230,23 @@ def test_a_published_adapter_takes_the_place_of_tuning(finished: Path, monkeypat
     kept = (STARTS / "tallrec" / WEIGHTS).read_bytes()
     assert instruct.main([]) == 0
     assert (STARTS / "tallrec" / WEIGHTS).read_bytes() == (published / WEIGHTS).read_bytes() != kept
+    config = published / "adapter_config.json"
+    assert files.read_json(STARTS / "tallrec" / OUTSIDE) == {
+        str(published / WEIGHTS): checksum(published / WEIGHTS),
+        str(config): checksum(config),
+    }
+
+
+def test_instructions_of_a_file_are_recorded(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(finished / paths.BASE_MODEL, tmp_path / paths.BASE_MODEL)
+    shutil.copytree(finished / STARTS / "rt", tmp_path / STARTS / "rt")
+    monkeypatch.chdir(tmp_path)
+    data = Path("instructions.json")
+    data.write_text(json.dumps([{"instruction": "Say yes.", "input": "", "output": "Yes."}]))
+    section = PARAMS.instruct.model_copy(update={"data": str(data)})
+    use(PARAMS.model_copy(update={"instruct": section}), monkeypatch)
+    assert instruct.main([]) == 0
+    assert files.read_json(STARTS / "tallrec" / OUTSIDE) == {str(data): checksum(data)}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from baselines.text_encoder import located
 from benchmark import files, paths
 from benchmark.controls import CONTROLS
 from benchmark.errors import SchemaError
@@ -25,6 +26,7 @@ from benchmark.probes import PROBES
 from benchmark.provenance import run_file
 from benchmark.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Prediction
+from benchmark.sources import OUTSIDE, checksum
 from benchmark.stages import baselines, controls, encode
 from benchmark.tasks import few_shot_task
 
@@ -148,8 +150,20 @@ def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
     vectors = files.read_vectors(paths.texts_file(domain))
     assert vectors.keys() == toy_task.items.keys()
     assert {vector.shape for vector in vectors.values()} == {(384,)}
+    assert not paths.texts_file(domain).with_name(OUTSIDE).exists(), "a package has its version in constraints.txt"
     assert baselines.main(["--baseline", "gru_bert", "--domain", domain]) == 0
     assert predicted() == 4
+
+
+def test_stage_encode_records_an_encoder_in_a_folder(domain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(located(PACKAGED_ENCODER))
+    encoder = TextEncoderParams(model=str(folder), revision=None, max_length=16, batch_size=8, n_threads=1)
+    params = PARAMS.model_copy(update={"baselines": PARAMS.baselines.model_copy(update={"text_encoder": encoder})})
+    monkeypatch.setattr(encode, "load_config", lambda: params)
+    assert encode.main(["--domain", domain]) == 0
+    record = files.read_json(paths.texts_file(domain).with_name(OUTSIDE))
+    assert record[str(folder / "config.json")] == checksum(folder / "config.json")
+    assert record.keys() == {str(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_baseline_that_is_not_there_ends_with_one_line(domain: str, capsys: pytest.CaptureFixture[str]) -> None:

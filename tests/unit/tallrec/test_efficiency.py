@@ -9,7 +9,8 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tallrec.efficiency import _of_length, is_out_of_memory, measure
-from tallrec.language_model import Loading, Lora, save_base, write_reference
+from tallrec.language_model import Loading, Lora, save_base
+from tallrec.reference import write_reference
 from tallrec.scoring import Scoring
 from tallrec.training import Schedule
 

@@ -32,18 +32,10 @@ from tallrec.answers import encode_questions
 from tallrec.base import train_tokenizer
 from tallrec.chat import ask
 from tallrec.encoding import IGNORED, encode_row
-from tallrec.language_model import (
-    Loading,
-    Lora,
-    file_digests,
-    load_adapter,
-    load_base,
-    save_adapter,
-    trainable_adapter,
-    write_reference,
-)
+from tallrec.language_model import Loading, Lora, load_adapter, load_base, save_adapter, trainable_adapter
 from tallrec.logits import last_logits
 from tallrec.prompts import PROMPTS, templates
+from tallrec.reference import file_digests, write_reference
 from tallrec.scoring import Scoring, score_samples
 from tallrec.training import Schedule
 from tallrec.tuning import rec_tune

@@ -15,15 +15,14 @@ from tallrec.language_model import (
     WEIGHTS,
     Loading,
     Lora,
-    file_digests,
     load_adapter,
     load_base,
     save_adapter,
     save_base,
     trainable_adapter,
-    write_reference,
 )
 from tallrec.logits import last_logits
+from tallrec.reference import file_digests, write_reference
 
 FULL = Loading(dtype="float32", quantization="none", n_threads=1)
 PROMPTS = [[0, 5, 6, 7], [0, 8], [0, 9, 10, 11, 12, 13]]
@@ -147,6 +146,18 @@ def test_a_reference_to_another_folder_is_followed(saved_base: Path, tmp_path: P
     write_reference(tmp_path / "reference", str(saved_base), None, file_digests(saved_base))
     model, _ = load_base(tmp_path / "reference", FULL)
     assert model.config.hidden_size == 64
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja"])
+def test_a_model_whose_folder_has_changed_is_refused(saved_base: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "reference").mkdir()
+    write_reference(tmp_path / "reference", str(saved_base), None, file_digests(saved_base))
+    with (saved_base / name).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(
+        DataError, match=rf"^llm\.model: .*{name}: not as stage `base` has read it; `dvc repro -f base`"
+    ):
+        load_base(tmp_path / "reference", FULL)
 
 
 def test_a_folder_without_a_reference_is_refused(tmp_path: Path) -> None:

@@ -9,18 +9,9 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.schema import FewShotTask
-from tallrec.language_model import (
-    Loading,
-    Lora,
-    file_digests,
-    load_adapter,
-    load_base,
-    save_adapter,
-    save_base,
-    trainable_adapter,
-    write_reference,
-)
+from tallrec.language_model import Loading, Lora, load_adapter, load_base, save_adapter, save_base, trainable_adapter
 from tallrec.logits import last_logits
+from tallrec.reference import file_digests, write_reference
 from tallrec.scoring import Scoring, score_samples
 from tallrec.training import Schedule
 from tallrec.tuning import rec_tune

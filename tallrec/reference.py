@@ -1,0 +1,61 @@
+"""Which weights `models/base/` stands for, and whether those in a folder elsewhere are still as they were read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import DataError, MissingArtifactError
+
+REFERENCE = "reference.json"
+RANDOM = "random"
+"""Weights of a model that is built from its architecture alone, for memory and speed."""
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder, by name."""
+    digests: dict[str, str] = {}
+    for name in file_sizes(folder):
+        with (folder / name).open("rb") as stream:  # weights may be larger than the memory
+            digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every file of a folder, by name."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_size for path in paths}
+
+
+def write_reference(
+    folder: Path, model: str, revision: str | None, files: Mapping[str, str], weights: str = "pretrained"
+) -> None:
+    """Write which weights `folder` stands for; a model elsewhere is only named, with the digests of its files.
+
+    Of a model in a folder, which may change, the sizes are written too.
+    """
+    is_in_folder = model != "tiny" and revision is None and weights != RANDOM
+    sizes = file_sizes(Path(model)) if is_in_folder else {}
+    content = {"model": model, "revision": revision, "weights": weights, "files": dict(files), "sizes": sizes}
+    (folder / REFERENCE).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_reference(folder: Path) -> dict[str, Any]:
+    """What `write_reference` wrote, if a model in a folder still has files of the same names and sizes.
+
+    Their digests are compared by `tallrec-bench verify`: to read all weights for each cell would take too long.
+
+    Raises:
+        MissingArtifactError: there is no reference in `folder`.
+        DataError: a file of the model has come, gone or changed its size.
+    """
+    if not (folder / REFERENCE).exists():
+        raise MissingArtifactError(f"{folder / REFERENCE}: not there; `dvc repro base` makes it")
+    reference = json.loads((folder / REFERENCE).read_text())
+    sizes, model = reference.get("sizes", {}), Path(reference["model"])
+    if sizes and model.is_dir():
+        changed = sorted({name for name, _ in sizes.items() ^ file_sizes(model).items()})
+        if changed:
+            raise DataError(f"llm.model: {model / changed[0]}: not as stage `base` has read it; `dvc repro -f base`")
+    return reference
