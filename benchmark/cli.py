@@ -254,7 +254,7 @@ def export(
 
 @app.command()
 def sweep(
-    workers: Annotated[int, typer.Option("--workers", help="Workers of this machine, one cell each at a time.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Workers of this machine; each runs a cell.")] = 2,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -271,7 +271,7 @@ def sweep(
         list[str] | None, typer.Option("-S", "--set-param", help="Sweep an experiment with KEY=VALUE of params.yaml.")
     ] = None,
     name: Annotated[str | None, typer.Option("-n", "--name", help="Name of the experiment.")] = None,
-    gpus: Annotated[int, typer.Option("--gpus", help="GPUs of each worker; cells wait for those that they need.")] = 0,
+    gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each worker; cells wait for theirs.")] = 0,
     print_array: Annotated[
         bool, typer.Option("--print-array", help="Run nothing; print a script of SLURM job arrays instead.")
     ] = False,
