@@ -13,13 +13,16 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ruamel.yaml import YAML
 
+from benchmark.config import UNREADABLE, read_yaml
 from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
+from benchmark.pipeline import item_of
 from benchmark.sweep.shell import ENDED, guarded, guarded_dvc, write_shell
 
 RAN = re.compile(r"^Running stage '(?:dvc\.yaml:)?([^']+)':", re.MULTILINE)
@@ -100,21 +103,22 @@ def overridden(params: Path, overrides: Sequence[str]) -> str:
     """A YAML file with `key=value` pairs set; a value is YAML, as that of `dvc exp run -S`.
 
     Raises:
-        ConfigError: a key is not there, or a pair has no `=`.
+        ConfigError: a key is not there, a pair has no `=`, a value is no YAML, or the file is none to read.
     """
-    yaml: Any = YAML()
     safe: Any = YAML(typ="safe")
-    content: dict[str, Any] = yaml.load(params.read_text())
+    content = read_yaml(params)
     for override in overrides:
         key, is_pair, value = override.partition("=")
         *parents, last = key.split(".")
-        section: Any = content
-        for parent in parents:
-            section = section[parent] if parent in section else {}  # noqa: SIM401 (a value has no `get`)
-        if not is_pair or last not in section:
+        section = reduce(item_of, parents, cast(object, content))
+        if not is_pair or not isinstance(section, dict) or last not in section:
             raise ConfigError(f"-S {override}: expected a key of {params.name}, `=`, and its value")
-        section[last] = safe.load(value)
+        try:
+            section[last] = safe.load(value)
+        except UNREADABLE as error:
+            raise ConfigError(f"-S {override}: not valid YAML: {' '.join(str(error).split())}") from None
     stream = StringIO()
+    yaml: Any = YAML()  # the safe one would sort the keys
     yaml.dump(content, stream)
     return stream.getvalue()
 

@@ -142,7 +142,11 @@ def _client(workers: Workers) -> "Generator[Client]":
     except ImportError:
         raise ConfigError("dask is not installed: pip install 'tallrec-bench[cluster]'") from None
     if workers.scheduler:
-        with Client(workers.scheduler) as client:
+        try:
+            connected = Client(workers.scheduler)
+        except (OSError, ValueError, TypeError) as error:  # not reached, no address, an address of TLS without TLS
+            raise ConfigError(f"--scheduler {workers.scheduler}: {error}") from None
+        with connected as client:
             yield client
         return
     listens: dict[str, Any] = {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}

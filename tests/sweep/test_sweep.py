@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.sweep.cell import CellError, Order, run_cell
+from benchmark.errors import ConfigError
+from benchmark.sweep.cell import CellError, Order, overridden, run_cell
 
 New = Callable[..., Any]
 
@@ -129,6 +131,48 @@ def test_a_repository_without_a_remote_is_refused(new_repository: New) -> None:
     done = repository.sweep()
     assert done.returncode == 2
     assert done.stderr.startswith("error: no default DVC remote for workers to share")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seconds.x=3", "expected a key of params.yaml, `=`, and its value"),
+        ("name.toy=3", "expected a key of params.yaml, `=`, and its value"),  # `in` finds a part of a text too
+        ("cells=[16", "not valid YAML: "),
+    ],
+)
+def test_an_override_that_is_none_is_refused(tmp_path: Path, override: str, expected: str) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("cells: [1]\nseconds: 0.1\nname: toy\n")
+    with pytest.raises(ConfigError, match=re.escape(f"-S {override}: {expected}")):
+        overridden(params, [override])
+    assert overridden(params, ["seconds=2"]) == "cells:\n- 1\nseconds: 2\nname: toy\n"
+
+
+def test_a_folder_without_a_pipeline_is_refused(new_repository: New) -> None:
+    repository = new_repository()
+    repository.run("git", "rm", "-q", "dvc.yaml")
+    done = repository.sweep()
+    assert done.returncode == 2
+    assert done.stderr == "error: dvc.yaml: no such file; run from the repository root\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "missing port number in address 'nonsense'"),
+        pytest.param("tcp://127.0.0.1:9", "Timed out trying to connect to ", marks=pytest.mark.slow),
+        pytest.param("tls://127.0.0.1:9", "TLS expects a `ssl_context`", marks=pytest.mark.slow),
+    ],
+)
+def test_a_scheduler_that_is_not_there_is_one_line(
+    new_repository: New, monkeypatch: pytest.MonkeyPatch, address: str, why: str
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "1s")
+    done = new_repository().sweep("--scheduler", address)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: --scheduler {address}: {why}")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
