@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -75,7 +76,10 @@ def run_cell(order: Order, clone: Path) -> Outcome:
 @contextmanager
 def _lease(order: Order, clone: Path) -> Generator[None]:
     """The clone for this process alone; the system takes the lock back when the process ends, however that is."""
-    with clone.with_name(f"{clone.name}.lock").open("w") as lock:
+    place = clone.with_name(f"{clone.name}.lock")
+    if clone.exists() and not place.exists():  # what lies there is someone's, and would be removed
+        raise CellError(f"{order.stage}: {clone} is no clone that a sweep made; give this one another --clones")
+    with place.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -84,7 +88,7 @@ def _lease(order: Order, clone: Path) -> Generator[None]:
 
 
 def _made(order: Order, clone: Path, start: float) -> Outcome:
-    _check_out(order, clone)
+    check_out(order, clone)
     # A cell that was killed here leaves locks, which DVC takes for held as long as its process is not reaped.
     (clone / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
     environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
@@ -123,29 +127,47 @@ def overridden(params: Path, overrides: Sequence[str]) -> str:
     return stream.getvalue()
 
 
-def _check_out(order: Order, clone: Path) -> None:
-    """A clean tree of the revision with the overrides; as it is if the last cell had the same."""
-    environment = dict(os.environ)
-    if not (clone / ".git").exists():
-        _run(order, ["git", "clone", "--quiet", "--no-checkout", order.repository, str(clone)], Path(), environment)
+def check_out(order: Order, clone: Path) -> None:
+    """A clean tree of the revision with the overrides; as it is if the last cell had the same.
+
+    Raises:
+        CellError: git failed, in a new clone too.
+        ConfigError: as `overridden`.
+    """
     state = clone / ".git" / "sweep-state"
     wanted = "\n".join((order.revision, *order.overrides))
     if state.exists() and state.read_text() == wanted:
         return
     state.unlink(missing_ok=True)
-    _run(order, ["git", "fetch", "--quiet", "origin"], clone, environment)
-    _run(order, ["git", "checkout", "--quiet", "--force", "--detach", order.revision], clone, environment)
-    _run(order, ["git", "clean", "--quiet", "-fd"], clone, environment)
+    (clone / ".git" / "index.lock").unlink(missing_ok=True)  # of a git that was killed: no other works here
+    try:
+        _bring_to_revision(order, clone)
+    except CellError:  # it may be one that was broken off; it stays until there is another
+        new = clone.with_name(f"{clone.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        _bring_to_revision(order, new)
+        shutil.rmtree(clone, ignore_errors=True)
+        new.rename(clone)
     if order.overrides:
         params = clone / "params.yaml"
         params.write_text(overridden(params, order.overrides))
     state.write_text(wanted)
 
 
-def _run(order: Order, command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
-    done = guarded(command, folder, environment)
+def _bring_to_revision(order: Order, clone: Path) -> None:
+    if not clone.exists():
+        _git(order, Path(), "clone", "--quiet", "--no-checkout", order.repository, str(clone))
+    _git(order, clone, "fetch", "--quiet", "origin")
+    _git(order, clone, "checkout", "--quiet", "--force", "--detach", order.revision)
+    _git(order, clone, "clean", "--quiet", "-fd")
+
+
+def _git(order: Order, folder: Path, *arguments: str) -> None:
+    # In a folder that is no whole repository git would take the one around it, which is the user's.
+    ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.absolute().parent)}
+    done = guarded(["git", *arguments], folder, {**os.environ, **ceiling})
     if done.returncode:
-        raise _error(order, done, name=" ".join(command[:2]))
+        raise _error(order, done, name=f"git {arguments[0]}")
 
 
 def _error(order: Order, done: subprocess.CompletedProcess[str], name: str = "", log: Path | None = None) -> CellError:

@@ -1,6 +1,5 @@
 """A sweep from start to end, with the workers that it starts itself."""
 
-import fcntl
 import os
 import re
 import stat
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import ConfigError
-from benchmark.sweep.cell import CellError, Order, overridden, run_cell
+from benchmark.sweep.cell import overridden
 
 New = Callable[..., Any]
 
@@ -206,14 +205,3 @@ def test_a_cell_with_two_results_is_named(new_repository: New) -> None:
     assert (
         "made twice, with two results: cell@2: cell-2.txt; DVC took the newest" in repository.sweep("--collect").stderr
     )
-
-
-def test_a_clone_serves_one_sweep_at_a_time(new_repository: New, tmp_path: Path) -> None:
-    repository = new_repository()
-    revision = repository.run("git", "rev-parse", "HEAD").strip()
-    (tmp_path / "clone.lock").touch()
-    with (tmp_path / "clone.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(CellError, match=r"^prepare: another sweep works in .*; give this one another --clones$"):
-            run_cell(Order(str(repository.folder), revision, "prepare"), tmp_path / "clone")
-    assert not (tmp_path / "clone").exists()
