@@ -59,7 +59,7 @@ class CellError(BenchmarkError):
 
 
 def run_cell(order: Order, clone: Path) -> Outcome:
-    """Bring `clone` to the revision, make the stage, push its outputs and the run-cache.
+    """Bring `clone` to the revision, make the stage, push what was made and the run-cache.
 
     Only one cell may run in a clone at a time. What earlier cells of the same revision left there is used.
 
@@ -94,12 +94,17 @@ def _made(order: Order, clone: Path, start: float) -> Outcome:
     environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
     # What lies in the clone comes before an installed copy of the package.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(clone), os.environ.get("PYTHONPATH")]))
-    commands = [["repro", "--pull", order.stage], ["push", "--run-cache", order.stage]]
-    done = guarded_dvc(commands, clone, environment)
-    if done.returncode:
-        raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage}.log")
-    ran = RAN.findall(done.stdout)
+
+    def run(*commands: Sequence[str]) -> list[str]:
+        done = guarded_dvc(commands, clone, environment)
+        if done.returncode:
+            raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage}.log")
+        return RAN.findall(done.stdout)
+
+    ran = run(["repro", "--pull", order.stage], ["push", "--run-cache", order.stage])
     others = tuple(stage for stage in ran if stage != order.stage)
+    if others:
+        run(["push", *others])  # else the next clone makes them again, and differently if they are not deterministic
     return Outcome(order.stage, order.stage in ran, others, time.monotonic() - start)
 
 

@@ -11,7 +11,7 @@ from benchmark.sweep.cell import Order, overridden
 from benchmark.sweep.collector import collect
 from benchmark.sweep.driver import Workers, describe, run_cells
 from benchmark.sweep.gpus import gpus_asked_for
-from benchmark.sweep.graph import Graph, changed, read_graph
+from benchmark.sweep.graph import Graph, changed, dvc, read_graph
 from benchmark.sweep.ready import revision
 from benchmark.sweep.spread import spread
 
@@ -31,15 +31,20 @@ class Sweep:
 def orders(folder: Path, graph: Graph, asked: Sweep) -> dict[str, Order]:
     """An order for each cell that is not up to date here, by stage; of an experiment, for every cell.
 
+    What is up to date here is pushed, since workers find it in the remote alone, and would make it again.
+
     Raises:
-        ConfigError: as `revision`, and as `overridden`.
+        ConfigError: as `revision`, and as `overridden`; or DVC cannot push.
     """
     commit = revision(folder)
     if asked.overrides:
         overridden(folder / "params.yaml", asked.overrides)
     stale = set(graph.cells) if asked.overrides else changed(folder, graph)
     address = asked.repository or str(folder.resolve())
-    return {stage: Order(address, commit, stage, asked.overrides) for stage in graph.cells if stage in stale}
+    wanted = {stage: Order(address, commit, stage, asked.overrides) for stage in graph.cells if stage in stale}
+    if wanted:
+        dvc(folder, "push", "--run-cache")
+    return wanted
 
 
 def gpus(folder: Path, stages: Iterable[str], asked: Sweep) -> dict[str, int]:
@@ -82,7 +87,8 @@ def finish(folder: Path, graph: Graph, asked: Sweep) -> int:
         _say(found.printed)
     if not asked.overrides and (folder / "dvc.lock").exists():
         for stage, paths in spread(folder).items():
-            _say(f"made twice, with two results: {stage}: {', '.join(paths)}; DVC took the newest")
+            advice = "DVC took the newest; commit dvc.lock, and workers take it too"
+            _say(f"made twice, with two results: {stage}: {', '.join(paths)}; {advice}")
     restored = len(set(graph.cells) - graph.with_downstream(found.missing))
     _say(f"collected: {restored} of {len(graph.cells)} cells restored or up to date, run here: {_named(found.run)}")
     return int(found.code != 0)

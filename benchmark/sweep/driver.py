@@ -111,7 +111,7 @@ def run_cells(graph: Graph, orders: Mapping[str, Order], workers: Workers, gpus:
                 progress.done.append(outcome)
                 what = f"ran in {outcome.seconds:.0f} s" if outcome.was_run else "was in the run-cache"
                 if outcome.others_run:
-                    what += f", and made again what the remote had lost: {', '.join(outcome.others_run)}"
+                    what += f", and made what the remote did not have: {', '.join(outcome.others_run)}"
             else:
                 what = _why(stage, future.exception(), progress)
             n_busy = sum(bool(tasks) for tasks in client.processing().values())

@@ -78,3 +78,10 @@ def test_a_clone_stays_where_no_other_can_be_made(new_repository: New, tmp_path:
     with pytest.raises(CellError, match=r"^prepare: git clone ended with 128: "):
         check_out(gone, tmp_path / "clone")
     assert (tmp_path / "clone/source.txt").exists()
+
+
+@pytest.mark.slow
+def test_what_a_cell_made_beside_its_own_stage_is_not_made_again(new_repository: New, tmp_path: Path) -> None:
+    repository = new_repository()
+    assert run_cell(order(repository, "cell@2"), tmp_path / "0").others_run == ("prepare",)
+    assert run_cell(order(repository, "cell@1"), tmp_path / "1").others_run == ()

@@ -71,6 +71,19 @@ def test_an_experiment_is_swept_too(new_repository: New) -> None:
 
 
 @pytest.mark.slow
+def test_what_was_made_here_and_not_pushed_is_not_made_again(new_repository: New) -> None:
+    repository = new_repository()
+    text = (repository.folder / "dvc.yaml").read_text()
+    (repository.folder / "dvc.yaml").write_text(text.replace("echo 1 > prepared", "date +%N > prepared"))
+    repository.commit()
+    repository.run("dvc", "repro", "prepare")
+    done = repository.sweep("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert repository.log.read_text().count("prepared") == 1
+    assert repository.run("dvc", "status") == "Data and pipelines are up to date.\n"
+
+
+@pytest.mark.slow
 def test_a_result_that_the_remote_lost_is_named_and_not_recomputed(new_repository: New) -> None:
     repository = new_repository()
     assert repository.sweep("--workers", "1").returncode == 0
