@@ -34,7 +34,7 @@ def write_shell(path: Path) -> Path:
         "from benchmark.sweep.shell import main\nsys.exit(main(sys.argv[1:]))\n"
     )
     path.chmod(0o755)
-    return path
+    return path.resolve()  # DVC calls it in other folders too, as that of an experiment
 
 
 def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

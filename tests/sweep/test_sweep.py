@@ -12,6 +12,7 @@ import pytest
 
 from benchmark.errors import ConfigError
 from benchmark.sweep.cell import overridden
+from benchmark.sweep.shell import write_shell
 
 New = Callable[..., Any]
 
@@ -38,7 +39,7 @@ def test_a_cell_that_fails_is_named_and_the_rest_finishes(new_repository: New) -
     assert done.returncode == 1
     assert "failed: cell@2: dvc repro ended with" in done.stderr
     assert "missing: cell@2: " in done.stderr
-    assert {path.name for path in repository.folder.glob("cell-*.txt")} == {"cell-1.txt", "cell-3.txt"}
+    assert {path.name for path in repository.folder.glob("cells/*")} == {"1.txt", "3.txt"}
     assert not repository.metrics.exists()
     assert repository.started().count(2) == 1
 
@@ -70,6 +71,11 @@ def test_an_experiment_is_swept_too(new_repository: New) -> None:
     assert "-S second=1: expected a key of params.yaml" in wrong.stderr
 
 
+def test_the_shell_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write_shell(Path(".git/sweep-shell")) == tmp_path / ".git/sweep-shell"
+
+
 @pytest.mark.slow
 def test_what_was_made_here_and_not_pushed_is_not_made_again(new_repository: New) -> None:
     repository = new_repository()
@@ -87,7 +93,7 @@ def test_what_was_made_here_and_not_pushed_is_not_made_again(new_repository: New
 def test_a_result_that_the_remote_lost_is_named_and_not_recomputed(new_repository: New) -> None:
     repository = new_repository()
     assert repository.sweep("--workers", "1").returncode == 0
-    content = repository.folder / "cell-2.txt"
+    content = repository.folder / "cells/2.txt"
     objects = [path for path in repository.remote.rglob("*") if path.is_file()]
     (lost,) = [path for path in objects if path.read_bytes() == content.read_bytes()]
     lost.unlink()
@@ -211,10 +217,10 @@ def test_two_runs_in_one_workspace_fail_which_is_why_each_worker_has_a_clone(new
 def test_a_cell_with_two_results_is_named(new_repository: New) -> None:
     repository = new_repository()
     text = (repository.folder / "dvc.yaml").read_text()
-    (repository.folder / "dvc.yaml").write_text(text.replace("echo ${item.n} > cell", "date +%N > cell"))
+    (repository.folder / "dvc.yaml").write_text(text.replace("echo ${item.n} > cells", "date +%N > cells"))
     repository.commit()
     assert "made twice" not in repository.sweep().stderr
     repository.run("dvc", "repro", "--force", "--single-item", "cell@2")
     assert (
-        "made twice, with two results: cell@2: cell-2.txt; DVC took the newest" in repository.sweep("--collect").stderr
+        "made twice, with two results: cell@2: cells/2.txt; DVC took the newest" in repository.sweep("--collect").stderr
     )
