@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmark.config import parse_config, parse_yaml
 from benchmark.sweep.array import slurm_script
-from benchmark.sweep.cell import Order, overridden
+from benchmark.sweep.cell import Order, check_out, overridden
 from benchmark.sweep.collector import collect
 from benchmark.sweep.driver import Workers, describe, run_cells
 from benchmark.sweep.gpus import gpus_asked_for
@@ -28,17 +29,30 @@ class Sweep:
     """Name of the experiment that overrides make."""
 
 
+def unfolded(folder: Path, asked: Sweep) -> Graph:
+    """The pipeline with the overrides, which may change what it is a matrix of.
+
+    Raises:
+        ConfigError: as `read_graph`, `revision` and `overridden`.
+        CellError: as `check_out`.
+    """
+    if not asked.overrides:
+        return read_graph(folder)
+    with TemporaryDirectory() as place:
+        clone = Path(place) / "clone"
+        check_out(Order(str(folder.resolve()), revision(folder), "dvc.yaml", asked.overrides), clone)
+        return read_graph(clone)
+
+
 def orders(folder: Path, graph: Graph, asked: Sweep) -> dict[str, Order]:
     """An order for each cell that is not up to date here, by stage; of an experiment, for every cell.
 
     What is up to date here is pushed, since workers find it in the remote alone, and would make it again.
 
     Raises:
-        ConfigError: as `revision`, and as `overridden`; or DVC cannot push.
+        ConfigError: as `revision`; or DVC cannot push.
     """
     commit = revision(folder)
-    if asked.overrides:
-        overridden(folder / "params.yaml", asked.overrides)
     stale = set(graph.cells) if asked.overrides else changed(folder, graph)
     address = asked.repository or str(folder.resolve())
     wanted = {stage: Order(address, commit, stage, asked.overrides) for stage in graph.cells if stage in stale}
@@ -60,13 +74,12 @@ def gpus(folder: Path, stages: Iterable[str], asked: Sweep) -> dict[str, int]:
     return gpus_asked_for(params, stages, asked.workers.gpus)
 
 
-def sweep(folder: Path, asked: Sweep) -> int:
+def sweep(folder: Path, graph: Graph, asked: Sweep) -> int:
     """Run what is missing on workers and collect it; 0, or 1 if a cell failed or its result is missing.
 
     Raises:
-        ConfigError: the tree is not clean, there is no remote, or DVC cannot read the pipeline.
+        ConfigError: as `orders` and `gpus`.
     """
-    graph = read_graph(folder)
     wanted = orders(folder, graph, asked)
     _say(f"{len(wanted)} of {len(graph.cells)} cells to run or restore, {len(graph.own_commands)} stages to run here")
     failures: list[str] = []
@@ -94,9 +107,8 @@ def finish(folder: Path, graph: Graph, asked: Sweep) -> int:
     return int(found.code != 0)
 
 
-def print_array(folder: Path, asked: Sweep) -> str:
+def print_array(folder: Path, graph: Graph, asked: Sweep) -> str:
     """The script that has SLURM make the cells."""
-    graph = read_graph(folder)
     wanted = orders(folder, graph, asked)
     return slurm_script(graph, wanted, asked.workers.clones, gpus(folder, wanted, asked))
 

@@ -77,6 +77,20 @@ def test_the_shell_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
+def test_an_experiment_may_have_another_grid(new_repository: New) -> None:
+    repository = new_repository()
+    done = repository.sweep("-S", "cells=[2,3]", "-n", "other")
+    assert done.returncode == 0, done.stderr
+    assert sorted(repository.started()) == [2, 3]
+    assert "collected: 3 of 3 cells" in done.stderr
+    repository.run("dvc", "exp", "apply", "other")
+    assert repository.metrics.read_text() == "2\n3\n"
+    again = repository.sweep("--collect", "-S", "cells=[2,3]", "-n", "again")
+    assert again.returncode == 2
+    assert "not committed" in again.stderr
+
+
+@pytest.mark.slow
 def test_what_was_made_here_and_not_pushed_is_not_made_again(new_repository: New) -> None:
     repository = new_repository()
     text = (repository.folder / "dvc.yaml").read_text()
