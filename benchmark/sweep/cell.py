@@ -164,7 +164,9 @@ def _bring_to_revision(order: Order, clone: Path) -> None:
         _git(order, Path(), "clone", "--quiet", "--no-checkout", order.repository, str(clone))
     _git(order, clone, "fetch", "--quiet", "origin")
     _git(order, clone, "checkout", "--quiet", "--force", "--detach", order.revision)
-    _git(order, clone, "clean", "--quiet", "-fd")
+    # Ignored files too: outputs of a former grid would count where a stage reads the whole folder. What stays is what
+    # DVC restores outputs from, and the checkpoints that a stage goes on from.
+    _git(order, clone, "clean", "--quiet", "-fdx", "--exclude=/.dvc", "--exclude=/scratch")
 
 
 def _git(order: Order, folder: Path, *arguments: str) -> None:

@@ -13,7 +13,7 @@ from benchmark.sweep.collector import collect
 from benchmark.sweep.driver import Workers, describe, run_cells
 from benchmark.sweep.gpus import gpus_asked_for
 from benchmark.sweep.graph import Graph, changed, dvc, read_graph
-from benchmark.sweep.ready import revision
+from benchmark.sweep.ready import refuse_leftovers, revision
 from benchmark.sweep.spread import spread
 
 
@@ -50,13 +50,15 @@ def orders(folder: Path, graph: Graph, asked: Sweep) -> dict[str, Order]:
     What is up to date here is pushed, since workers find it in the remote alone, and would make it again.
 
     Raises:
-        ConfigError: as `revision`; or DVC cannot push.
+        ConfigError: as `revision` and `refuse_leftovers`; or DVC cannot push.
     """
     commit = revision(folder)
     stale = set(graph.cells) if asked.overrides else changed(folder, graph)
     address = asked.repository or str(folder.resolve())
     wanted = {stage: Order(address, commit, stage, asked.overrides) for stage in graph.cells if stage in stale}
     if wanted:
+        if not asked.overrides:  # an experiment is collected in a folder of its own
+            refuse_leftovers(folder, wanted)
         dvc(folder, "push", "--run-cache")
     return wanted
 

@@ -85,3 +85,31 @@ def test_what_a_cell_made_beside_its_own_stage_is_not_made_again(new_repository:
     repository = new_repository()
     assert run_cell(order(repository, "cell@2"), tmp_path / "0").others_run == ("prepare",)
     assert run_cell(order(repository, "cell@1"), tmp_path / "1").others_run == ()
+
+
+MERGE = """  merge:
+    cmd: cat cells/* > merged.txt
+    deps: [cells]
+    params: [cells]
+    outs: [merged.txt]
+"""
+
+
+@pytest.mark.slow
+def test_leftovers_of_a_former_grid_do_not_count(new_repository: New) -> None:
+    repository = new_repository(n_cells=3)
+    with (repository.folder / "dvc.yaml").open("a") as file:
+        file.write(MERGE)
+    repository.commit()
+    assert repository.sweep("--workers", "1").returncode == 0
+    params = repository.folder / "params.yaml"
+    params.write_text(params.read_text().replace("[1, 2, 3]", "[1, 2]"))
+    repository.commit()
+    refused = repository.sweep("--workers", "1")
+    assert refused.returncode == 2
+    expected = "error: cells/3.txt: no stage makes it, cells read the folder, and workers lack it; remove it first\n"
+    assert refused.stderr == expected
+    (repository.folder / "cells/3.txt").unlink()
+    done = repository.sweep("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert (repository.folder / "merged.txt").read_text() == "1\n2\n"
