@@ -282,13 +282,13 @@ def sweep(
     def work() -> None:
         from benchmark.sweep import command
         from benchmark.sweep.driver import Workers
-        from benchmark.sweep.graph import read_graph
 
         asked = command.Sweep(Workers(scheduler, workers, clones, gpus), repository, tuple(overrides or ()), name)
+        graph = command.unfolded(Path(), asked)
         if print_array:
-            typer.echo(command.print_array(Path(), asked), nl=False)
+            typer.echo(command.print_array(Path(), graph, asked), nl=False)
             return
-        code = command.finish(Path(), read_graph(Path()), asked) if collect else command.sweep(Path(), asked)
+        code = command.finish(Path(), graph, asked) if collect else command.sweep(Path(), graph, asked)
         if code:
             raise typer.Exit(code)
 

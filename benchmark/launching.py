@@ -67,7 +67,7 @@ def refuse_more_than_gpus(n_processes: int, key: str) -> None:
 def _take_part(n_launched: int, n_processes: int, run: Callable[[], None], key: str) -> None:
     from tallrec.processes import joined
 
-    _die_with_parent()
+    die_with_parent()  # else it may go on writing when the stage runs again
     try:
         _refuse_another_number(n_launched, n_processes, key)
         refuse_more_than_gpus(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), key)
@@ -82,12 +82,13 @@ def _refuse_another_number(n_launched: int, n_processes: int, key: str) -> None:
         raise ConfigError(f"{key}: {n_processes}, and {n_launched} processes were launched")
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end this process with its launcher, so that none goes on writing when the stage runs again."""
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send this process `by` when its parent dies (Linux), so that nothing outlives what started it."""
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, by)
+        if os.getppid() != parent:  # it died before it was asked for
+            os.kill(os.getpid(), by)
 
 
 def _leave(error: Exception) -> None:

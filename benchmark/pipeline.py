@@ -34,11 +34,12 @@ def _values(axis: object, params: Mapping[str, Any], stage: str) -> list[Any]:
     if isinstance(axis, str):
         reference = REFERENCE.fullmatch(axis)
         path = reference.group(1).split(".") if reference else []
-        axis = reduce(_item_of, path, cast(object, params)) if reference else None
+        axis = reduce(item_of, path, cast(object, params)) if reference else None
     if not isinstance(axis, list | dict):
         raise ConfigError(f"dvc.yaml: stages.{stage}: a matrix axis is no list and no reference to one")
     return list(cast(list[Any], axis))
 
 
-def _item_of(section: object, key: str) -> object:
+def item_of(section: object, key: str) -> object:
+    """The value of a key, or None where it is not there or `section` is none."""
     return cast(dict[str, object], section).get(key) if isinstance(section, dict) else None

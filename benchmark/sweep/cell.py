@@ -7,19 +7,23 @@ import argparse
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ruamel.yaml import YAML
 
+from benchmark.config import UNREADABLE, read_yaml
 from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
+from benchmark.pipeline import item_of
 from benchmark.sweep.shell import ENDED, guarded, guarded_dvc, write_shell
 
 RAN = re.compile(r"^Running stage '(?:dvc\.yaml:)?([^']+)':", re.MULTILINE)
@@ -55,7 +59,7 @@ class CellError(BenchmarkError):
 
 
 def run_cell(order: Order, clone: Path) -> Outcome:
-    """Bring `clone` to the revision, make the stage, push its outputs and the run-cache.
+    """Bring `clone` to the revision, make the stage, push what was made and the run-cache.
 
     Only one cell may run in a clone at a time. What earlier cells of the same revision left there is used.
 
@@ -72,7 +76,10 @@ def run_cell(order: Order, clone: Path) -> Outcome:
 @contextmanager
 def _lease(order: Order, clone: Path) -> Generator[None]:
     """The clone for this process alone; the system takes the lock back when the process ends, however that is."""
-    with clone.with_name(f"{clone.name}.lock").open("w") as lock:
+    place = clone.with_name(f"{clone.name}.lock")
+    if clone.exists() and not place.exists():  # what lies there is someone's, and would be removed
+        raise CellError(f"{order.stage}: {clone} is no clone that a sweep made; give this one another --clones")
+    with place.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -81,18 +88,23 @@ def _lease(order: Order, clone: Path) -> Generator[None]:
 
 
 def _made(order: Order, clone: Path, start: float) -> Outcome:
-    _check_out(order, clone)
+    check_out(order, clone)
     # A cell that was killed here leaves locks, which DVC takes for held as long as its process is not reaped.
     (clone / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
     environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
     # What lies in the clone comes before an installed copy of the package.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(clone), os.environ.get("PYTHONPATH")]))
-    commands = [["repro", "--pull", order.stage], ["push", "--run-cache", order.stage]]
-    done = guarded_dvc(commands, clone, environment)
-    if done.returncode:
-        raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage}.log")
-    ran = RAN.findall(done.stdout)
+
+    def run(*commands: Sequence[str]) -> list[str]:
+        done = guarded_dvc(commands, clone, environment)
+        if done.returncode:
+            raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage}.log")
+        return RAN.findall(done.stdout)
+
+    ran = run(["repro", "--pull", order.stage], ["push", "--run-cache", order.stage])
     others = tuple(stage for stage in ran if stage != order.stage)
+    if others:
+        run(["push", *others])  # else the next clone makes them again, and differently if they are not deterministic
     return Outcome(order.stage, order.stage in ran, others, time.monotonic() - start)
 
 
@@ -100,48 +112,69 @@ def overridden(params: Path, overrides: Sequence[str]) -> str:
     """A YAML file with `key=value` pairs set; a value is YAML, as that of `dvc exp run -S`.
 
     Raises:
-        ConfigError: a key is not there, or a pair has no `=`.
+        ConfigError: a key is not there, a pair has no `=`, a value is no YAML, or the file is none to read.
     """
-    yaml: Any = YAML()
     safe: Any = YAML(typ="safe")
-    content: dict[str, Any] = yaml.load(params.read_text())
+    content = read_yaml(params)
     for override in overrides:
         key, is_pair, value = override.partition("=")
         *parents, last = key.split(".")
-        section: Any = content
-        for parent in parents:
-            section = section[parent] if parent in section else {}  # noqa: SIM401 (a value has no `get`)
-        if not is_pair or last not in section:
+        section = reduce(item_of, parents, cast(object, content))
+        if not is_pair or not isinstance(section, dict) or last not in section:
             raise ConfigError(f"-S {override}: expected a key of {params.name}, `=`, and its value")
-        section[last] = safe.load(value)
+        try:
+            section[last] = safe.load(value)
+        except UNREADABLE as error:
+            raise ConfigError(f"-S {override}: not valid YAML: {' '.join(str(error).split())}") from None
     stream = StringIO()
+    yaml: Any = YAML()  # the safe one would sort the keys
     yaml.dump(content, stream)
     return stream.getvalue()
 
 
-def _check_out(order: Order, clone: Path) -> None:
-    """A clean tree of the revision with the overrides; as it is if the last cell had the same."""
-    environment = dict(os.environ)
-    if not (clone / ".git").exists():
-        _run(order, ["git", "clone", "--quiet", "--no-checkout", order.repository, str(clone)], Path(), environment)
+def check_out(order: Order, clone: Path) -> None:
+    """A clean tree of the revision with the overrides; as it is if the last cell had the same.
+
+    Raises:
+        CellError: git failed, in a new clone too.
+        ConfigError: as `overridden`.
+    """
     state = clone / ".git" / "sweep-state"
     wanted = "\n".join((order.revision, *order.overrides))
     if state.exists() and state.read_text() == wanted:
         return
     state.unlink(missing_ok=True)
-    _run(order, ["git", "fetch", "--quiet", "origin"], clone, environment)
-    _run(order, ["git", "checkout", "--quiet", "--force", "--detach", order.revision], clone, environment)
-    _run(order, ["git", "clean", "--quiet", "-fd"], clone, environment)
+    (clone / ".git" / "index.lock").unlink(missing_ok=True)  # of a git that was killed: no other works here
+    try:
+        _bring_to_revision(order, clone)
+    except CellError:  # it may be one that was broken off; it stays until there is another
+        new = clone.with_name(f"{clone.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        _bring_to_revision(order, new)
+        shutil.rmtree(clone, ignore_errors=True)
+        new.rename(clone)
     if order.overrides:
         params = clone / "params.yaml"
         params.write_text(overridden(params, order.overrides))
     state.write_text(wanted)
 
 
-def _run(order: Order, command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
-    done = guarded(command, folder, environment)
+def _bring_to_revision(order: Order, clone: Path) -> None:
+    if not clone.exists():
+        _git(order, Path(), "clone", "--quiet", "--no-checkout", order.repository, str(clone))
+    _git(order, clone, "fetch", "--quiet", "origin")
+    _git(order, clone, "checkout", "--quiet", "--force", "--detach", order.revision)
+    # Ignored files too: outputs of a former grid would count where a stage reads the whole folder. What stays is what
+    # DVC restores outputs from, and the checkpoints that a stage goes on from.
+    _git(order, clone, "clean", "--quiet", "-fdx", "--exclude=/.dvc", "--exclude=/scratch")
+
+
+def _git(order: Order, folder: Path, *arguments: str) -> None:
+    # In a folder that is no whole repository git would take the one around it, which is the user's.
+    ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.absolute().parent)}
+    done = guarded(["git", *arguments], folder, {**os.environ, **ceiling})
     if done.returncode:
-        raise _error(order, done, name=" ".join(command[:2]))
+        raise _error(order, done, name=f"git {arguments[0]}")
 
 
 def _error(order: Order, done: subprocess.CompletedProcess[str], name: str = "", log: Path | None = None) -> CellError:

@@ -111,7 +111,7 @@ def run_cells(graph: Graph, orders: Mapping[str, Order], workers: Workers, gpus:
                 progress.done.append(outcome)
                 what = f"ran in {outcome.seconds:.0f} s" if outcome.was_run else "was in the run-cache"
                 if outcome.others_run:
-                    what += f", and made again what the remote had lost: {', '.join(outcome.others_run)}"
+                    what += f", and made what the remote did not have: {', '.join(outcome.others_run)}"
             else:
                 what = _why(stage, future.exception(), progress)
             n_busy = sum(bool(tasks) for tasks in client.processing().values())
@@ -142,7 +142,11 @@ def _client(workers: Workers) -> "Generator[Client]":
     except ImportError:
         raise ConfigError("dask is not installed: pip install 'tallrec-bench[cluster]'") from None
     if workers.scheduler:
-        with Client(workers.scheduler) as client:
+        try:
+            connected = Client(workers.scheduler)
+        except (OSError, ValueError, TypeError) as error:  # not reached, no address, an address of TLS without TLS
+            raise ConfigError(f"--scheduler {workers.scheduler}: {error}") from None
+        with connected as client:
             yield client
         return
     listens: dict[str, Any] = {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}

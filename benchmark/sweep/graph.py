@@ -9,8 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from benchmark.config import read_yaml
 from benchmark.errors import ConfigError
 
 EDGE = re.compile(r'"([^"]+)" -> "([^"]+)"')
@@ -51,15 +50,15 @@ def read_graph(folder: Path) -> Graph:
     """Ask DVC for the graph of the pipeline in `folder`.
 
     Raises:
-        ConfigError: DVC cannot read the pipeline, or a stage that a worker should run waits for one of the collector's.
+        ConfigError: DVC cannot read the pipeline, there is none, or a stage that a worker should run waits for one of
+            the collector's.
     """
     drawn = dvc(folder, "dag", "--dot")
     waits_for: dict[str, set[str]] = {name: set() for name in NODE.findall(drawn)}
     for source, target in EDGE.findall(drawn):
         waits_for[target].add(source)
     upstream = {stage: frozenset(waits_for[stage]) for stage in TopologicalSorter(waits_for).static_order()}
-    yaml: Any = YAML(typ="safe")
-    pipeline: Mapping[str, Any] = yaml.load((folder / "dvc.yaml").read_text())
+    pipeline = read_yaml(folder / "dvc.yaml")
     uncached = {name: stage["cmd"] for name, stage in pipeline["stages"].items() if _is_uncached(stage)}
     own = {stage: uncached[stage.split("@")[0]] for stage in upstream if stage.split("@")[0] in uncached}
     graph = Graph(upstream, own)

@@ -4,7 +4,6 @@ DVC runs each command by `$SHELL -c COMMAND`. This one passes the death of its p
 command (Linux), so that a killed worker leaves no training behind; and it refuses commands where none may run.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -15,7 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+from benchmark.launching import die_with_parent
+
 ALLOWED = "TALLREC_BENCH_SWEEP_ALLOWED"
 """Environment: the only commands that may run, as a JSON list. Unset: every command may."""
 REFUSED = 86
@@ -34,7 +34,7 @@ def write_shell(path: Path) -> Path:
         "from benchmark.sweep.shell import main\nsys.exit(main(sys.argv[1:]))\n"
     )
     path.chmod(0o755)
-    return path
+    return path.resolve()  # DVC calls it in other folders too, as that of an experiment
 
 
 def guarded(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -72,11 +72,7 @@ def _in_own_group(
 
 def run_dvc(commands: str) -> int:
     """The commands in this process, which its parent's death ends; what DVC runs then ends by `run`."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it was asked for
-            os.killpg(0, signal.SIGKILL)
+    die_with_parent()
     dvc: Any = import_module("dvc.cli").main  # what the console script `dvc` calls
     for command in json.loads(commands):
         code = dvc(command)
@@ -88,18 +84,13 @@ def run_dvc(commands: str) -> int:
 
 def run(command: Sequence[str]) -> int:
     """Run `command`; the whole group of this process is killed as soon as its parent dies."""
-    parent = os.getppid()
-    child = subprocess.Popen(command)
 
     def end(*_: object) -> None:
         os.killpg(0, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, end)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before it was asked for
-            end()
-    code = child.wait()
+    die_with_parent(signal.SIGTERM)
+    code = subprocess.Popen(command).wait()
     return 128 - code if code < 0 else code
 
 

@@ -20,13 +20,13 @@ PIPELINE = """stages:
       n: ${{cells}}
     cmd: >-
       echo started ${{item.n}} >> {log}; sleep ${{seconds}}; test ${{item.n}} != ${{failing}} || exit 3;
-      echo ${{item.n}} > cell-${{item.n}}.txt
+      mkdir -p cells; echo ${{item.n}} > cells/${{item.n}}.txt
     deps: [prepared.txt]
     params: [seconds, failing]
-    outs: ["cell-${{item.n}}.txt"]
+    outs: ["cells/${{item.n}}.txt"]
   evaluate:
-    cmd: mkdir -p results; cat cell-*.txt > results/metrics.csv
-    deps: {cells}
+    cmd: mkdir -p results; cat cells/* > results/metrics.csv
+    deps: [cells]
     outs:
       - results/metrics.csv:
           cache: false
@@ -42,10 +42,10 @@ class Repository:
         for one in (self.folder, self.remote):
             one.mkdir()
         numbers = list(range(1, n_cells + 1))
-        cells = [f"cell-{number}.txt" for number in numbers]
-        (self.folder / "dvc.yaml").write_text(PIPELINE.format(log=self.log, cells=cells))
+        (self.folder / "dvc.yaml").write_text(PIPELINE.format(log=self.log))
         (self.folder / "params.yaml").write_text(f"cells: {numbers}\nseconds: {seconds}\nfailing: {failing}\n")
         (self.folder / "source.txt").write_text("raw\n")
+        (self.folder / ".gitignore").write_text("/cells\n")
         self.run("git", "init", "-q")
         with Repo.init(str(self.folder)) as repo, repo.config.edit() as config:
             config["core"]["remote"] = "shared"

@@ -1,7 +1,7 @@
 """A sweep from start to end, with the workers that it starts itself."""
 
-import fcntl
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmark.sweep.cell import CellError, Order, run_cell
+from benchmark.errors import ConfigError
+from benchmark.sweep.cell import overridden
+from benchmark.sweep.shell import write_shell
 
 New = Callable[..., Any]
 
@@ -37,7 +39,7 @@ def test_a_cell_that_fails_is_named_and_the_rest_finishes(new_repository: New) -
     assert done.returncode == 1
     assert "failed: cell@2: dvc repro ended with" in done.stderr
     assert "missing: cell@2: " in done.stderr
-    assert {path.name for path in repository.folder.glob("cell-*.txt")} == {"cell-1.txt", "cell-3.txt"}
+    assert {path.name for path in repository.folder.glob("cells/*")} == {"1.txt", "3.txt"}
     assert not repository.metrics.exists()
     assert repository.started().count(2) == 1
 
@@ -69,11 +71,43 @@ def test_an_experiment_is_swept_too(new_repository: New) -> None:
     assert "-S second=1: expected a key of params.yaml" in wrong.stderr
 
 
+def test_the_shell_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write_shell(Path(".git/sweep-shell")) == tmp_path / ".git/sweep-shell"
+
+
+@pytest.mark.slow
+def test_an_experiment_may_have_another_grid(new_repository: New) -> None:
+    repository = new_repository()
+    done = repository.sweep("-S", "cells=[2,3]", "-n", "other")
+    assert done.returncode == 0, done.stderr
+    assert sorted(repository.started()) == [2, 3]
+    assert "collected: 3 of 3 cells" in done.stderr
+    repository.run("dvc", "exp", "apply", "other")
+    assert repository.metrics.read_text() == "2\n3\n"
+    again = repository.sweep("--collect", "-S", "cells=[2,3]", "-n", "again")
+    assert again.returncode == 2
+    assert "not committed" in again.stderr
+
+
+@pytest.mark.slow
+def test_what_was_made_here_and_not_pushed_is_not_made_again(new_repository: New) -> None:
+    repository = new_repository()
+    text = (repository.folder / "dvc.yaml").read_text()
+    (repository.folder / "dvc.yaml").write_text(text.replace("echo 1 > prepared", "date +%N > prepared"))
+    repository.commit()
+    repository.run("dvc", "repro", "prepare")
+    done = repository.sweep("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert repository.log.read_text().count("prepared") == 1
+    assert repository.run("dvc", "status") == "Data and pipelines are up to date.\n"
+
+
 @pytest.mark.slow
 def test_a_result_that_the_remote_lost_is_named_and_not_recomputed(new_repository: New) -> None:
     repository = new_repository()
     assert repository.sweep("--workers", "1").returncode == 0
-    content = repository.folder / "cell-2.txt"
+    content = repository.folder / "cells/2.txt"
     objects = [path for path in repository.remote.rglob("*") if path.is_file()]
     (lost,) = [path for path in objects if path.read_bytes() == content.read_bytes()]
     lost.unlink()
@@ -131,6 +165,48 @@ def test_a_repository_without_a_remote_is_refused(new_repository: New) -> None:
     assert done.stderr.startswith("error: no default DVC remote for workers to share")
 
 
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seconds.x=3", "expected a key of params.yaml, `=`, and its value"),
+        ("name.toy=3", "expected a key of params.yaml, `=`, and its value"),  # `in` finds a part of a text too
+        ("cells=[16", "not valid YAML: "),
+    ],
+)
+def test_an_override_that_is_none_is_refused(tmp_path: Path, override: str, expected: str) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("cells: [1]\nseconds: 0.1\nname: toy\n")
+    with pytest.raises(ConfigError, match=re.escape(f"-S {override}: {expected}")):
+        overridden(params, [override])
+    assert overridden(params, ["seconds=2"]) == "cells:\n- 1\nseconds: 2\nname: toy\n"
+
+
+def test_a_folder_without_a_pipeline_is_refused(new_repository: New) -> None:
+    repository = new_repository()
+    repository.run("git", "rm", "-q", "dvc.yaml")
+    done = repository.sweep()
+    assert done.returncode == 2
+    assert done.stderr == "error: dvc.yaml: no such file; run from the repository root\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "missing port number in address 'nonsense'"),
+        pytest.param("tcp://127.0.0.1:9", "Timed out trying to connect to ", marks=pytest.mark.slow),
+        pytest.param("tls://127.0.0.1:9", "TLS expects a `ssl_context`", marks=pytest.mark.slow),
+    ],
+)
+def test_a_scheduler_that_is_not_there_is_one_line(
+    new_repository: New, monkeypatch: pytest.MonkeyPatch, address: str, why: str
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "1s")
+    done = new_repository().sweep("--scheduler", address)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: --scheduler {address}: {why}")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.slow
 def test_two_runs_in_one_workspace_fail_which_is_why_each_worker_has_a_clone(new_repository: New) -> None:
     repository = new_repository(seconds=3)
@@ -155,21 +231,10 @@ def test_two_runs_in_one_workspace_fail_which_is_why_each_worker_has_a_clone(new
 def test_a_cell_with_two_results_is_named(new_repository: New) -> None:
     repository = new_repository()
     text = (repository.folder / "dvc.yaml").read_text()
-    (repository.folder / "dvc.yaml").write_text(text.replace("echo ${item.n} > cell", "date +%N > cell"))
+    (repository.folder / "dvc.yaml").write_text(text.replace("echo ${item.n} > cells", "date +%N > cells"))
     repository.commit()
     assert "made twice" not in repository.sweep().stderr
     repository.run("dvc", "repro", "--force", "--single-item", "cell@2")
     assert (
-        "made twice, with two results: cell@2: cell-2.txt; DVC took the newest" in repository.sweep("--collect").stderr
+        "made twice, with two results: cell@2: cells/2.txt; DVC took the newest" in repository.sweep("--collect").stderr
     )
-
-
-def test_a_clone_serves_one_sweep_at_a_time(new_repository: New, tmp_path: Path) -> None:
-    repository = new_repository()
-    revision = repository.run("git", "rev-parse", "HEAD").strip()
-    (tmp_path / "clone.lock").touch()
-    with (tmp_path / "clone.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(CellError, match=r"^prepare: another sweep works in .*; give this one another --clones$"):
-            run_cell(Order(str(repository.folder), revision, "prepare"), tmp_path / "clone")
-    assert not (tmp_path / "clone").exists()

@@ -141,6 +141,13 @@ def test_a_sweep_without_dvc_on_the_path_is_one_line(tmp_path: Path, monkeypatch
     assert err.startswith("error: dvc: no such program on PATH")
 
 
+@pytest.mark.parametrize("options", [("--workers", "0"), ("--workers", "-1"), ("--gpus", "-1")])
+def test_a_sweep_without_workers_is_refused(options: tuple[str, str]):
+    code, _, err = run("sweep", *options)
+    assert code == 2
+    assert f"Invalid value for '{options[0]}'" in err
+
+
 def test_help_needs_no_heavy_package():
     script = (
         "import sys; from benchmark.cli import app; app(['--help'], standalone_mode=False);"
