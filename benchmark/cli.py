@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.artifacts.paths import PARAMS_YAML
 from benchmark.errors import exit_code_of
-from benchmark.paths import PARAMS_YAML
 
 if TYPE_CHECKING:
-    from benchmark.check import Finding
+    from benchmark.verdicts.gate import Finding
 
 app = typer.Typer(
     add_completion=False,
@@ -70,9 +70,9 @@ def _merge(presets: list[str], write: bool) -> list[tuple[str, object, object]]:
     Raises:
         ConfigError: a preset is unknown, or the result would not be valid; nothing is written then.
     """
-    from benchmark.config import parse_config, parse_yaml, read_yaml
-    from benchmark.files import write_bytes
-    from benchmark.overlays import changed_keys, merged, preset_text
+    from benchmark.artifacts.files import write_bytes
+    from benchmark.config.overlays import changed_keys, merged, preset_text
+    from benchmark.config.reading import parse_config, parse_yaml, read_yaml
 
     overlays = [preset_text(name) for name in presets]
     before = read_yaml(PARAMS_YAML)
@@ -91,7 +91,7 @@ def validate() -> None:
     """Check every value of params.yaml; an error names the key and what was expected."""
 
     def work() -> None:
-        from benchmark.config import load_config
+        from benchmark.config.reading import load_config
 
         load_config(PARAMS_YAML)
         typer.echo(f"{PARAMS_YAML}: valid")
@@ -117,10 +117,10 @@ def plan(
     def work() -> None:
         from collections import Counter
 
-        from benchmark.config import load_config, read_yaml
-        from benchmark.grid import cells
-        from benchmark.pipeline import stage_counts
-        from benchmark.plan import show
+        from benchmark.config.reading import load_config, read_yaml
+        from benchmark.methods.grid import cells
+        from benchmark.planning.pipeline import stage_counts
+        from benchmark.planning.plan import show
 
         params = load_config(PARAMS_YAML)
         # The size of a training split names cells and does not change how many there are.
@@ -146,7 +146,7 @@ def doctor() -> None:
     """Say what this machine has, and exit with 1 if a run would miss something; contact no address."""
 
     def work() -> None:
-        from benchmark.doctor import findings
+        from benchmark.planning.doctor import findings
 
         table = Table("", "finding", "", box=None, show_header=False)
         rows = findings(Path.cwd())
@@ -166,8 +166,8 @@ def verify(
     """Read what DVC trusts unread or does not watch; exit 1 if a file is damaged and stays, or changed."""
 
     def work() -> None:
-        from benchmark.integrity import cut_files, damaged_files, renew_times
-        from benchmark.outside import changed_files
+        from benchmark.artifacts.integrity import cut_files, damaged_files, renew_times
+        from benchmark.planning.outside import changed_files
 
         n_files, damaged = damaged_files(Path())
         for path in (*damaged, *(cut := cut_files(Path()))):
@@ -204,9 +204,9 @@ def check(
     """Compare results/metrics.csv with a reference; exit with 1 if a cell is missing, or worse than noise explains."""
 
     def work() -> None:
-        from benchmark.check import FAILURES
-        from benchmark.check import check as findings_of
-        from benchmark.config import load_config
+        from benchmark.config.reading import load_config
+        from benchmark.verdicts.gate import FAILURES
+        from benchmark.verdicts.gate import check as findings_of
 
         findings = findings_of(against, predictions, load_config(PARAMS_YAML), alpha=alpha, by_mean=by_mean)
         _print_findings(findings)
@@ -243,8 +243,8 @@ def export(
     """Write a prepared split as JSON in the form of the released code."""
 
     def work() -> None:
-        from benchmark.config import load_config
-        from benchmark.export import export as write_released
+        from benchmark.config.reading import load_config
+        from benchmark.data.export import export as write_released
 
         write_released(domain, split, out, load_config(PARAMS_YAML))
         typer.echo(f"{out}: written", err=True)

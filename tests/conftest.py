@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from benchmark import files, paths
+from benchmark.artifacts import files, paths
 from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from tallrec.language_model import Lora
-    from tallrec.scoring import Scoring
+    from tallrec.models.loading import Lora
+    from tallrec.scoring.samples import Scoring
 
 # Else every `dvc` of a test starts one that looks for a newer version, which tells of itself where nothing listens.
 os.environ["DVC_TEST"] = "true"
@@ -66,8 +66,8 @@ def flipped() -> Callable[[FewShotTask], FewShotTask]:
 @pytest.fixture(scope="session")
 def tokenizer() -> "PreTrainedTokenizerFast":
     """A byte-level tokenizer that knows the words of the prompts and of the toy titles, so that prompts are short."""
-    from tallrec.base import train_tokenizer
-    from tallrec.prompts import templates
+    from tallrec.prompts.rendering import templates
+    from tallrec.tiny.pretraining import train_tokenizer
 
     titles = [f'"{name.title()}"' for name in (*GOOD, *BAD)]
     return train_tokenizer([*templates(["movie", "book"]), *titles * 3], 500)
@@ -81,8 +81,8 @@ def new_tiny_model(tokenizer: "PreTrainedTokenizerFast") -> "Callable[..., Llama
     """
     import torch
 
-    from tallrec.architecture import TinyModel
-    from tallrec.base import new_model
+    from tallrec.models.architecture import TinyModel
+    from tallrec.tiny.pretraining import new_model
 
     def make(hidden_size: int = 16) -> "LlamaForCausalLM":
         torch.set_num_threads(1)
@@ -103,14 +103,14 @@ def tiny_model(new_tiny_model: "Callable[..., LlamaForCausalLM]") -> "LlamaForCa
 
 @pytest.fixture
 def scoring() -> "Scoring":
-    from tallrec.scoring import Scoring
+    from tallrec.scoring.samples import Scoring
 
     return Scoring(style="released", stray_comment=True, rule="double_softmax", max_length=512, batch_tokens=2048)
 
 
 @pytest.fixture
 def lora() -> "Lora":
-    from tallrec.language_model import Lora
+    from tallrec.models.loading import Lora
 
     return Lora(rank=4, alpha=8, dropout=0.0, target_modules=("q_proj", "v_proj"))
 
@@ -118,7 +118,7 @@ def lora() -> "Lora":
 @pytest.fixture
 def fresh_start(tmp_path: Path) -> Path:
     """A folder that says: start from new LoRA weights."""
-    from tallrec.language_model import write_fresh_start
+    from tallrec.models.loading import write_fresh_start
 
     write_fresh_start(tmp_path / "fresh")
     return tmp_path / "fresh"

@@ -16,9 +16,9 @@ import typer
 from dvc.repo import Repo
 
 from benchmark.cli import app
-from benchmark.config import read_yaml
-from benchmark.overlays import preset_names
-from benchmark.results import read_rows
+from benchmark.config.overlays import preset_names
+from benchmark.config.reading import read_yaml
+from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -59,7 +59,7 @@ def unknown_words(text: str) -> list[str]:
     """Words of the commands on a page that mean nothing in this repository, nor by a preset that the page writes."""
     checks = {"make": of_make, "tallrec-bench": of_tallrec_bench, "dvc": of_dvc, "pip": of_pip}
     checks |= dict.fromkeys(("python", "pytest", "torchrun"), of_python)
-    made = re.findall(r"^# benchmark/presets/(\S+)\.yaml$", text, re.MULTILINE)
+    made = re.findall(r"^# benchmark/config/presets/(\S+)\.yaml$", text, re.MULTILINE)
     found = [word for program, *words in commands(text) if program in checks for word in checks[program](words)]
     return [word for word in found if word not in made]
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.comparisons import Difference, margin, p_holm
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
+from benchmark.statistics.comparisons import Difference, margin, p_holm
 
 UNKNOWN = "not known"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
-from benchmark.files import read_json
-from benchmark.provenance import run_file
+from benchmark.artifacts.files import read_json
+from benchmark.artifacts.provenance import run_file
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Entry, Row, Table, points
-from benchmark.results import KEY_COLUMNS, group_of
 from benchmark.schema import Cell
+from benchmark.statistics.results import KEY_COLUMNS, group_of
 
 COST_COLUMNS = (
     *KEY_COLUMNS,

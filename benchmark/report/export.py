@@ -1,7 +1,7 @@
 """Tables as CSV and LaTeX."""
 
 from benchmark.report.tables import Entry, Table
-from benchmark.results import csv_bytes
+from benchmark.statistics.results import csv_bytes
 
 TEX_ESCAPES = str.maketrans(
     {

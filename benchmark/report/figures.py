@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.paper import Paper
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import points
-from benchmark.results import Summary
 from benchmark.schema import Cell
-from benchmark.verdicts import why_not_comparable
+from benchmark.statistics.results import Summary
+from benchmark.verdicts.paper import Paper
+from benchmark.verdicts.published import why_not_comparable
 
 WIDTH = 420
 ROW_HEIGHT = 22

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.comparisons import Difference, Pair, read_differences
-from benchmark.config import load_config, read_yaml
-from benchmark.files import read_json
-from benchmark.params import Params
-from benchmark.paths import EFFICIENCY_JSON, METRICS_CSV, PROBES_CSV, ceiling_file, cell_folder, prepared_folder
-from benchmark.provenance import run_file
-from benchmark.results import (
+from benchmark.artifacts.files import read_json
+from benchmark.artifacts.paths import (
+    EFFICIENCY_JSON,
+    METRICS_CSV,
+    PROBES_CSV,
+    ceiling_file,
+    cell_folder,
+    prepared_folder,
+)
+from benchmark.artifacts.provenance import run_file
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config, read_yaml
+from benchmark.schema import Cell
+from benchmark.statistics.comparisons import Difference, Pair, read_differences
+from benchmark.statistics.results import (
     AUDIT_JSON,
     CALIBRATION_CSV,
     DIFFERENCES_CSV,
@@ -24,7 +32,6 @@ from benchmark.results import (
     read_rows,
     summarise,
 )
-from benchmark.schema import Cell
 
 DVC_LOCK = Path("dvc.lock")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.claims import ClaimVerdict, Results, judge_claims
-from benchmark.doubts import doubts
-from benchmark.paper import Paper
 from benchmark.report import checks, figures, published, sections, tables
 from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
-from benchmark.verdicts import COUNTED, other_test_rows
+from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
+from benchmark.verdicts.doubts import doubts
+from benchmark.verdicts.paper import Paper
+from benchmark.verdicts.published import COUNTED, other_test_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 

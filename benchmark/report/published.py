@@ -1,9 +1,9 @@
 """What others published, as tables: the numbers of the paper, and independent runs of its code."""
 
-from benchmark.paper import Paper
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Entry, Row, Table, points, summary_entry, verdict_on
 from benchmark.schema import Cell
+from benchmark.verdicts.paper import Paper
 
 NOT_SAID = "not said"
 

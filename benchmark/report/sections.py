@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.params import FidelityParams
-from benchmark.probes import PROMPT_STYLES
+from benchmark.config.params import FidelityParams
+from benchmark.methods.probes import PROMPT_STYLES
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
 from benchmark.schema import Cell

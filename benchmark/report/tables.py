@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmark.methods import baseline_rows
-from benchmark.other_metrics import OTHER_METRICS
-from benchmark.paper import TRUST, Paper, PaperNumber
+from benchmark.methods.baselines import baseline_rows
 from benchmark.report.inputs import Inputs
-from benchmark.results import Summary
 from benchmark.schema import Cell
-from benchmark.verdicts import Verdict, judge, reservations, why_not_comparable
+from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.results import Summary
+from benchmark.verdicts.paper import TRUST, Paper, PaperNumber
+from benchmark.verdicts.published import Verdict, judge, reservations, why_not_comparable
 
 MISSING = "missing"
 NO_VALUE = "not defined"

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
-from benchmark.domains import texts
+from benchmark.artifacts.files import replacing_folder, write_bytes
+from benchmark.artifacts.paths import BASE_MODEL
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of
-from benchmark.files import replacing_folder, write_bytes
-from benchmark.language_models import STARTS, tiny_shape
-from benchmark.params import Params
-from benchmark.paths import BASE_MODEL
+from benchmark.methods.language_models import STARTS, tiny_shape
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
@@ -34,11 +34,11 @@ def pretrain(params: Params, folder: Path) -> None:
     """Train tokenizer and tiny LLaMA on the embedded reviews and write both, with the corpus, into `folder`."""
     import torch
 
-    from tallrec.base import pretrain, train_tokenizer
-    from tallrec.language_model import save_base
-    from tallrec.prompts import alpaca_template, templates
-    from tallrec.reference import file_digests, write_reference
-    from tallrec.training import Schedule
+    from tallrec.models.loading import save_base
+    from tallrec.models.origin import file_digests, write_reference
+    from tallrec.prompts.rendering import alpaca_template, templates
+    from tallrec.tiny.pretraining import pretrain, train_tokenizer
+    from tallrec.training.fitting import Schedule
 
     torch.set_num_threads(params.base.n_threads)
     base = params.base
@@ -74,7 +74,7 @@ def refer(params: Params, folder: Path) -> None:
     Raises:
         DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded.
     """
-    from tallrec.reference import file_digests, write_reference
+    from tallrec.models.origin import file_digests, write_reference
 
     name, revision, is_random = params.llm.model, params.llm.revision, params.llm.weights == "random"
     snapshot = _snapshot(name, revision, [*SMALL_FILES] if is_random else [*SMALL_FILES, "*.safetensors"])
@@ -98,9 +98,9 @@ def _snapshot(name: str, revision: str | None, wanted: list[str]) -> Path:
 
 def _copy_architecture(snapshot: Path, folder: Path) -> None:
     """Copy `config.json` and the tokenizer; where there is none, its place takes one of the words of the prompts."""
-    from tallrec.architecture import config_of
-    from tallrec.base import train_tokenizer
-    from tallrec.prompts import templates
+    from tallrec.models.architecture import config_of
+    from tallrec.prompts.rendering import templates
+    from tallrec.tiny.pretraining import train_tokenizer
 
     config = config_of(str(snapshot))
     config.save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
@@ -113,8 +113,8 @@ def _copy_architecture(snapshot: Path, folder: Path) -> None:
 
 def run() -> None:
     """Make or refer to the base model."""
-    from tallrec.checkpoints import scratch_folder
-    from tallrec.language_model import write_fresh_start
+    from tallrec.models.loading import write_fresh_start
+    from tallrec.training.checkpoints import scratch_folder
 
     params = load_config()
     with scratch_folder(SCRATCH):

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark import files, paths
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.artifacts import files, paths
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import few_shot_task
 from benchmark.errors import ConfigError, exit_code_of
-from benchmark.grid import baseline_cells, baseline_probe_cells
-from benchmark.methods import baseline_heads, reads_text, train_baseline
-from benchmark.probes import of_probe, with_probes, without_question
+from benchmark.methods.baselines import baseline_heads, reads_text, train_baseline
+from benchmark.methods.grid import baseline_cells, baseline_probe_cells
+from benchmark.methods.probes import of_probe, with_probes, without_question
+from benchmark.methods.running import write_cells
 from benchmark.progress import progress
-from benchmark.running import write_cells
-from benchmark.tasks import few_shot_task
 
 
 def run(baseline: str, domain: str) -> None:

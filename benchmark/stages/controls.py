@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import count_training_rows, few_shot_task, full_task
 from benchmark.errors import exit_code_of
-from benchmark.grid import control_cells
-from benchmark.methods import build_control
-from benchmark.running import run_cells
+from benchmark.methods.baselines import build_control
+from benchmark.methods.grid import control_cells
+from benchmark.methods.running import run_cells
 from benchmark.schema import FewShotTask
-from benchmark.tasks import count_training_rows, few_shot_task, full_task
 
 
 def run(domain: str) -> None:

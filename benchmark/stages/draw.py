@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmark import files, paths
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.artifacts import files, paths
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.data.fewshot import Draw, draw
 from benchmark.errors import DataError, exit_code_of
-from benchmark.fewshot import Draw, draw
-from benchmark.params import Params
 from benchmark.schema import Item, Labelled
 
 _LOG = logging.getLogger(__name__)

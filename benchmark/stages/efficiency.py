@@ -17,25 +17,25 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark import language_models
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
-from benchmark.devices import utilisation
+from benchmark.artifacts.files import write_json
+from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON
+from benchmark.config.params import EfficiencyConfiguration, Params
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import training_task
 from benchmark.errors import BenchmarkError, exit_code_of
-from benchmark.files import write_json
-from benchmark.language_models import STARTS
-from benchmark.params import EfficiencyConfiguration, Params
-from benchmark.paths import BASE_MODEL, EFFICIENCY_JSON
+from benchmark.methods import language_models
+from benchmark.methods.language_models import STARTS
+from benchmark.planning.devices import utilisation
 from benchmark.schema import FewShotTask
-from benchmark.tasks import training_task
 
 GIVE_BACK_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """To glibc, which keeps up to three times what a model needs, so that a CPU's peak would be the allocator's."""
 
 
 def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConfiguration) -> dict[str, Any]:
-    """What `tallrec.efficiency` is to run for one configuration."""
-    from tallrec.prompts import ANSWERS, render
+    """What `tallrec.cost.measuring` is to run for one configuration."""
+    from tallrec.prompts.rendering import ANSWERS, render
 
     scoring = language_models.scoring(params)
     rows = [*task.train, *task.valid][: params.tune.batch_size]
@@ -88,7 +88,7 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "settings.json"
         file.write_text(json.dumps({**settings, "scratch": str(Path(folder) / "checkpoints")}))
-        command = [sys.executable, "-m", "tallrec.efficiency", str(file)]
+        command = [sys.executable, "-m", "tallrec.cost.measuring", str(file)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env={**os.environ, **GIVE_BACK_FREED_MEMORY}
         )

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import files, paths
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.artifacts import files, paths
+from benchmark.config.reading import load_config
+from benchmark.data.sources import describe_outside
 from benchmark.errors import exit_code_of
-from benchmark.methods import reads_text
+from benchmark.methods.baselines import reads_text
 from benchmark.progress import progress
-from benchmark.sources import describe_outside
 
 
 def run(domain: str) -> None:

@@ -13,12 +13,18 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from benchmark.answers import Answers, in_order, read_answers
 from benchmark.arguments import stage_arguments
-from benchmark.audit import audit, read_prepared
-from benchmark.calibration import calibration, probabilities
-from benchmark.claims import claim_pairs
-from benchmark.comparisons import (
+from benchmark.artifacts.files import read_json, read_scores, write_bytes, write_json
+from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, prepared_folder, probe_folder
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.errors import MissingArtifactError, exit_code_of
+from benchmark.methods.grid import cells
+from benchmark.methods.probes import probed
+from benchmark.schema import Cell
+from benchmark.statistics.auc import Floats, percentile_interval, roc_auc, user_auc
+from benchmark.statistics.calibration import calibration, probabilities
+from benchmark.statistics.comparisons import (
     CellMetric,
     Difference,
     Pair,
@@ -29,16 +35,8 @@ from benchmark.comparisons import (
     share_draws,
     table_pairs,
 )
-from benchmark.config import load_config
-from benchmark.errors import MissingArtifactError, exit_code_of
-from benchmark.files import read_json, read_scores, write_bytes, write_json
-from benchmark.grid import cells
-from benchmark.metrics import Floats, percentile_interval, roc_auc, user_auc
-from benchmark.other_metrics import OTHER_METRICS, other_metrics
-from benchmark.params import Params
-from benchmark.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, prepared_folder, probe_folder
-from benchmark.probes import probed
-from benchmark.results import (
+from benchmark.statistics.other_metrics import OTHER_METRICS, other_metrics
+from benchmark.statistics.results import (
     AUDIT_JSON,
     CALIBRATION_COLUMNS,
     CALIBRATION_CSV,
@@ -54,7 +52,9 @@ from benchmark.results import (
     summarise,
     write_rows,
 )
-from benchmark.schema import Cell
+from benchmark.statistics.test_labels import Answers, in_order, read_answers
+from benchmark.verdicts.audit import audit, read_prepared
+from benchmark.verdicts.claims import claim_pairs
 
 PLOTS = Path("results/plots")
 

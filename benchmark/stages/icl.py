@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import few_shot_task, scoring_task
 from benchmark.errors import ConfigError, exit_code_of
-from benchmark.grid import icl_cells
-from benchmark.icl_models import icl_method, icl_settings
-from benchmark.rules import unknown
-from benchmark.running import run_cells
+from benchmark.methods.grid import icl_cells
+from benchmark.methods.in_context import icl_method, icl_settings
+from benchmark.methods.rules import unknown
+from benchmark.methods.running import run_cells
 from benchmark.schema import Cell, FewShotTask
-from benchmark.tasks import few_shot_task, scoring_task
 
 
 def run(model_name: str, prompt: str) -> None:

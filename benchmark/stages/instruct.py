@@ -8,24 +8,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import language_models
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
-from benchmark.domains import texts
+from benchmark.artifacts.files import replacing_folder, write_json
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.data.sources import describe_outside
+from benchmark.data.world import texts
 from benchmark.errors import exit_code_of
-from benchmark.files import replacing_folder, write_json
-from benchmark.language_models import STARTS
-from benchmark.params import Params
+from benchmark.methods import language_models
+from benchmark.methods.language_models import STARTS
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
-from benchmark.sources import describe_outside
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 def run() -> None:
     """Instruction-tune new LoRA weights, or take over a published adapter."""
-    from tallrec.language_model import load_adapter, refuse_other_adapter
+    from tallrec.models.loading import load_adapter, refuse_other_adapter
 
     params = load_config()
     adapter = params.instruct.adapter
@@ -43,11 +43,11 @@ def run() -> None:
 
 def tune(params: Params) -> None:
     """Instruction-tune new LoRA weights and write them with the curve of their loss."""
-    from tallrec.checkpoints import scratch_folder
-    from tallrec.instructions import HUB, read_instructions
-    from tallrec.language_model import save_adapter, trainable_adapter
-    from tallrec.training import Schedule
-    from tallrec.tuning import instruction_tune
+    from tallrec.models.loading import save_adapter, trainable_adapter
+    from tallrec.prompts.instructions import HUB, read_instructions
+    from tallrec.training.checkpoints import scratch_folder
+    from tallrec.training.fitting import Schedule
+    from tallrec.training.tuning import instruction_tune
 
     settings = params.instruct
     rows = texts.instructions(params.world) if settings.data == "embedded" else read_instructions(settings.data)

@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import files, paths
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
-from benchmark.domains import DomainData, format_module, synthetic
-from benchmark.domains.summary import describe
-from benchmark.domains.titles import plain
+from benchmark.artifacts import files, paths
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.data.domains import DomainData, format_module
+from benchmark.data.domains.summary import describe
+from benchmark.data.domains.titles import plain
+from benchmark.data.world import generator
 from benchmark.errors import ConfigError, DataError, exit_code_of
-from benchmark.params import Params
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def prepare(domain: str, params: Params) -> None:
         test = data.splits["test"]
         files.write_labels(folder / paths.labels_file(domain).name, {row.sample.sample_id: row.liked for row in test})
         if section.source == "embedded":
-            auc = synthetic.bayes_auc(params.world, section.noun, section.format, test)
+            auc = generator.bayes_auc(params.world, section.noun, section.format, test)
             files.write_json(folder / paths.ceiling_file(domain).name, {"auc": auc})
     sizes = ", ".join(f"{split} {len(data.splits[split])}" for split in paths.SPLITS)
     _LOG.info("%s: %s rows, %d items", domain, sizes, len(data.items))
@@ -55,7 +56,7 @@ def _check(data: DomainData, raw: Path) -> None:
         for text in (item.text, item.mention):
             if plain(text, most_letters=None) != text:
                 raise DataError(
-                    f"{raw}: item {item.item_id!r}: {text!r:.80} is no plain title (benchmark.domains.titles)"
+                    f"{raw}: item {item.item_id!r}: {text!r:.80} is no plain title (benchmark.data.domains.titles)"
                 )
     counts = Counter(row.sample.sample_id for rows in data.splits.values() for row in rows)
     sample_id, count = max(counts.items(), key=lambda entry: entry[1], default=("", 0))

@@ -7,21 +7,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmark import language_models
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.artifacts.files import write_predictions
+from benchmark.artifacts.paths import adapter_folder, probe_folder
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
-from benchmark.files import write_predictions
-from benchmark.grid import probe_cells
-from benchmark.paths import adapter_folder, probe_folder
-from benchmark.probes import PROBES, PROMPT_STYLES
+from benchmark.methods import language_models
+from benchmark.methods.grid import probe_cells
+from benchmark.methods.probes import PROBES, PROMPT_STYLES
 from benchmark.schema import check_predictions
-from benchmark.tasks import scoring_task
 
 
 def run(variant: str) -> None:
     """Score every probe of every cell of the variant; written to predictions/probe/<variant>/<probe>/."""
-    from tallrec.language_model import load_adapter
+    from tallrec.models.loading import load_adapter
 
     params = load_config()
     model, tokenizer = language_models.load_base(params, to_score=True)

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
-from benchmark.domains import raw_files
+from benchmark.artifacts.files import replacing_folder
+from benchmark.artifacts.paths import raw_folder
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.data.domains import raw_files
+from benchmark.data.sources import chosen_mirror, describe_embedded, fetch, read_manifest
 from benchmark.errors import ConfigError, exit_code_of
-from benchmark.files import replacing_folder
-from benchmark.params import Params
-from benchmark.paths import raw_folder
-from benchmark.sources import chosen_mirror, describe_embedded, fetch, read_manifest
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,10 +31,10 @@ def raw(domain: str, params: Params) -> None:
     section = params.domains[domain]
     folder = raw_folder(domain)
     if section.source == "embedded":
-        from benchmark.domains import synthetic
+        from benchmark.data.world import generator
 
         with replacing_folder(folder) as temporary:
-            synthetic.write_raw(params.world, section.format, section.noun, temporary)
+            generator.write_raw(params.world, section.format, section.noun, temporary)
             describe_embedded(temporary)
     else:
         fetch(raw_files(section), folder, chosen_mirror(params.data.mirror))

@@ -9,21 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmark.arguments import stage_arguments
+from benchmark.artifacts.files import replacing_folder, write_bytes, write_json
+from benchmark.artifacts.paths import COST_CSV, COST_JSON
 from benchmark.errors import exit_code_of
-from benchmark.files import replacing_folder, write_bytes, write_json
-from benchmark.paths import COST_CSV, COST_JSON
-from benchmark.results import csv_bytes
+from benchmark.statistics.results import csv_bytes
 
 RESULTS = Path("results")
 
 
 def run() -> None:
     """Read the results, render everything in memory, then write it."""
-    from benchmark.paper import load_paper
     from benchmark.report.costs import COST_COLUMNS, cost_rows, mean_costs
     from benchmark.report.export import table_csv, table_tex
     from benchmark.report.inputs import read_inputs
     from benchmark.report.page import build_page, render_html, render_markdown, render_svg
+    from benchmark.verdicts.paper import load_paper
 
     inputs = read_inputs()
     page = build_page(inputs, load_paper())

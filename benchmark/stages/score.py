@@ -9,15 +9,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmark import language_models
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.artifacts.paths import adapter_folder
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
-from benchmark.grid import tuned_cells
-from benchmark.paths import adapter_folder
-from benchmark.running import run_cells
+from benchmark.methods import language_models
+from benchmark.methods.grid import tuned_cells
+from benchmark.methods.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Method, Prediction
-from benchmark.tasks import scoring_task
 
 N_COMPARED = 50
 """Samples that are also scored without the adapter: one with an effect changes every score."""
@@ -25,8 +25,8 @@ N_COMPARED = 50
 
 def run(recipe: str, train_domain: str) -> None:
     """Score every cell of the variant; one whose adapter has no effect is refused."""
-    from tallrec.language_model import load_adapter
-    from tallrec.sentinels import refuse_inert
+    from tallrec.models.loading import load_adapter
+    from tallrec.training.sentinels import refuse_inert
 
     params = load_config()
     model, tokenizer = language_models.load_base(params, to_score=True)

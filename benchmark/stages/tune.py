@@ -13,35 +13,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark import language_models
 from benchmark.arguments import stage_arguments
-from benchmark.config import load_config
+from benchmark.artifacts.files import replacing_folder, write_json
+from benchmark.artifacts.paths import adapter_folder
+from benchmark.artifacts.provenance import recorded
+from benchmark.config.reading import load_config
+from benchmark.data.tasks import training_task
 from benchmark.errors import exit_code_of
-from benchmark.files import replacing_folder, write_json
-from benchmark.language_models import STARTS
-from benchmark.launching import run_on
-from benchmark.paths import adapter_folder
+from benchmark.methods import language_models
+from benchmark.methods.language_models import STARTS
+from benchmark.methods.launching import run_on
 from benchmark.progress import progress
-from benchmark.provenance import recorded
 from benchmark.schema import Cell
 from benchmark.seeding import derive_seed
-from benchmark.tasks import training_task
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
-    from tallrec.tuning import Tuned
+    from tallrec.training.tuning import Tuned
 
 
 def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     """Rec-tune one adapter and write it with its curve; of several processes, the first one writes."""
-    from tallrec.checkpoints import scratch_folder
-    from tallrec.language_model import save_adapter, trainable_adapter
+    from tallrec.models.loading import save_adapter, trainable_adapter
+    from tallrec.models.sharding import held_bytes
     from tallrec.processes import is_first
-    from tallrec.sharding import held_bytes
-    from tallrec.training import silent
-    from tallrec.tuning import rec_tune
+    from tallrec.training.checkpoints import scratch_folder
+    from tallrec.training.fitting import silent
+    from tallrec.training.tuning import rec_tune
 
     params = load_config()
     variant = f"{recipe}-{train_domain}"

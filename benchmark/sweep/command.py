@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmark.config import parse_config, parse_yaml
+from benchmark.config.reading import parse_config, parse_yaml
 from benchmark.sweep.array import slurm_script
 from benchmark.sweep.cell import Order, check_out, overridden
 from benchmark.sweep.collector import collect

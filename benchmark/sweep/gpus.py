@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable, Mapping
 
+from benchmark.config.in_context import ApiModelParams
+from benchmark.config.params import Params
 from benchmark.errors import ConfigError
-from benchmark.icl_params import ApiModelParams
-from benchmark.params import Params
 
 ON_ONE_GPU = {"base", "instruct", "score", "probe", "icl", "efficiency"}
 """Stages that run a language model in one process."""

@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import read_yaml
+from benchmark.config.reading import read_yaml
 from benchmark.errors import ConfigError
 
 EDGE = re.compile(r'"([^"]+)" -> "([^"]+)"')

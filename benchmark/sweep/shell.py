@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmark.launching import die_with_parent
+from benchmark.methods.launching import die_with_parent
 
 ALLOWED = "TALLREC_BENCH_SWEEP_ALLOWED"
 """Environment: the only commands that may run, as a JSON list. Unset: every command may."""

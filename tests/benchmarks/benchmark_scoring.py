@@ -1,4 +1,4 @@
-"""Time and memory of scoring real movie samples: the released evaluate.py against `tallrec.scoring`, on one core.
+"""Time and memory of scoring real movie samples: released evaluate.py against `tallrec.scoring.samples`, on one core.
 
 The released procedure decodes up to 128 tokens a prompt, in batches of 32 in file order, and reads the scores of the
 first. An untuned model decodes all of them, a tuned one stops after its answer. Each runs in a process of its own.
@@ -26,8 +26,8 @@ from released_llm import (
     write_models,
 )
 
-from tallrec.chat import ask
-from tallrec.scoring import encode_samples, score_samples
+from tallrec.prompts.chat import ask
+from tallrec.scoring.samples import encode_samples, score_samples
 
 CLAIMS = {"untuned": 10.0, "tuned": 1.5}
 """Times that ours is faster."""

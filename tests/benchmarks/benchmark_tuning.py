@@ -8,7 +8,7 @@ q and v) and validate on the same 1000 rows every 10 updates, each in a process 
 - `trl`: SFTTrainer without checkpointing, in float32. Its own evaluation gives the loss of the validation rows and no
   AUC: to read logits, it would run every batch twice. Packing needs a flash attention, which a CPU does not have;
 - `trl-labelled`: the same, with its output layer told to skip positions without a label, as it does on a GPU alone;
-- `ours`: `tallrec.tuning.rec_tune`.
+- `ours`: `tallrec.training.tuning.rec_tune`.
 
 Without dropout, no random number enters, and losses and AUCs must agree. With the released dropout of 0.05 each draws
 its own noise, so that only time and memory are compared; ours then computes the common beginning for every row.
@@ -40,10 +40,10 @@ from released_llm import (
 )
 from sklearn.metrics import roc_auc_score
 
-from tallrec.language_model import Lora, trainable_adapter
-from tallrec.scoring import encode_samples, score_samples
-from tallrec.training import Schedule
-from tallrec.tuning import rec_tune
+from tallrec.models.loading import Lora, trainable_adapter
+from tallrec.scoring.samples import encode_samples, score_samples
+from tallrec.training.fitting import Schedule
+from tallrec.training.tuning import rec_tune
 
 CLAIMS = {"released": 3.0, "trl": 1.2, "trl-labelled": 1.2}
 """Times that ours is faster."""

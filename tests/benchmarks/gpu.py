@@ -2,11 +2,11 @@
 
 The weights are random, since memory and time do not depend on them; the prompts are real movie rows.
 
-- `memory`: tuning steps in 8 bits, 4 bits and half precision under the limit, by `tallrec.efficiency`, with the peaks
-  that `tallrec.simulation` foretells beside them, and the utilisation.
+- `memory`: tuning steps in 8 bits, 4 bits and half precision under the limit, by `tallrec.cost.measuring`, with the
+  peaks that `tallrec.cost.simulation` foretells beside them, and the utilisation.
 - `tuning`: one K = 64 cell. `released` is the Trainer in 8 bits with checkpointing and all logits in validation, `ours`
-  is `tallrec.tuning.rec_tune` in half precision. Updates and a validation are timed apart, and the cell of 200 updates
-  and 20 validations is extrapolated from them.
+  is `tallrec.training.tuning.rec_tune` in half precision. Updates and a validation are timed apart, and the cell of 200
+  updates and 20 validations is extrapolated from them.
 - `scoring`: test samples; `released` decodes up to 128 tokens.
 
 Each is measured in a process of its own, and the rows are written as JSON.
@@ -31,18 +31,18 @@ from released_llm import SCORING, in_a_process_of_its_own, movie_task, released_
 from released_llm import tokenizer_of_titles as new_tokenizer
 from transformers import AutoTokenizer
 
-from benchmark.devices import utilisation
+from benchmark.planning.devices import utilisation
 from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
-from tallrec.architecture import config_of
-from tallrec.chat import ask
-from tallrec.language_model import Loading, Lora, load_base, trainable_adapter, write_fresh_start
-from tallrec.prompts import ANSWERS
-from tallrec.reference import RANDOM, write_reference
-from tallrec.scoring import encode_samples, score_samples
-from tallrec.training import Schedule
-from tallrec.tuning import rec_tune
+from tallrec.models.architecture import config_of
+from tallrec.models.loading import Loading, Lora, load_base, trainable_adapter, write_fresh_start
+from tallrec.models.origin import RANDOM, write_reference
+from tallrec.prompts.chat import ask
+from tallrec.prompts.rendering import ANSWERS
+from tallrec.scoring.samples import encode_samples, score_samples
+from tallrec.training.fitting import Schedule
+from tallrec.training.tuning import rec_tune
 
-LLAMA_7B = Path(__file__).parents[2] / "benchmark" / "architectures" / "llama-7b"
+LLAMA_7B = Path(__file__).parents[2] / "benchmark" / "planning" / "architectures" / "llama-7b"
 LORA = Lora(rank=8, alpha=16, dropout=0.05, target_modules=("q_proj", "v_proj"))
 N_UPDATES, N_VALIDATIONS = 200, 20
 """Of a released cell at K = 64."""
@@ -68,7 +68,7 @@ def write_base(folder: Path, architecture: Path) -> None:
 
 
 def memory_row(folder: Path, case: tuple[Any, ...], memory_gb: float, n_updates: int) -> dict[str, Any]:
-    """What `tallrec.efficiency` measures of one case."""
+    """What `tallrec.cost.measuring` measures of one case."""
     name, dtype, quantization, micro_batch_size, checkpointing, is_limited = case
     task, _ = movie_task(64, 1)
     tokenizer = AutoTokenizer.from_pretrained(folder / "base")
@@ -89,7 +89,7 @@ def memory_row(folder: Path, case: tuple[Any, ...], memory_gb: float, n_updates:
     }
     file = folder / "settings.json"
     file.write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "tallrec.efficiency", str(file)]
+    command = [sys.executable, "-m", "tallrec.cost.measuring", str(file)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **GIVE_BACK_FREED_MEMORY}
     )

@@ -29,9 +29,9 @@ import pyarrow.csv
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmark import paths  # noqa: E402
-from benchmark.config import load_config  # noqa: E402
-from benchmark.domains.ratings_table import Params, read  # noqa: E402
+from benchmark.artifacts import paths  # noqa: E402
+from benchmark.config.reading import load_config  # noqa: E402
+from benchmark.data.domains.ratings_table import Params, read  # noqa: E402
 from benchmark.schema import Labelled  # noqa: E402
 from benchmark.stages.prepare import prepare  # noqa: E402
 

@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmark import files, paths  # noqa: E402
-from benchmark.config import load_config  # noqa: E402
-from benchmark.grid import cells  # noqa: E402
-from benchmark.params import Params  # noqa: E402
+from benchmark.artifacts import files, paths  # noqa: E402
+from benchmark.config.params import Params  # noqa: E402
+from benchmark.config.reading import load_config  # noqa: E402
+from benchmark.methods.grid import cells  # noqa: E402
 from benchmark.stages import evaluate  # noqa: E402
 
 DOMAIN = "movie"

@@ -21,9 +21,9 @@ from rich.table import Table
 from transformers import LlamaConfig
 
 from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
-from tallrec.efficiency import resident_bytes
-from tallrec.language_model import Loading, Lora
-from tallrec.simulation import simulate_tuning
+from tallrec.cost.measuring import resident_bytes
+from tallrec.cost.simulation import simulate_tuning
+from tallrec.models.loading import Loading, Lora
 
 BOUND = 0.10
 MIB = 2**20
@@ -66,9 +66,9 @@ def tune(shape: Shape) -> None:
     """Tune for two updates by the real loop."""
     import torch
 
-    from tallrec.architecture import random_model
-    from tallrec.language_model import trainable_adapter, write_fresh_start
-    from tallrec.training import Schedule, fit
+    from tallrec.models.architecture import random_model
+    from tallrec.models.loading import trainable_adapter, write_fresh_start
+    from tallrec.training.fitting import Schedule, fit
 
     torch.set_num_threads(1)
     loading = Loading("float32", shape.quantization, 1)

@@ -31,18 +31,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from benchmark.domains import DomainData
-from benchmark.fewshot import draw
+from benchmark.data.domains import DomainData
+from benchmark.data.fewshot import draw
 from benchmark.schema import FewShotTask, Labelled
-from tallrec.answers import AnswerTokens
-from tallrec.architecture import TinyModel
-from tallrec.base import new_model, train_tokenizer
-from tallrec.chat import ask
-from tallrec.encoding import encode_row
-from tallrec.language_model import Loading, load_base, save_base, write_fresh_start
-from tallrec.reference import write_reference
-from tallrec.scoring import Scoring
-from tallrec.training import Schedule, checkpointing_settings, fit
+from tallrec.models.architecture import TinyModel
+from tallrec.models.loading import Loading, load_base, save_base, write_fresh_start
+from tallrec.models.origin import write_reference
+from tallrec.prompts.answer_tokens import AnswerTokens
+from tallrec.prompts.chat import ask
+from tallrec.scoring.samples import Scoring
+from tallrec.tiny.pretraining import new_model, train_tokenizer
+from tallrec.training.fitting import Schedule, checkpointing_settings, fit
+from tallrec.training.rows import encode_row
 
 SHAPE = TinyModel(
     vocabulary_size=32_000, hidden_size=256, intermediate_size=688, n_layers=4, n_heads=4, max_positions=2048

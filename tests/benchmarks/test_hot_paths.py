@@ -11,8 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from baselines.gru import Gru
 from baselines.replicas import Replicas
-from tallrec.logits import last_logits
-from tallrec.loss import LabelledLoss
+from tallrec.scoring.logits import last_logits
+from tallrec.training.loss import LabelledLoss
 
 both_ways = pytest.mark.parametrize("way", ["ours", "plain"])
 N_SHARED, N_OWN, N_TUNED = 75, 100, 16

@@ -15,18 +15,18 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import benchmark
-from benchmark import language_models
-from benchmark.config import read_yaml
-from benchmark.controls import CONTROLS
-from benchmark.methods import build_control, train_baseline
-from benchmark.params import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.config.params import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.config.reading import read_yaml
+from benchmark.methods import language_models
+from benchmark.methods.baselines import build_control, train_baseline
+from benchmark.methods.controls import CONTROLS
 from benchmark.schema import FewShotTask, Interaction, Item, Method, Prediction, Sample, check_predictions
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from tallrec.scoring import Scoring
+    from tallrec.scoring.samples import Scoring
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,8 +86,8 @@ LABEL_READERS = {"item_mean", "item_mean_liked_share"}
 
 @functools.cache
 def tiny_tokenizer() -> "PreTrainedTokenizerFast":
-    from tallrec.base import train_tokenizer
-    from tallrec.prompts import templates
+    from tallrec.prompts.rendering import templates
+    from tallrec.tiny.pretraining import train_tokenizer
 
     titles = [f'"{quality}-{number}"' for quality in ("Good", "Bad") for number in range(10)]
     return train_tokenizer([*templates(["movie"]), *titles * 3], 500)
@@ -97,8 +97,8 @@ def tiny_model() -> "LlamaForCausalLM":
     """A random LLaMA; its matrices are five times as large as usual, or every prompt would get the same logits."""
     import torch
 
-    from tallrec.architecture import TinyModel
-    from tallrec.base import new_model
+    from tallrec.models.architecture import TinyModel
+    from tallrec.tiny.pretraining import new_model
 
     torch.set_num_threads(1)
     model = new_model(tiny_tokenizer(), TinyModel(500, 32, 64, n_layers=2, n_heads=2, max_positions=2048), seed=0)
@@ -111,7 +111,7 @@ def tiny_model() -> "LlamaForCausalLM":
 
 def scoring() -> "Scoring":
     """By logits: an untuned model gives both answers so little probability that the released scores hardly differ."""
-    from tallrec.scoring import Scoring
+    from tallrec.scoring.samples import Scoring
 
     return Scoring("released", stray_comment=True, rule="logit_difference", max_length=512, batch_tokens=2048)
 
@@ -144,9 +144,9 @@ def tuned(task: FewShotTask) -> Sequence[Prediction]:
 
 
 def tuned_adapter(task: FewShotTask) -> "PeftModel":
-    from tallrec.language_model import Lora, trainable_adapter, write_fresh_start
-    from tallrec.training import Schedule
-    from tallrec.tuning import rec_tune
+    from tallrec.models.loading import Lora, trainable_adapter, write_fresh_start
+    from tallrec.training.fitting import Schedule
+    from tallrec.training.tuning import rec_tune
 
     lora = Lora(8, 16, 0.0, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))
     schedule = Schedule(

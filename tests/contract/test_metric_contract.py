@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import other_metrics
 from benchmark.errors import MetricError
-from benchmark.other_metrics import OTHER_METRICS, OtherMetric
+from benchmark.statistics import other_metrics
+from benchmark.statistics.other_metrics import OTHER_METRICS, OtherMetric
 
 N_USERS, N_ROWS = 12, 240
 RNG = np.random.default_rng(0)

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from benchmark import files, paths
+from benchmark.artifacts import files, paths
 from benchmark.schema import Cell
 
 pytestmark = pytest.mark.slow
@@ -202,7 +202,11 @@ def test_there_is_an_example_for_everything_that_can_be_added() -> None:
         *("BASELINES", "CONTROLS", "FORMATS", "CASES", "PROMPTS", "PROMPT_BYTES", "ANSWER_BYTES", "OTHER_METRICS")
     }
     new = [example.file for example in examples() if not example.how and example.file != "params.yaml"]
-    assert [str(Path(file).parent) for file in new] == ["baselines", "benchmark/domains", "benchmark/presets/llm"]
+    assert [str(Path(file).parent) for file in new] == [
+        "baselines",
+        "benchmark/data/domains",
+        "benchmark/config/presets/llm",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ STAGE = """
 import json, sys
 from dataclasses import replace
 import httpx
-from benchmark import download
-from benchmark.domains import movielens
+from benchmark.data import download
+from benchmark.data.domains import movielens
 from benchmark.stages import raw
 
 url, checksums = json.loads(sys.argv[1])

@@ -6,9 +6,9 @@ The movies and books are made up; the form is that of the released data and of t
 
 import pytest
 
-from benchmark.domains.released_json import Prompt, render_input
+from benchmark.data.domains.released_json import Prompt, render_input
 from benchmark.schema import Interaction, Item, Labelled, Sample
-from tallrec.prompts import PROMPTS, answers, conversation, released_question, render
+from tallrec.prompts.rendering import PROMPTS, answers, conversation, released_question, render
 
 ITEMS = {
     **{

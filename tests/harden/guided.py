@@ -18,13 +18,13 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["benchmark", "tallrec"]):
-    from benchmark.config import parse_yaml
-    from benchmark.domains import bookcrossing, movielens, rating_columns, released_csv, released_json
-    from benchmark.domains.titles import plain
+    from benchmark.config.reading import parse_yaml
+    from benchmark.data.domains import bookcrossing, movielens, rating_columns, released_csv, released_json
+    from benchmark.data.domains.titles import plain
     from benchmark.errors import BenchmarkError
-    from benchmark.results import read_rows
-    from tallrec.api_answers import answer_of, body_of
-    from tallrec.instructions import read_instructions
+    from benchmark.statistics.results import read_rows
+    from tallrec.api.bodies import answer_of, body_of
+    from tallrec.prompts.instructions import read_instructions
 
 FOLDER = Path(tempfile.mkdtemp(prefix="guided."))
 BOOK = bookcrossing.Params.model_construct(noun="book", zero_ratings="drop", min_ratings=4)
@@ -34,7 +34,7 @@ ROWS = released_csv.Params.model_construct(noun="book", history_length=10)
 def answer(content: bytes) -> None:
     try:
         answer_of(body_of(content))
-    except ValueError:  # what `tallrec.api` tries again
+    except ValueError:  # what `tallrec.api.client` tries again
         return
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mutation import mutated
 
-from benchmark.sources import SourceFile, _extract
+from benchmark.data.sources import SourceFile, _extract
 
 
 def archive() -> bytes:

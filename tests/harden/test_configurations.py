@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from mutation import mutated, mutated_value
 
-from benchmark.claim_params import read_claims
-from benchmark.claims import TESTS, claim_pairs, judge_claims
-from benchmark.config import load_config, parse_config, parse_yaml
-from benchmark.evidence import Results
-from benchmark.other_metrics import OTHER_METRICS
-from benchmark.overlays import merged
-from benchmark.paper import load_paper
-from benchmark.results import MetricRow, read_rows, write_rows
+from benchmark.config.overlays import merged
+from benchmark.config.reading import load_config, parse_config, parse_yaml
 from benchmark.schema import Cell
+from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.results import MetricRow, read_rows, write_rows
+from benchmark.verdicts.claim_params import read_claims
+from benchmark.verdicts.claims import TESTS, claim_pairs, judge_claims
+from benchmark.verdicts.evidence import Results
+from benchmark.verdicts.paper import load_paper
 
 ROOT = Path(__file__).parents[2]
 PARAMS = Path("params.yaml")
@@ -128,6 +128,6 @@ def test_hostile_metrics_are_read_row_for_row_or_refused(repository: Path, survi
 
 
 def test_the_claims_of_the_repository_are_all_checked():
-    claims = read_claims(ROOT / "benchmark/claims.yaml")
+    claims = read_claims(ROOT / "benchmark/verdicts/claims.yaml")
     assert len(claims) > 10
     assert {claim["kind"] for claim in claims} == set(TESTS)

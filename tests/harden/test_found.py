@@ -11,18 +11,18 @@ from typing import Any
 import pyarrow
 import pytest
 
-from benchmark.claim_params import read_claims
-from benchmark.config import parse_config, parse_yaml
-from benchmark.domains import movielens, rating_columns, released_csv, released_json
+from benchmark.config.overlays import merged
+from benchmark.config.reading import parse_config, parse_yaml
+from benchmark.data.domains import movielens, rating_columns, released_csv, released_json
+from benchmark.data.sources import read_manifest
 from benchmark.errors import BenchmarkError, ConfigError, DataError, SchemaError
-from benchmark.overlays import merged
-from benchmark.paper import load_paper
-from benchmark.results import COLUMNS, read_rows
-from benchmark.sources import read_manifest
-from tallrec.api import ApiModel, _retry_after_seconds, ask
-from tallrec.api_answers import answer_of, body_of
-from tallrec.api_cache import key_of, opened
-from tallrec.instructions import read_instructions
+from benchmark.statistics.results import COLUMNS, read_rows
+from benchmark.verdicts.claim_params import read_claims
+from benchmark.verdicts.paper import load_paper
+from tallrec.api.bodies import answer_of, body_of
+from tallrec.api.cache import key_of, opened
+from tallrec.api.client import ApiModel, _retry_after_seconds, ask
+from tallrec.prompts.instructions import read_instructions
 
 ROOT = Path(__file__).parents[2]
 PARAMS = Path("params.yaml")
@@ -197,7 +197,7 @@ def test_an_answer_that_is_too_deep():
 
 
 def test_a_wait_beyond_the_calendar(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tallrec.api.APIStatusError", SimpleNamespace)
+    monkeypatch.setattr("tallrec.api.client.APIStatusError", SimpleNamespace)
     headers = {"retry-after": f"Wed, {'9' * 30} Oct 2037 07:28:00 GMT"}
     assert _retry_after_seconds(SimpleNamespace(response=SimpleNamespace(headers=headers))) == 0.0  # type: ignore[arg-type]
 
@@ -237,7 +237,7 @@ def test_an_adapter_of_another_kind(
 ):
     from safetensors.torch import load_file, save_file
 
-    from tallrec.language_model import WEIGHTS, load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
+    from tallrec.models.loading import WEIGHTS, load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
 
     folder = tmp_path / "adapter"
     save_adapter(trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0), folder)

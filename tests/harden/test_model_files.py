@@ -14,12 +14,12 @@ import pytest
 from mutation import mutated, mutated_value
 
 from benchmark.errors import DataError
-from tallrec.api import _retry_after_seconds
-from tallrec.api_answers import answer_of, body_of
-from tallrec.api_cache import opened
-from tallrec.api_scores import score_of_text, score_of_top
-from tallrec.instructions import read_instructions
-from tallrec.prompts import ANSWERS
+from tallrec.api.bodies import answer_of, body_of
+from tallrec.api.cache import opened
+from tallrec.api.client import _retry_after_seconds
+from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.prompts.instructions import read_instructions
+from tallrec.prompts.rendering import ANSWERS
 
 ROWS: list[dict[str, Any]] = [
     {"instruction": "Say yes.", "input": "", "output": "Yes."},
@@ -78,7 +78,7 @@ def test_a_hostile_instruction_file_is_read_row_for_row_or_refused(
 
 
 def scored(content: bytes) -> None:
-    """As `tallrec.api` and `tallrec.api_scoring` do; a body that is no answer is a `ValueError` there."""
+    """As `tallrec.api.client` and `tallrec.api.scoring` do; a body that is no answer is a `ValueError` there."""
     try:
         answer = answer_of(body_of(content))
     except ValueError as error:
@@ -104,9 +104,9 @@ def test_a_hostile_answer_is_scored_or_refused(name: str, valid: dict[str, Any],
 
 
 def test_a_hostile_wait_is_a_number_of_seconds(survive: Callable[..., None], monkeypatch: pytest.MonkeyPatch):
-    import tallrec.api
+    import tallrec.api.client
 
-    monkeypatch.setattr(tallrec.api, "APIStatusError", SimpleNamespace)
+    monkeypatch.setattr(tallrec.api.client, "APIStatusError", SimpleNamespace)
 
     def read(hostile: bytes) -> None:
         headers = {"retry-after": hostile.decode("latin-1")}
@@ -147,7 +147,7 @@ def test_a_hostile_adapter_is_loaded_whole_or_refused(
 ):
     import torch
 
-    from tallrec.language_model import load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
+    from tallrec.models.loading import load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
 
     source, folder = tmp_path / "source", tmp_path / "adapter"
     adapted = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)

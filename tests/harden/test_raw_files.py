@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from mutation import mutated, mutated_value
 
-from benchmark import files, paths
-from benchmark.config import load_config
-from benchmark.domains import FORMATS, format_module
-from benchmark.params import DataParams, DomainParams, Params
+from benchmark.artifacts import files, paths
+from benchmark.config.params import DataParams, DomainParams, Params
+from benchmark.config.reading import load_config
+from benchmark.data.domains import FORMATS, format_module
 from benchmark.stages.prepare import prepare
 
 Stats = dict[str, Any]

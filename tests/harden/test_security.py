@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import load_config, parse_config, parse_yaml
+from benchmark.config.reading import load_config, parse_config, parse_yaml
+from benchmark.data.sources import SourceFile, _extract
 from benchmark.errors import ConfigError, DataError
-from benchmark.sources import SourceFile, _extract
 
 ROOT = Path(__file__).parents[2]
 MEMBER = "set/ratings.csv"
@@ -61,7 +61,7 @@ def test_an_archive_that_cannot_be_read_is_one_line(tmp_path: Path, file: Source
 
 
 def test_an_archive_may_not_fill_the_disk(tmp_path: Path, file: SourceFile, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("benchmark.sources.MOST_BYTES", 999)
+    monkeypatch.setattr("benchmark.data.sources.MOST_BYTES", 999)
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
         members.writestr(MEMBER, b"x" * 1000)
@@ -88,7 +88,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", ["unknown", "known"])
 def test_code_beside_a_model_never_runs(kind: str, tmp_path: Path):
     from baselines.text_encoder import encode_texts
-    from tallrec.language_model import Loading, load_model
+    from tallrec.models.loading import Loading, load_model
 
     folder, marker = tmp_path / "model", tmp_path / "ran"
     folder.mkdir()
@@ -108,7 +108,7 @@ def test_a_base_whose_weights_are_pickled_or_broken_is_refused(
 ):
     import torch
 
-    from tallrec.language_model import Loading, load_model, save_base
+    from tallrec.models.loading import Loading, load_model, save_base
 
     save_base(tiny_model, tokenizer, tmp_path)
     weights = tmp_path / "model.safetensors"

@@ -12,14 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mutation import mutated
 
-from benchmark import files, paths
-from benchmark.domains import movielens, released_json
-from benchmark.domains.titles import MOST_LETTERS, plain
+from benchmark.artifacts import files, paths
+from benchmark.config.params import DataParams, Params
+from benchmark.data.domains import movielens, released_json
+from benchmark.data.domains.titles import MOST_LETTERS, plain
 from benchmark.errors import DataError
-from benchmark.params import DataParams, Params
 from benchmark.schema import Interaction, Item, Labelled, Sample
 from benchmark.stages.prepare import prepare
-from tallrec.prompts import PROBES, PROMPTS, conversation, render
+from tallrec.prompts.rendering import PROBES, PROMPTS, conversation, render
 
 STYLES = sorted([*PROMPTS, *PROBES])
 HOSTILE = (
@@ -142,8 +142,8 @@ def test_many_titles_stay_plain(survive: Callable[..., None]):
 
 @pytest.mark.parametrize("title", [title for title in HOSTILE if title])
 def test_no_title_moves_the_place_or_the_tokens_of_the_answer(title: str, tokenizer: Any):
-    from tallrec.answers import encode_questions
-    from tallrec.chat import ask
+    from tallrec.prompts.answer_tokens import encode_questions
+    from tallrec.prompts.chat import ask
 
     sample = Sample("s", "u", (Interaction("m", True), Interaction("b", False)), "m")
     special = set(tokenizer.all_special_ids)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tallrec.answers import AnswerTokens, answer_scores
-from tallrec.encoding import IGNORED, collate
-from tallrec.language_model import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.logits import last_logits
-from tallrec.training import Schedule, fit
+from tallrec.models.loading import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.prompts.answer_tokens import AnswerTokens, answer_scores
+from tallrec.scoring.logits import last_logits
+from tallrec.training.fitting import Schedule, fit
+from tallrec.training.rows import IGNORED, collate
 
 LENGTHS = (3, 17, 1, 40, 17, 8)
 PROMPTS = [[(7 * row + 3 * place) % 400 + 20 for place in range(length)] for row, length in enumerate(LENGTHS)]

@@ -8,12 +8,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 
-from tallrec import loss
-from tallrec.encoding import IGNORED, by_length, collate
-from tallrec.language_model import Lora, trainable_adapter
-from tallrec.loss import LabelledLoss
-from tallrec.output_layer import logits_are_linear
-from tallrec.training import AucTrainer, Schedule, fit
+from tallrec.models.loading import Lora, trainable_adapter
+from tallrec.models.output_layer import logits_are_linear
+from tallrec.training import loss
+from tallrec.training.fitting import AucTrainer, Schedule, fit
+from tallrec.training.loss import LabelledLoss
+from tallrec.training.rows import IGNORED, by_length, collate
 
 CAPPED_OR_SCALED = {"gemma2", "cohere", "granite"}
 LENGTHS = (20, 3, 31, 12)

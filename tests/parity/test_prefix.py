@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
 
-from tallrec.language_model import Loading, Lora, load_base, save_base, trainable_adapter
-from tallrec.logits import last_logits
-from tallrec.prefix import SharedPrefix
-from tallrec.reference import write_reference
+from tallrec.models.loading import Loading, Lora, load_base, save_base, trainable_adapter
+from tallrec.models.origin import write_reference
+from tallrec.scoring.logits import last_logits
+from tallrec.scoring.prefix import SharedPrefix
 
 
 def prompts_after(n_shared: int, lengths: Sequence[int] = (3, 17, 1, 40, 17, 8)) -> list[list[int]]:

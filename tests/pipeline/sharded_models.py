@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import ConfigError
-from tallrec.encoding import IGNORED
-from tallrec.language_model import Loading, Lora, load_model, trainable_adapter, write_fresh_start
-from tallrec.logits import last_logits
-from tallrec.loss import LabelledLoss
+from tallrec.models.loading import Loading, Lora, load_model, trainable_adapter, write_fresh_start
+from tallrec.models.sharding import held_bytes, in_step
 from tallrec.processes import joined, place
-from tallrec.sharding import held_bytes, in_step
-from tallrec.training import checkpointing_settings
+from tallrec.scoring.logits import last_logits
+from tallrec.training.fitting import checkpointing_settings
+from tallrec.training.loss import LabelledLoss
+from tallrec.training.rows import IGNORED
 
 N_TOKENS = 24
 FUSED = {"phi3": ["qkv_proj"], "gpt2": ["c_attn"]}

@@ -13,9 +13,9 @@ import pytest
 from toy import CHANGES, commit, dvc, environment, new_repository, run
 from warm_shell import warm_shell
 
-from benchmark.config import load_config
-from benchmark.grid import cells
-from benchmark.paths import METRICS_CSV
+from benchmark.artifacts.paths import METRICS_CSV
+from benchmark.config.reading import load_config
+from benchmark.methods.grid import cells
 
 
 @pytest.fixture(scope="module")

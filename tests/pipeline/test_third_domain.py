@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from benchmark.config import read_yaml
-from benchmark.files import read_json
-from benchmark.paths import METRICS_CSV, prepared_folder
-from benchmark.results import read_rows
+from benchmark.artifacts.files import read_json
+from benchmark.artifacts.paths import METRICS_CSV, prepared_folder
+from benchmark.config.reading import read_yaml
 from benchmark.stages import baselines, controls, draw, evaluate, prepare, raw
+from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[2]
 SECTION: dict[str, Any] = {

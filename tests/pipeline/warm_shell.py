@@ -60,18 +60,18 @@ def serve(address):
         importlib.import_module(f"benchmark.stages.{name}")
     # What the stages import when they run; none of it starts a thread that a fork would lack.
     for name in (
-        "base",
-        "language_model",
-        "tuning",
-        "scoring",
-        "sentinels",
-        "instructions",
-        "api_scoring",
-        "efficiency",
+        "tiny.pretraining",
+        "models.loading",
+        "training.tuning",
+        "scoring.samples",
+        "training.sentinels",
+        "prompts.instructions",
+        "api.scoring",
+        "cost.measuring",
     ):
         importlib.import_module(f"tallrec.{name}")
     importlib.import_module("baselines.training")
-    importlib.import_module("benchmark.download")
+    importlib.import_module("benchmark.data.download")
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen()

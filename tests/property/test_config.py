@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.config import parse_config, parse_yaml
+from benchmark.config.overlays import changed_keys, merged
+from benchmark.config.reading import parse_config, parse_yaml
 from benchmark.errors import ConfigError
-from benchmark.overlays import changed_keys, merged
 
 ROOT = Path(__file__).parents[2]
 PARAMS = Path("params.yaml")

@@ -1,7 +1,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from benchmark.fewshot import draw
+from benchmark.data.fewshot import draw
 
 IDS = st.lists(st.text("abc019-", min_size=1, max_size=6), min_size=1, max_size=40, unique=True)
 SEEDS = st.integers(min_value=0, max_value=2**32 - 1)

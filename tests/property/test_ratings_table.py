@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.domains import rating_columns
-from benchmark.domains.rating_columns import read_titles
-from benchmark.domains.ratings_table import Params, read
+from benchmark.data.domains import rating_columns
+from benchmark.data.domains.rating_columns import read_titles
+from benchmark.data.domains.ratings_table import Params, read
 from benchmark.errors import DataError
 
 N_ITEMS = 6

@@ -4,9 +4,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.domains import bookcrossing, movielens
-from benchmark.domains.released_json import Prompt, parse_books, render_input
-from benchmark.domains.splits import split_in_order
+from benchmark.data.domains import bookcrossing, movielens
+from benchmark.data.domains.released_json import Prompt, parse_books, render_input
+from benchmark.data.domains.splits import split_in_order
 
 MARK = '" written by '
 TITLES = st.text("ab \"',.:&\xe9", max_size=12).filter(lambda title: MARK not in f'{title}"')

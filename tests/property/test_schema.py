@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark import files
+from benchmark.artifacts import files
 from benchmark.errors import SchemaError
 from benchmark.schema import Cell, FewShotTask, Prediction, Sample, check_predictions
 

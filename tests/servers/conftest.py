@@ -1,7 +1,7 @@
 """Servers on loopback that speak OpenAI's protocol: one with the tiny model, and a proxy that breaks things.
 
 The tiny model's log-probabilities are computed with transformers alone, so that what comes over the wire is a second
-opinion on `tallrec.scoring`.
+opinion on `tallrec.scoring.samples`.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tallrec.api import ApiModel
+from tallrec.api.client import ApiModel
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -244,4 +244,4 @@ def cache_file(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first wait is a hundredth of what it is, so that a test of many retries takes a second."""
-    monkeypatch.setattr("tallrec.api.FIRST_DELAY_SECONDS", 0.005)
+    monkeypatch.setattr("tallrec.api.client.FIRST_DELAY_SECONDS", 0.005)

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from benchmark.errors import ConfigError, ServerError
-from tallrec.api import ApiModel, Traffic, ask
-from tallrec.api_answers import Answer
-from tallrec.api_cache import opened
+from tallrec.api.bodies import Answer
+from tallrec.api.cache import opened
+from tallrec.api.client import ApiModel, Traffic, ask
 
 KEY = "sk-planted-7f3a9c"
 PROMPTS = [f"prompt {n}" for n in range(12)]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from benchmark.schema import FewShotTask, Prediction
-from tallrec.api import ApiModel
-from tallrec.api_scoring import ApiScoring, score_samples_by_api
-from tallrec.scoring import Scoring, score_samples
+from tallrec.api.client import ApiModel
+from tallrec.api.scoring import ApiScoring, score_samples_by_api
+from tallrec.scoring.samples import Scoring, score_samples
 
 TOLERANCE = 1e-6
 """Between log-probabilities in double precision and logits in single precision."""

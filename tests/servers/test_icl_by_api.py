@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from benchmark import files, paths
-from benchmark.config import load_config
-from benchmark.grid import icl_cells
-from benchmark.overlays import merged
-from benchmark.params import Params
-from benchmark.provenance import run_file
+from benchmark.artifacts import files, paths
+from benchmark.artifacts.provenance import run_file
+from benchmark.config.overlays import merged
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.methods.grid import icl_cells
 from benchmark.schema import FewShotTask
 from benchmark.stages import icl
-from tallrec.scoring import Scoring, score_samples
+from tallrec.scoring.samples import Scoring, score_samples
 
 REPOSITORY = Path(__file__).parents[2]
 ARGUMENTS = ["--model", "tiny-server", "--prompt", "released"]

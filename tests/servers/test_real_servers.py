@@ -19,12 +19,12 @@ import pytest
 
 from benchmark.errors import ServerError
 from benchmark.schema import FewShotTask, Prediction
-from tallrec.api import ApiModel
-from tallrec.api_answers import Answer
-from tallrec.api_scores import score_of_text
-from tallrec.api_scoring import ApiScoring, score_samples_by_api
-from tallrec.prompts import conversation, render
-from tallrec.scoring import Scoring, score_samples
+from tallrec.api.bodies import Answer
+from tallrec.api.client import ApiModel
+from tallrec.api.scores import score_of_text
+from tallrec.api.scoring import ApiScoring, score_samples_by_api
+from tallrec.prompts.rendering import conversation, render
+from tallrec.scoring.samples import Scoring, score_samples
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config import load_config
-from benchmark.files import read_json
-from benchmark.grid import cells
-from benchmark.paths import ceiling_file
-from benchmark.results import MetricRow, read_rows
+from benchmark.artifacts.files import read_json
+from benchmark.artifacts.paths import ceiling_file
+from benchmark.config.reading import load_config
+from benchmark.methods.grid import cells
+from benchmark.statistics.results import MetricRow, read_rows
 
 pytestmark = pytest.mark.smoke
 

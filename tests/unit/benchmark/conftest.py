@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from benchmark import files, paths
-from benchmark.config import load_config
-from benchmark.grid import cells
-from benchmark.paper import load_paper
-from benchmark.params import Params
+from benchmark.artifacts import files, paths
+from benchmark.config.params import Params
+from benchmark.config.reading import load_config
+from benchmark.methods.grid import cells
 from benchmark.schema import Interaction, Labelled, Prediction, Sample
 from benchmark.seeding import derive_seed
+from benchmark.verdicts.paper import load_paper
 
 REPOSITORY = Path(__file__).parents[3]
 N_TRAIN = {"movie": 100, "book": 100}

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli import app
-from benchmark.doctor import Finding, findings
+from benchmark.config.overlays import preset_text
 from benchmark.errors import ConfigError
-from benchmark.overlays import preset_text
-from benchmark.pipeline import stage_counts
+from benchmark.planning.doctor import Finding, findings
+from benchmark.planning.pipeline import stage_counts
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,7 +61,7 @@ def test_an_unknown_preset_is_one_line(params_yaml: Path):
 
 
 def test_a_result_that_is_not_valid_is_not_written(params_yaml: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("benchmark.overlays.preset_text", lambda _: "grid:\n  seeds: [one]\n")
+    monkeypatch.setattr("benchmark.config.overlays.preset_text", lambda _: "grid:\n  seeds: [one]\n")
     before = params_yaml.read_bytes()
     code, _, err = run("use", "paper")
     assert code == 2
@@ -114,7 +114,7 @@ def test_doctor_misses_a_package_that_a_run_needs(monkeypatch: pytest.MonkeyPatc
             raise importlib.metadata.PackageNotFoundError(name)
         return importlib.metadata.version(name)
 
-    monkeypatch.setattr("benchmark.doctor.version", version_without_torch)
+    monkeypatch.setattr("benchmark.planning.doctor.version", version_without_torch)
     found = _found("packages", ROOT)
     assert not found.is_fine
     assert "no torch" in found.found
@@ -125,7 +125,7 @@ def test_doctor_says_that_nothing_is_installed(monkeypatch: pytest.MonkeyPatch):
     def missing(name: str) -> list[str]:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("benchmark.doctor.requires", missing)
+    monkeypatch.setattr("benchmark.planning.doctor.requires", missing)
     found = _found("packages", ROOT)
     assert (found.found, found.is_fine) == ("tallrec-bench: not installed; make install", False)
 
@@ -158,4 +158,4 @@ def test_help_needs_no_heavy_package():
 
 
 def test_a_preset_text_is_read_as_it_lies():
-    assert preset_text("real-cpu") == (ROOT / "benchmark/presets/real-cpu.yaml").read_text()
+    assert preset_text("real-cpu") == (ROOT / "benchmark/config/presets/real-cpu.yaml").read_text()

@@ -1,0 +1,132 @@
+"""How a cell came about: code, settings, versions, device, time and memory, in `runs/<cell>.json`.
+
+Apart from the predictions, because it is never the same twice; nothing in the pipeline depends on it.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmark.artifacts import files, paths
+from benchmark.schema import Cell
+
+SCHEMA_VERSION = 1
+
+SOURCES = ("benchmark", "baselines", "tallrec", "params.yaml", "dvc.yaml", "pyproject.toml")
+"""What decides a result. `dvc.lock` and the outputs change while the pipeline runs, so they do not count."""
+
+PACKAGES = ("numpy", "pyarrow", "scikit-learn", "torch", "transformers", "peft", "bitsandbytes")
+
+
+def run_file(cell: Cell, root: str = "runs") -> Path:
+    """Where the record of a cell lies."""
+    folder = paths.cell_folder(root, cell)
+    return folder.with_name(f"{folder.name}.json")
+
+
+@contextmanager
+def recorded(
+    cell: Cell, settings: Mapping[str, Any], root: str = "runs", seconds_before: float = 0.0
+) -> Generator[dict[str, Any], None, None]:
+    """Measure the block and write its record when it ends well; a block that raises leaves no record.
+
+    Args:
+        cell: what is run.
+        settings: the values that decide the result, as JSON can hold them; their digest tells runs apart.
+        root: folder of the records; a cell that two stages work on has one record in each.
+        seconds_before: the cell's share of what was done before the block, for many cells together.
+
+    Yields:
+        A dict for what only the block knows (n_train, n_updates, model revision, ...). What is measured here
+        wins over an entry of the same name.
+    """
+    started_at, start = datetime.now(UTC), time.perf_counter()
+    _reset_device_peak()
+    notes: dict[str, Any] = {}
+    yield notes
+    measured: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "cell": asdict(cell),
+        "settings": dict(settings),
+        "settings_sha256": digest(settings),
+        **_commit(),
+        "versions": _versions(),
+        "device": _device(),
+        "started_at": started_at.isoformat(timespec="seconds"),
+        "wall_seconds": seconds_before + time.perf_counter() - start,
+        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_device_memory_bytes": _peak_device_memory_bytes(),
+    }
+    files.write_json(run_file(cell, root), measured | {key: notes[key] for key in notes if key not in measured})
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """SHA-256 of `settings` in hexadecimal, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@functools.cache
+def _commit() -> Mapping[str, str | bool | None]:
+    """The checked-out commit, and whether code or parameters differ from it; None where git knows none."""
+    commit = _git("rev-parse", "--verify", "--quiet", "HEAD")
+    changes = _git("status", "--porcelain", "--", *SOURCES) if commit else None
+    return {"commit": commit or None, "is_dirty": None if changes is None else bool(changes)}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cuda() -> Any | None:
+    """`torch.cuda` if the block has used it. Never imports torch."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+
+
+def _device() -> str:
+    cuda = _cuda()
+    return str(cuda.get_device_name()) if cuda else f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def _reset_device_peak() -> None:
+    if cuda := _cuda():
+        cuda.reset_peak_memory_stats()
+
+
+def _peak_device_memory_bytes() -> int | None:
+    cuda = _cuda()
+    return int(cuda.max_memory_allocated()) if cuda else None
+
+
+def _peak_memory_bytes() -> int:
+    """Highest resident memory of the process so far; where it runs many cells, of all up to this one."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB

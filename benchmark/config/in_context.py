@@ -1,0 +1,56 @@
+"""Section `icl` of `params.yaml`: in-context learning, and the models that it asks beside those of section `llm`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.config.values import Count, Name, PositiveFloat, PositiveInt, Section
+
+
+class LocalModelParams(Section):
+    """An instruct model that runs here, in the precision of section `llm`, through its own chat template."""
+
+    kind: Literal["local"]
+    model: str
+    """A Hub id, or a local folder."""
+    revision: str | None
+    """Commit of the Hub model, required for one."""
+
+
+class ApiModelParams(Section):
+    """A model behind an address that speaks OpenAI's protocol."""
+
+    kind: Literal["api"]
+    address: str
+    """Of the server up to its version, e.g. `https://api.openai.com/v1`."""
+    model: str
+    """What the server calls it."""
+    key_variable: str | None
+    """Name of the environment variable with the key, never the key itself; null: the server needs none."""
+    endpoint: Literal["completions", "chat"]
+    read: Literal["logprobs", "text"]
+    """`text`: where a server gives no log-probabilities; 1 for yes, 0 for no, 0.5 for anything else."""
+    n_top_logprobs: Annotated[int, Field(gt=0, le=1000)]
+    """How many of the first token's log-probabilities are asked for."""
+    missing_answer: Literal["smallest_of_top", "remainder"]
+    """Probability of an answer that is not among them: the smallest of theirs, or 1 minus their sum."""
+    parameters: dict[str, Any]
+    """Sent as they are: temperature, number of tokens, ..."""
+    max_concurrency: PositiveInt
+    """Requests under way at any moment."""
+    timeout_seconds: PositiveFloat
+    """Of one attempt."""
+    n_retries: Count
+    """Attempts after the first, with exponential backoff."""
+    dollars_per_million_input_tokens: Annotated[float, Field(ge=0)] | None
+    """For the record of a cell; null: not known."""
+    dollars_per_million_output_tokens: Annotated[float, Field(ge=0)] | None
+
+
+class IclParams(Section):
+    """In-context learning."""
+
+    n_demonstrations: tuple[Count, ...]
+    """0 is zero-shot; others show that many rows of the few-shot draw of the same size."""
+    models: dict[Name, Annotated[LocalModelParams | ApiModelParams, Field(discriminator="kind")]]
+    """More models that `grid.icl_models` may name."""

@@ -1,0 +1,284 @@
+"""The shape of `params.yaml`: types, units and bounds. No defaults: a value lives in `params.yaml` alone."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.config.in_context import IclParams
+from benchmark.config.values import Count, Fraction, Name, PositiveFloat, PositiveInt, Section
+
+
+class DataParams(Section):
+    """Where raw files come from."""
+
+    mirror: str | None
+    """Folder laid out as `docs/data.md` says; the environment variable TALLREC_BENCH_MIRROR wins over it."""
+
+
+class DomainParams(Section):
+    """What every domain has; each format of `benchmark/data/domains` adds its own keys."""
+
+    format: str
+    source: Literal["embedded", "official"]
+    """`embedded`: written by the generated world; `official`: downloaded, or taken from the mirror."""
+    noun: str
+    """What an item is called in a prompt."""
+    history_length: PositiveInt
+    """Most interactions of a history."""
+    liked_above: float
+    """A rating above this is a like."""
+
+
+class Population(Section):
+    """Users of one raw format: MovieLens has few users with many ratings, BookCrossing many with few."""
+
+    n_users: PositiveInt
+    ratings_per_user: tuple[PositiveInt, PositiveInt]
+    """Fewest and most; uniform between them."""
+
+
+class WorldParams(Section):
+    """The embedded world: what users and items are, and how much text there is about the items."""
+
+    seed: int
+    populations: dict[str, Population]
+    """By raw format."""
+    n_items: PositiveInt
+    """Items per domain that users rate."""
+    n_other_items: PositiveInt
+    """Items per domain that no user rates, for the instruction set."""
+    quality_sd: PositiveFloat
+    """How much items differ; as all three, in units of the rating scale's step."""
+    leniency_sd: PositiveFloat
+    taste_sd: PositiveFloat
+    noise_sd: PositiveFloat
+    reviews_per_item: PositiveInt
+    instructions: PositiveInt
+    """Rows of the embedded instruction set."""
+
+
+class GridParams(Section):
+    """The cells: what is run. One complexity dial; everything else is derived."""
+
+    domains: tuple[Name, ...] = Field(min_length=1)
+    n_shots: tuple[PositiveInt, ...] = Field(min_length=1)
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    controls: tuple[Name, ...]
+    baselines: tuple[Name, ...]
+    recipes: tuple[Literal["tallrec", "rt"], ...]
+    """`tallrec`: instruction tuning, then rec-tuning; `rt`: rec-tuning alone."""
+    train_domains: tuple[Name, ...]
+    """What the recipes are tuned on: domains, or `both` for the same number of shots from every domain."""
+    icl_models: tuple[Name, ...]
+    """`base`: the untuned model; `alpaca`: after instruction tuning; or a key of `icl.models`."""
+    prompts: tuple[Name, ...]
+    """Prompt styles of in-context learning."""
+
+
+class FidelityParams(Section):
+    """Switches between what was released and its corrected form."""
+
+    draw: Literal["shared", "released"]
+    prompt: Literal["released", "clean"]
+    loss: Literal["all_tokens", "answer"]
+    scoring: Literal["double_softmax", "logit_difference"]
+    checkpoint: Literal["best_auc", "last"]
+    both_validation: Literal["first_domain", "every_domain"]
+
+
+class TrainingParams(Section):
+    """The one training loop of the conventional baselines."""
+
+    learning_rate: PositiveFloat
+    weight_decay: Annotated[float, Field(ge=0)]
+    """Coupled L2 decay of Adam, not AdamW's."""
+    weight_decay_grid: tuple[Annotated[float, Field(ge=0)], ...]
+    """Decays to choose from by validation AUC, for the rows named `-searched`; empty: no such rows."""
+    batch_size: PositiveInt
+    n_updates: PositiveInt
+    eval_every: PositiveInt
+    """Updates between two validations."""
+    history_length: PositiveInt
+    """Shorter histories repeat their last interaction up to this length."""
+    item_size: PositiveInt
+    """Width of an item embedding; the like flag makes a step one wider."""
+    n_threads: PositiveInt
+    """Groups of draws trained at once, each on one thread. No result depends on it."""
+
+
+class TextEncoderParams(Section):
+    """The frozen encoder of item texts, for the models that read text."""
+
+    model: str | None
+    """A Hub id, a local folder, or `package:NAME/FOLDER` for weights that an installed package carries; null: none."""
+    revision: str | None
+    """Commit of a Hub model."""
+    max_length: PositiveInt
+    """Tokens of a text."""
+    batch_size: PositiveInt
+    n_threads: PositiveInt
+
+
+class BaselineParams(Section):
+    """Training, and a section a model; its keys are the keywords of `baselines/<model>.py: model`."""
+
+    heads: tuple[Literal["per_item", "tied", "shared"], ...] = Field(min_length=1)
+    """How a target is scored; `per_item` is the released way, the others make rows of their own."""
+    training: TrainingParams
+    n_updates: dict[Name, dict[Name, PositiveInt]]
+    """Model -> domain -> updates, where they are not those of `training`."""
+    text_encoder: TextEncoderParams
+    models: dict[Name, dict[str, Any]]
+
+
+class LlmParams(Section):
+    """The language model, one word to swap."""
+
+    model: str
+    """`tiny` (pretrained by the pipeline), a Hub id, or a local folder."""
+    revision: str | None
+    """Commit of the Hub model, required for one."""
+    weights: Literal["pretrained", "random"]
+    """`random`: the architecture alone is read, for memory and speed; such a model ranks nothing."""
+    dtype: Literal["float32", "bfloat16", "float16"]
+    quantization: Literal["none", "8bit", "4bit"]
+    max_length: PositiveInt
+    """Most tokens of a prompt with its answer; longer prompts are cut at the left and counted."""
+    n_threads: PositiveInt
+    """CPU threads; part of what makes a CPU result repeatable."""
+
+
+class BaseParams(Section):
+    """The tiny LLaMA and its pretraining. Read only where `llm.model` is `tiny`."""
+
+    vocabulary_size: PositiveInt
+    hidden_size: PositiveInt
+    intermediate_size: PositiveInt
+    n_layers: PositiveInt
+    n_heads: PositiveInt
+    max_positions: PositiveInt
+    n_updates: PositiveInt
+    batch_size: PositiveInt
+    sequence_length: PositiveInt
+    learning_rate: PositiveFloat
+    adam_beta2: Fraction
+    n_threads: PositiveInt
+    """CPU threads of the pretraining; part of what makes its result repeatable."""
+    seed: int
+
+
+class LoraParams(Section):
+    """The low-rank adapter."""
+
+    rank: PositiveInt
+    alpha: PositiveInt
+    dropout: Fraction
+    target_modules: tuple[str, ...]
+
+
+class InstructParams(Section):
+    """Instruction tuning ("alpaca tuning", AT)."""
+
+    data: str
+    """`embedded`, a .json or .jsonl file, or a Hub data set as `hub:OWNER/NAME@REVISION`."""
+    adapter: str | None
+    """A published adapter (folder with safetensors) to load instead of tuning."""
+    n_updates: PositiveInt
+    batch_size: PositiveInt
+    micro_batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    adam_beta2: Fraction
+    warmup_updates: Count
+    loss: Literal["all_tokens", "answer"]
+    seed: int
+
+
+class TuneParams(Section):
+    """Rec-tuning."""
+
+    n_updates: PositiveInt
+    """At most; early stopping may end sooner."""
+    batch_size: PositiveInt
+    """Rows an update; never more than the few-shot draw holds."""
+    micro_batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    warmup_updates: Count
+    eval_every: PositiveInt
+    """Updates between two validations."""
+    patience: PositiveInt
+    """Validations without a better AUC before tuning stops."""
+    max_valid_samples: PositiveInt | None
+    """Validation rows used for checkpoint choice; null: all of them, as released."""
+    gradient_checkpointing: bool
+    n_processes: PositiveInt
+    """Processes that tune one adapter together, one a GPU; `batch_size` is that of all, `micro_batch_size` of each."""
+    sharded: bool
+    """Whether the processes share the weights of the base model (FSDP), instead of each holding all."""
+
+
+class ScoreParams(Section):
+    """Scoring: one forward pass a prompt."""
+
+    batch_tokens: PositiveInt
+    """Most tokens (padding included) of a batch."""
+    quantization: Literal["none", "8bit", "4bit"]
+    """Of the base model while tuned adapters are scored; `llm.quantization` is that of tuning and of untuned models."""
+
+
+class ProbeParams(Section):
+    """Changed inputs, scored by the tuned adapters of the largest K."""
+
+    variants: tuple[Name, ...]
+    """Recipe and train domain, e.g. `tallrec-movie`."""
+    inputs: tuple[Name, ...]
+    """Names of `benchmark.methods.probes.PROBES`."""
+
+
+class EfficiencyConfiguration(Section):
+    """One row of the memory and throughput table."""
+
+    name: Name
+    quantization: Literal["none", "8bit", "4bit"]
+    micro_batch_size: PositiveInt
+    gradient_checkpointing: bool
+    n_tokens: PositiveInt | None
+    """Tokens of every row; null: the rows are as long as their prompts."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+    """Attention kernel."""
+
+
+class EfficiencyParams(Section):
+    """Memory and throughput, under a hard limit."""
+
+    memory_limit_gb: PositiveFloat
+    n_updates: PositiveInt
+    configurations: tuple[EfficiencyConfiguration, ...]
+
+
+class EvaluateParams(Section):
+    """Metrics and their intervals."""
+
+    n_bootstrap: PositiveInt
+    """Resamples of users."""
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    data: DataParams
+    domains: dict[Name, DomainParams]
+    world: WorldParams
+    grid: GridParams
+    fidelity: FidelityParams
+    baselines: BaselineParams
+    llm: LlmParams
+    base: BaseParams
+    lora: LoraParams
+    instruct: InstructParams
+    tune: TuneParams
+    score: ScoreParams
+    icl: IclParams
+    probe: ProbeParams
+    efficiency: EfficiencyParams
+    evaluate: EvaluateParams

@@ -1,0 +1,1 @@
+"""Raw files -> samples, few-shot draws and tasks."""

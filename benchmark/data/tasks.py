@@ -1,0 +1,135 @@
+"""Artifacts of stages `prepare` and `draw` -> the task of a cell. Reads no test label.
+
+The tasks of a process share what they read: a stage has one for each draw, all with the same test samples.
+"""
+
+import functools
+from collections.abc import Callable, Set
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from benchmark.artifacts import files, paths
+from benchmark.errors import DataError
+from benchmark.schema import FewShotTask, Item, Labelled, item_ids
+
+Content = TypeVar("Content")
+N_FILES_KEPT = 16
+"""Files of which the content is kept, the last ones read."""
+
+
+def few_shot_task(
+    train_domain: str, test_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]
+) -> FewShotTask:
+    """The draw of one (train_domain, n_shots, seed), to be tested on `test_domain`.
+
+    Args:
+        train_domain: domain of the training and validation rows, or `both`.
+        test_domain: domain of the test samples.
+        n_shots: training rows; 0 gives none.
+        seed: seed of the draw and of the method.
+        side: whose draw, where `fidelity.draw` gives the LLM and the conventional methods different rows.
+
+    Raises:
+        MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
+        DataError: a drawn row or an item is not in the files beside it.
+    """
+    draw_file = paths.draw_file(train_domain, n_shots, seed)
+    draws = draw_file.parents[1]
+    train = _drawn(draw_file, draws / "pool.parquet", side) if n_shots else ()
+    valid_file, prepared = draws / "valid.parquet", paths.prepared_folder(test_domain)
+    valid, test = _kept(files.read_labelled, valid_file), _kept(files.read_samples, prepared / "test.parquet")
+    learned_from = item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
+    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
+    items = _items_of(learned_from, draws / "items.parquet") | _items_of(asked_about, prepared / "items.parquet")
+    return FewShotTask(train, valid, test, items, seed)
+
+
+def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]) -> FewShotTask:
+    """What tuning may see: the draw and the validation rows of `train_domain`, and no test sample.
+
+    Raises:
+        MissingArtifactError: stage `draw` has not written what is needed.
+        DataError: a drawn row or an item is not in the files beside it.
+    """
+    draw_file = paths.draw_file(train_domain, n_shots, seed)
+    draws = draw_file.parents[1]
+    train, valid = _drawn(draw_file, draws / "pool.parquet", side), files.read_labelled(draws / "valid.parquet")
+    items = _items_of(item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
+    return FewShotTask(train, valid, (), items, seed)
+
+
+def scoring_task(test_domain: str, seed: int) -> FewShotTask:
+    """What scoring with a tuned model needs: the test samples of `test_domain` and nothing to learn from.
+
+    Raises:
+        MissingArtifactError: stage `prepare` has not written what is needed.
+        DataError: an item is not in the file beside it.
+    """
+    prepared = paths.prepared_folder(test_domain)
+    test = _kept(files.read_samples, prepared / "test.parquet")
+    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
+    return FewShotTask((), (), test, _items_of(asked_about, prepared / "items.parquet"), seed)
+
+
+def full_task(domain: str, seed: int) -> FewShotTask:
+    """The task of `domain` with all of its training rows.
+
+    Raises:
+        MissingArtifactError: stage `prepare` has not written what is needed.
+        DataError: an item is not in the file beside it.
+    """
+    prepared = paths.prepared_folder(domain)
+    train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
+    test = _kept(files.read_samples, prepared / "test.parquet")
+    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
+    known = item_ids(row.sample for row in (*train, *valid)) | asked_about
+    return FewShotTask(train, valid, test, _items_of(known, prepared / "items.parquet"), seed)
+
+
+def count_training_rows(domain: str) -> int:
+    """Rows of the full training set, the `n_shots` of `full_task`.
+
+    Raises:
+        MissingArtifactError: stage `prepare` has not written them.
+    """
+    return files.count_rows(paths.prepared_folder(domain) / "train.parquet")
+
+
+def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:
+    ids: list[str] = files.read_json(draw_file)["ids"][side]
+    pool = {row.sample.sample_id: row for row in _kept(files.read_labelled, pool_file)}
+    missing = [sample_id for sample_id in ids if sample_id not in pool]
+    if missing:
+        raise DataError(
+            f"{draw_file}: {len(missing)} of {len(ids)} rows are not in {pool_file.name}, e.g. {missing[0]!r}"
+        )
+    return tuple(pool[sample_id] for sample_id in ids)
+
+
+def _items_of(wanted: Set[str], path: Path) -> dict[str, Item]:
+    """Items that occur; a domain has many more, and a stage may hold a task for each draw."""
+    known = _kept(files.read_items, path)
+    missing = sorted(wanted - known.keys())
+    if missing:
+        raise DataError(f"{path}: {len(missing)} items of the samples have no row, e.g. {missing[0]!r}")
+    return {item_id: known[item_id] for item_id in sorted(wanted)}
+
+
+def _items_in_samples(path: Path) -> set[str]:
+    return item_ids(_kept(files.read_samples, path))
+
+
+def _items_in_labelled(path: Path) -> set[str]:
+    return item_ids(row.sample for row in _kept(files.read_labelled, path))
+
+
+def _kept(read: Callable[[Path], Content], path: Path) -> Content:
+    """`read(path)`, once as long as the file is the same."""
+    status = files.require(path).stat()
+    return _read(read, path, path.resolve(), (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(N_FILES_KEPT)
+def _read(read: Callable[[Path], Any], path: Path, *same_file: object) -> Any:
+    del same_file
+    return read(path)

@@ -1,0 +1,1 @@
+"""The embedded world: generated users, items, ratings and texts whose truth is known."""

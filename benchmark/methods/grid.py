@@ -1,0 +1,77 @@
+"""The grid of `params.yaml` as cells. Everything that must exist is listed here; nothing is found by globbing."""
+
+from collections.abc import Iterator, Mapping
+
+from benchmark.config.params import Params
+from benchmark.methods.baselines import baseline_rows
+from benchmark.methods.controls import CONTROLS
+from benchmark.schema import Cell
+
+
+def cells(params: Params, n_train: Mapping[str, int]) -> Iterator[Cell]:
+    """Every cell of the grid, in the order of the tables.
+
+    Args:
+        params: the configuration.
+        n_train: rows of the training split of each domain; controls also run on all of them.
+    """
+    for domain in params.grid.domains:
+        yield from control_cells(params, domain, n_train[domain])
+        for model in params.grid.baselines:
+            yield from baseline_cells(params, model, domain)
+    for model in params.grid.icl_models:
+        for prompt in params.grid.prompts:
+            for domain in params.grid.domains:
+                yield from icl_cells(params, model, prompt, domain)
+    for recipe in params.grid.recipes:
+        for train_domain in params.grid.train_domains:
+            yield from tuned_cells(params, recipe, train_domain)
+
+
+def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
+    """Controls that learn run at every K and on the full training set; the others once, or once a seed."""
+    grid = params.grid
+    for name in grid.controls:
+        control = CONTROLS[name]
+        if control.learns:
+            shots = [(n_shots, seed) for n_shots in grid.n_shots for seed in grid.seeds] + [(n_train, grid.seeds[0])]
+        else:
+            shots = [(0, seed) for seed in (grid.seeds if control.is_random else grid.seeds[:1])]
+        for n_shots, seed in dict.fromkeys(shots):  # K may be the full training set
+            yield Cell("control", name, domain, domain, n_shots, seed)
+
+
+def baseline_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
+    """The rows of a model; one cell a K and seed."""
+    for method in baseline_rows(model, params.baselines):
+        for n_shots in params.grid.n_shots:
+            for seed in params.grid.seeds:
+                yield Cell("baseline", method, domain, domain, n_shots, seed)
+
+
+def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[Cell]:
+    """Zero-shot once; with demonstrations once a seed. `n_shots` counts the demonstrations."""
+    for n_shots in params.icl.n_demonstrations:
+        for seed in params.grid.seeds if n_shots else params.grid.seeds[:1]:
+            yield Cell("icl", f"icl-{model}-{prompt}", domain, domain, n_shots, seed)
+
+
+def tuned_cells(params: Params, recipe: str, train_domain: str) -> Iterator[Cell]:
+    """Every adapter is scored on every domain, so transfer costs no tuning."""
+    for test_domain in params.grid.domains:
+        for n_shots in params.grid.n_shots:
+            for seed in params.grid.seeds:
+                yield Cell("tuned", f"{recipe}-{train_domain}", train_domain, test_domain, n_shots, seed)
+
+
+def probe_cells(params: Params, variant: str) -> Iterator[Cell]:
+    """The cells of `variant` whose inputs are changed: the largest K, on the domain it was tuned on or on every one."""
+    recipe, train_domain = variant.split("-", 1)
+    for cell in tuned_cells(params, recipe, train_domain):
+        if cell.n_shots == max(params.grid.n_shots) and train_domain in ("both", cell.test_domain):
+            yield cell
+
+
+def baseline_probe_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
+    """The cells of a baseline whose inputs are changed: every row at the largest K."""
+    return (cell for cell in baseline_cells(params, model, domain) if cell.n_shots == max(params.grid.n_shots))

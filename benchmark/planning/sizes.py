@@ -1,0 +1,84 @@
+"""Rows of the splits and length of a prompt, as far as they are known before a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.artifacts import files, paths
+from benchmark.config.params import Params
+from benchmark.data.domains import format_module
+
+RELEASED_SPLIT = (0.8, 0.1, 0.1)
+"""Of the released files, which are split already."""
+RELEASED_BOOK_ROWS = (2427, 2427)
+"""Validation and test rows of the released book data, for a format whose size no file foretells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rows and prompt lengths, as far as they are known before a run."""
+
+    n_valid: dict[str, int]
+    n_test: dict[str, int]
+    n_tokens: int
+    """Of a prompt; the longest of a batch."""
+    tokens_are_measured: bool
+    """False: nothing is prepared, and `llm.max_length` bounds it."""
+    assumed: tuple[str, ...]
+    """Domains whose rows are not known yet."""
+
+
+def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
+    """Rows of the splits and the length of a prompt.
+
+    Args:
+        params: the configuration.
+        n_tokens: overrides the length of a prompt.
+    """
+    n_valid: dict[str, int] = {}
+    n_test: dict[str, int] = {}
+    assumed: list[str] = []
+    for domain in params.grid.domains:
+        rows = _rows(params, domain)
+        if rows is None:
+            assumed.append(domain)
+        n_rows_valid, n_test[domain] = rows or RELEASED_BOOK_ROWS
+        n_valid[domain] = min(n_rows_valid, params.tune.max_valid_samples or n_rows_valid)
+    measured = None if n_tokens else _measured_tokens(params)
+    return Sizes(
+        n_valid, n_test, n_tokens or measured or params.llm.max_length, bool(n_tokens or measured), tuple(assumed)
+    )
+
+
+def _rows(params: Params, domain: str) -> tuple[int, int] | None:
+    """Validation and test rows as prepared, else in proportion to the training rows that the format foretells."""
+    stats_file = paths.prepared_folder(domain) / "stats.json"
+    if stats_file.exists():
+        splits = files.read_json(stats_file)["splits"]
+        return splits["valid"]["rows"], splits["test"]["rows"]
+    section = params.domains[domain]
+    n_train_of = getattr(format_module(section.format), "max_n_shots", None)
+    n_train = n_train_of(section) if n_train_of else None
+    if n_train is None:
+        return None
+    train, valid, test = getattr(section, "split", RELEASED_SPLIT)
+    return round(n_train * valid / train), round(n_train * test / train)
+
+
+def _measured_tokens(params: Params) -> int | None:
+    """95th percentile of prompt lengths in the first domain's test samples, if the tokenizer is on this machine."""
+    import transformers
+
+    from tallrec.prompts.rendering import render
+
+    source = str(paths.BASE_MODEL) if params.llm.model == "tiny" else params.llm.model
+    try:
+        kind: Any = transformers.AutoTokenizer
+        tokenizer: Any = kind.from_pretrained(source, revision=params.llm.revision, trust_remote_code=False)
+    except (OSError, ValueError):
+        return None
+    folder = paths.prepared_folder(params.grid.domains[0])
+    if not (folder / "test.parquet").exists():
+        return None
+    samples, items = files.read_samples(folder / "test.parquet")[:200], files.read_items(folder / "items.parquet")
+    lengths = sorted(len(tokenizer(render("released", s, items, stray_comment=True))["input_ids"]) for s in samples)
+    return min(lengths[int(0.95 * (len(lengths) - 1))] + 3, params.llm.max_length)

@@ -1,0 +1,1 @@
+"""Scores and test labels -> numbers: metrics, intervals, differences, calibration."""

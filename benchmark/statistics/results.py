@@ -1,0 +1,206 @@
+"""`results/metrics.csv`: one row a cell, and the rows of all seeds brought together; the places of its companions."""
+
+import csv
+import io
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+
+from benchmark.artifacts.files import require, write_bytes
+from benchmark.errors import SchemaError
+from benchmark.schema import Cell
+from benchmark.statistics.other_metrics import OTHER_METRICS
+
+KEY_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots", "seed")
+FIRST_COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high")
+LAST_COLUMNS = ("n_users", "n_samples", "status")
+COLUMNS = (*FIRST_COLUMNS, *OTHER_METRICS, *LAST_COLUMNS)
+STATUSES = ("ok", "missing", "invalid")
+
+UAUC_CSV = Path("results/uauc.csv")
+UAUC_COLUMNS = (*KEY_COLUMNS, "uauc", "uauc_low", "uauc_high", "n_users")
+CALIBRATION_CSV = Path("results/calibration.csv")
+CALIBRATION_COLUMNS = (*KEY_COLUMNS, "probability", "log_loss", "expected_calibration_error")
+RELIABILITY_CSV = Path("results/reliability.csv")
+RELIABILITY_COLUMNS = (*KEY_COLUMNS, "low", "high", "n_samples", "mean_probability", "like_rate")
+DIFFERENCES_CSV = Path("results/differences.csv")
+AUDIT_JSON = Path("results/audit.json")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """The result of one cell."""
+
+    cell: Cell
+    status: str
+    """`ok`; `missing`: there are no predictions; `invalid`: there are, and they break the contract."""
+    auc: float | None = None
+    auc_low: float | None = None
+    """Interval over users, at the confidence of `evaluate.confidence`."""
+    auc_high: float | None = None
+    others: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    """The metrics of `OTHER_METRICS`, by name; None where one is not defined."""
+    n_users: int | None = None
+    n_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One entry of a table: the cells that differ by the seed alone."""
+
+    cell: Cell
+    """Of the first seed."""
+    n_seeds: int
+    """Seeds that were run."""
+    n_expected: int
+    """Seeds of the grid."""
+    auc: float
+    """Mean over the seeds that were run."""
+    auc_low: float
+    """Mean of the seeds' lower ends: they share the test users, so more seeds do not narrow it."""
+    auc_high: float
+    aucs: tuple[float, ...]
+    """AUC of each seed that was run."""
+    others: Mapping[str, tuple[float, ...]]
+    """Each other metric by name, of each seed that was run; empty where it is not defined for one of them."""
+    n_users: int
+    n_samples: int
+
+    @property
+    def seed_sd(self) -> float | None:
+        """Standard deviation of the AUC over seeds (ddof 1); None with fewer than two."""
+        return statistics.stdev(self.aucs) if self.n_seeds > 1 else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every seed of the grid was run."""
+        return self.n_seeds == self.n_expected
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """A metric (`auc`, or one of `others`) of each seed that was run; empty where it is not defined."""
+        return self.aucs if metric == "auc" else self.others.get(metric, ())
+
+    def mean(self, metric: str) -> float | None:
+        """The mean of `values`; None where there are none."""
+        values = self.values(metric)
+        return statistics.fmean(values) if values else None
+
+
+def group_of(cell: Cell) -> Cell:
+    """The cell without its seed (seed 0), the key of `summarise`."""
+    return replace(cell, seed=0)
+
+
+def summarise(rows: Iterable[MetricRow]) -> dict[Cell, Summary | None]:
+    """Rows by `group_of`, in row order; None where no seed was run."""
+    groups: dict[Cell, list[MetricRow]] = defaultdict(list)
+    for row in rows:
+        groups[group_of(row.cell)].append(row)
+    return {key: _summary(members) for key, members in groups.items()}
+
+
+def _summary(rows: Sequence[MetricRow]) -> Summary | None:
+    run = [row for row in rows if row.status == "ok"]
+    if not run:
+        return None
+    aucs = _numbers(row.auc for row in run)
+    others = {name: _numbers(row.others.get(name) for row in run) for name in run[0].others}
+    return Summary(
+        cell=run[0].cell,
+        n_seeds=len(run),
+        n_expected=len(rows),
+        auc=statistics.fmean(aucs),
+        auc_low=statistics.fmean(_numbers(row.auc_low for row in run)),
+        auc_high=statistics.fmean(_numbers(row.auc_high for row in run)),
+        aucs=aucs,
+        others={name: values if len(values) == len(run) else () for name, values in others.items()},
+        n_users=int(run[0].n_users or 0),
+        n_samples=int(run[0].n_samples or 0),
+    )
+
+
+def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(value for value in values if value is not None)
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV table: None is empty, a float is its shortest decimal that reads back to the same float."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if value is None else repr(value) if isinstance(value, float) else value for value in row])
+    return stream.getvalue().encode()
+
+
+def write_rows(path: Path, rows: Iterable[MetricRow]) -> None:
+    """Write `results/metrics.csv`, in the order given."""
+    lines = [
+        (
+            *astuple(row.cell),
+            row.auc,
+            row.auc_low,
+            row.auc_high,
+            *(row.others.get(name) for name in OTHER_METRICS),
+            row.n_users,
+            row.n_samples,
+            row.status,
+        )
+        for row in rows
+    ]
+    write_bytes(path, csv_bytes(COLUMNS, lines))
+
+
+def read_rows(path: Path) -> list[MetricRow]:
+    """Read what `write_rows` wrote.
+
+    Raises:
+        MissingArtifactError: the file is not there.
+        SchemaError: a column is missing or a value is malformed; the message names the row.
+    """
+    try:
+        text = require(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path}: not UTF-8 text: {error}") from None
+    return parse_rows(text, str(path))
+
+
+def parse_rows(text: str, name: str) -> list[MetricRow]:
+    """The rows of a `metrics.csv`, called `name` in messages. Another revision may have other metrics beside AUC.
+
+    Raises:
+        SchemaError: as `read_rows`.
+    """
+    reader = csv.DictReader(io.StringIO(text))
+    columns = tuple(reader.fieldnames or ())
+    others = columns[len(FIRST_COLUMNS) : -len(LAST_COLUMNS)]
+    if columns != (*FIRST_COLUMNS, *others, *LAST_COLUMNS) or len(set(columns)) < len(columns):
+        raise SchemaError(f"{name}: expected the columns {', '.join(COLUMNS)}, or others between auc_high and n_users")
+    rows: list[MetricRow] = []
+    try:
+        for line in reader:
+            rows.append(_row_of(line, others))
+    except (ValueError, TypeError, OverflowError, csv.Error) as error:
+        raise SchemaError(f"{name}: line {reader.line_num}: {error}") from None
+    return rows
+
+
+def _row_of(line: Mapping[str, str], others: Sequence[str]) -> MetricRow:
+    family, method, train_domain, test_domain = (line[name] for name in KEY_COLUMNS[:4])
+    cell = Cell(family, method, train_domain, test_domain, int(line["n_shots"]), int(line["seed"]))
+    if line["status"] not in STATUSES:
+        raise ValueError(f"status {line['status']!r} is none of {', '.join(STATUSES)}")
+    auc, low, high = (float(line[name]) if line[name] else None for name in FIRST_COLUMNS[6:])
+    beside = {name: float(line[name]) if line[name] else None for name in others}
+    n_users, n_samples = (int(line[name]) if line[name] else None for name in LAST_COLUMNS[:2])
+    row = MetricRow(cell, line["status"], auc, low, high, beside, n_users, n_samples)
+    required = (auc, low, high, n_users, n_samples)
+    defined = [value for value in beside.values() if value is not None]
+    if row.status == "ok" and not all(value is not None and math.isfinite(value) for value in (*required, *defined)):
+        raise ValueError("status ok, but a number is missing or not finite")
+    if row.status != "ok" and (defined or any(value is not None for value in required)):
+        raise ValueError(f"status {row.status}, but there are numbers")
+    return row

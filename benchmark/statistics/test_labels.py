@@ -1,0 +1,47 @@
+"""The answers to the test samples of a domain, which `evaluate` alone reads, and scores brought into their order."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.artifacts.files import read_labels, read_users
+from benchmark.artifacts.paths import labels_file, prepared_folder
+from benchmark.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of a domain, three sequences in the order of the sample ids."""
+
+    sample_ids: tuple[str, ...]
+    users: tuple[str, ...]
+    liked: tuple[bool, ...]
+
+
+def read_answers(domain: str) -> Answers:
+    """Test samples of a domain joined with their labels by sample id.
+
+    Raises:
+        MissingArtifactError: the domain is not prepared.
+        DataError: a test sample has no label, or a label no test sample.
+    """
+    users = read_users(prepared_folder(domain) / "test.parquet")
+    path = labels_file(domain)
+    labels = read_labels(path)
+    if stray := sorted(users.keys() ^ labels.keys()):
+        raise DataError(f"{path}: {len(stray)} ids are in the labels or the test samples alone, e.g. {stray[0]!r}")
+    sample_ids = tuple(sorted(users))
+    return Answers(sample_ids, tuple(users[i] for i in sample_ids), tuple(labels[i] for i in sample_ids))
+
+
+def in_order(scores: Mapping[str, float], answers: Answers) -> NDArray[np.float64] | None:
+    """Scores by sample id as an array, shape (n_samples,), in the order of `answers`.
+
+    None if they are not exactly one finite score a test sample.
+    """
+    if set(scores) != set(answers.sample_ids) or not all(math.isfinite(score) for score in scores.values()):
+        return None
+    return np.array([scores[sample_id] for sample_id in answers.sample_ids], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Numbers -> judgements: the published values, the claims, the audit, the doubts, the regression gate."""

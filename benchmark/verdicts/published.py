@@ -1,0 +1,149 @@
+"""The published numbers beside ours: match, close, off, missing, or not comparable."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from benchmark.config.params import Params
+from benchmark.schema import Cell
+from benchmark.statistics.results import Summary, group_of
+from benchmark.verdicts.paper import Paper, PaperNumber
+
+RESERVED = "with reservation"
+COUNTED = ("match", "close", "off", RESERVED, "not comparable", "missing")
+"""What verdicts are counted as, in this order."""
+TEXT_MODELS = ("gru_bert", "dros_bert")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a published number and ours say of each other."""
+
+    number: PaperNumber
+    observed: Summary | None
+    verdict: str
+    """`match`, `close`, `off`, `missing` or `not comparable`."""
+    reason: str
+    reservations: tuple[str, ...] = ()
+    """In what our run differs from the paper's, although it was tested on the same rows."""
+
+    @property
+    def label(self) -> str:
+        """The verdict as it is shown: one that has reservations never reads as one without."""
+        return f"{self.verdict} {RESERVED}" if self.reservations else self.verdict
+
+    @property
+    def counted_as(self) -> str:
+        """One of `COUNTED`."""
+        return RESERVED if self.reservations else self.verdict
+
+
+def other_test_rows(number: PaperNumber, params: Params, paper: Paper, test_rows: Mapping[str, int]) -> str | None:
+    """Why our test rows are not those of a published number; None if they are.
+
+    Args:
+        number: the published number.
+        params: the configuration.
+        paper: all of `paper.yaml`.
+        test_rows: rows of our test set, by domain.
+    """
+    domain = number.test_domain
+    obstacle = _why_not_real(domain, params)
+    if obstacle:
+        return obstacle
+    section = params.domains[domain]
+    if section.format not in paper.formats[domain]:
+        return f"other data: {section.format}"
+    for key, value in paper.formats[domain][section.format].items():
+        if getattr(section, key) != value:
+            return f"other rows: {key} is {getattr(section, key)}, the paper's {value}"
+    expected, rows = paper.test_rows[domain], test_rows[domain]
+    return f"another test set: {rows} rows, the paper's has {expected}" if rows != expected else None
+
+
+def _why_not_real(domain: str, params: Params) -> str | None:
+    if domain not in params.grid.domains:
+        return f"{domain} is not in the grid"
+    return f"the {domain} data are generated" if params.domains[domain].source == "embedded" else None
+
+
+def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_rows: Mapping[str, int]) -> str | None:
+    """Why a result under `params` measures something else than the published number; None if it does not.
+
+    Args:
+        number: the published number.
+        params: the configuration.
+        paper: all of `paper.yaml`.
+        test_rows: rows of our test set, by domain.
+    """
+    obstacle = _why_not_real(number.train_domain, params) or other_test_rows(number, params, paper, test_rows)
+    if obstacle or number.group.family != "tuned":
+        return obstacle
+    if paper.language_model.lower() not in params.llm.model.lower():
+        return f"another language model: {params.llm.model}"
+    return "random weights" if params.llm.weights == "random" else None
+
+
+def reservations(
+    number: PaperNumber, params: Params, paper: Paper, stand_ins: Mapping[str, Mapping[str, str]]
+) -> tuple[str, ...]:
+    """In what a result on the paper's test rows still differs from what was published.
+
+    Args:
+        number: the published number.
+        params: the configuration.
+        paper: all of `paper.yaml`.
+        stand_ins: files that another one stands in for, by domain.
+    """
+    found: list[str] = []
+    if stand_ins.get(number.train_domain):
+        found.append("stand-in training rows")
+    encoder = params.baselines.text_encoder.model
+    if number.method in TEXT_MODELS and paper.text_encoder.lower() not in str(encoder).lower():
+        found.append("another text encoder")
+    return tuple(found)
+
+
+def judge(
+    number: PaperNumber,
+    summaries: Mapping[Cell, Summary | None],
+    obstacle: str | None,
+    confidence: float,
+    reserved: tuple[str, ...] = (),
+) -> Verdict:
+    """The verdict on one number.
+
+    `match`: the published value lies in our interval, over seeds or over users. `close`: our mean is within the
+    tolerance. `off`: neither. `missing`: not every seed was run. `not comparable`: there is an `obstacle`.
+
+    Args:
+        number: the published number.
+        summaries: our results.
+        obstacle: of `why_not_comparable`.
+        confidence: of the intervals, in (0, 1).
+        reserved: of `reservations`.
+    """
+    observed = summaries.get(group_of(number.group))
+    if observed is None or not observed.is_complete:
+        run = f"{observed.n_seeds} of {observed.n_expected} seeds were run" if observed else "not run"
+        return Verdict(number, observed, "missing", run)
+    if obstacle:
+        return Verdict(number, observed, "not comparable", obstacle)
+    difference = observed.auc - number.auc
+    noise = _noise(number.auc, observed, confidence)
+    verdict = "match" if noise else "close" if abs(difference) <= number.tolerance else "off"
+    said = f"{100 * difference:+.2f} points, {f'within {noise} noise' if noise else 'a deviation'}"
+    return Verdict(number, observed, verdict, "; ".join([said, *reserved]), reserved)
+
+
+def _noise(auc: float, observed: Summary, confidence: float) -> str:
+    """What may explain a difference to `auc`: `seed`, `sampling` (of test users), both, or nothing.
+
+    Source: seeds by the normal interval of their mean, z * SD / sqrt(n); users by the bootstrap interval.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    over_seeds = z * (observed.seed_sd or 0.0) / math.sqrt(observed.n_seeds)
+    causes = ["seed"] if over_seeds > 0 and abs(observed.auc - auc) <= over_seeds else []
+    causes += ["sampling"] if observed.auc_low <= auc <= observed.auc_high else []
+    return " or ".join(causes)

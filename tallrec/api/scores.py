@@ -1,0 +1,86 @@
+"""Scores from a server's answers: from the log-probabilities of the first token, or from the text.
+
+With log-probabilities the rules are those of `tallrec.prompts.answer_tokens`, on the probabilities that a server
+gives: those of the likeliest few tokens. An answer that is not among them gets one by either rule of the authors.
+
+Source:
+    Issues 44 (`smallest_of_top`) and 49 (`remainder`) of the authors' repository: two answers to how the AUC of the
+    paper's in-context models was computed.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from benchmark.schema import Prediction
+from tallrec.api.bodies import Answer
+
+SMALLEST_PROBABILITY = 1e-10
+"""Of an answer that rounding leaves nothing, or less, of one minus the others; its logarithm must be finite."""
+SPACES = " \t\r\n\u2581\u0120\u010a"
+"""White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
+ANSWER = re.compile(r"\W*(?:answer\W+)?(yes|no)\b", re.IGNORECASE)
+"""An answer is what the text begins with: a "no" further on may belong to "no way to know"."""
+REFUSAL = re.compile(r"\b(sorry|apologi[sz]e|can ?not|can['\u2019]t|(un|not )able|as an ai)\b", re.IGNORECASE)
+"""What refusals say."""
+NEUTRAL_TEXT_SCORE = 0.5
+
+
+def score_of_top(
+    sample_id: str, answer: Answer, answers: Mapping[bool, str], *, missing_answer: str, rule: str
+) -> Prediction:
+    """The score of one sample from the first token's log-probabilities.
+
+    Details: `answer_mass`, the probability of both answers together; `n_missing`, how many of the two were not among
+    the likeliest tokens; `is_refused` and `is_unparsable` (both missing), as for texts.
+
+    Args:
+        sample_id: of the sample.
+        answer: with at least one log-probability, unless it was withheld; that one is scored as undecided.
+        answers: the text of each answer.
+        missing_answer: `smallest_of_top` or `remainder`.
+        rule: `double_softmax` or `logit_difference`, as in `tallrec.prompts.answer_tokens.answer_scores`.
+    """
+    top = answer.top or ()
+    found = {liked: _probability(top, text) for liked, text in answers.items()}
+    n_missing = sum(probability is None for probability in found.values())
+    substitute = _substitute(top, missing_answer)
+    yes, no = (substitute if found[liked] is None else found[liked] for liked in (True, False))
+    assert yes is not None
+    assert no is not None
+    score = math.log(yes) - math.log(no) if rule == "logit_difference" else 1 / (1 + math.exp(no - yes))
+    details = {
+        "answer_mass": sum(probability or 0.0 for probability in found.values()),
+        "n_missing": float(n_missing),
+        "is_refused": float(answer.is_withheld),
+        "is_unparsable": float(n_missing == 2 and not answer.is_withheld),
+    }
+    return Prediction(sample_id, score, details)
+
+
+def _probability(top: Sequence[tuple[str, float]], answer: str) -> float | None:
+    """The probability of every spelling of an answer ("Yes", " Yes", "Yes.") together; None if there is none."""
+    word = answer.strip(SPACES).rstrip(".")
+    found = [math.exp(value) for token, value in top if token.strip(SPACES).rstrip(".") == word]
+    return max(sum(found), SMALLEST_PROBABILITY) if found else None
+
+
+def _substitute(top: Sequence[tuple[str, float]], missing_answer: str) -> float:
+    """The probability of an answer that is not among the likeliest tokens."""
+    probabilities = [math.exp(value) for _, value in top] or [1.0]
+    if missing_answer == "smallest_of_top":
+        return max(min(probabilities), SMALLEST_PROBABILITY)
+    return max(1 - sum(probabilities), SMALLEST_PROBABILITY)
+
+
+def score_of_text(sample_id: str, answer: Answer) -> Prediction:
+    """The score of one sample from the text: 1 for yes, 0 for no, one half for a refusal or what says neither.
+
+    Details: `is_refused`, `is_unparsable`.
+    """
+    match = ANSWER.match(answer.text)
+    if match and not answer.is_withheld:
+        return Prediction(sample_id, float(match[1].lower() == "yes"), {"is_refused": 0.0, "is_unparsable": 0.0})
+    is_refused = answer.is_withheld or bool(REFUSAL.search(answer.text))
+    details = {"is_refused": float(is_refused), "is_unparsable": float(not is_refused)}
+    return Prediction(sample_id, NEUTRAL_TEXT_SCORE, details)

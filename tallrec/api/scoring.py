@@ -1,0 +1,79 @@
+"""In-context learning with a model behind an address: prompts, answers, one score a sample."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.errors import ServerError
+from benchmark.schema import Item, Labelled, Prediction, Sample
+from tallrec.api.bodies import Answer
+from tallrec.api.cache import opened
+from tallrec.api.client import ApiModel, Tell, Traffic, ask, untold
+from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.prompts.rendering import answers, conversation, render
+
+
+@dataclass(frozen=True, slots=True)
+class ApiScoring:
+    """How a sample becomes a question and its answer a score."""
+
+    style: str
+    """Prompt style, a name of `tallrec.prompts.rendering.PROMPTS`."""
+    stray_comment: bool
+    """Whether the template holds the released stray comment."""
+    rule: str
+    """`double_softmax` or `logit_difference`, for log-probabilities."""
+    missing_answer: str
+    """`smallest_of_top` or `remainder`, for log-probabilities."""
+
+
+def score_samples_by_api(
+    model: ApiModel,
+    samples: Sequence[Sample],
+    items: Mapping[str, Item],
+    scoring: ApiScoring,
+    cache_file: Path,
+    demonstrations: Sequence[Labelled] = (),
+    tell: Tell = untold,
+) -> tuple[list[Prediction], Traffic]:
+    """One prediction a sample, in the order given, and what was asked of the server for them.
+
+    Raises:
+        ConfigError: the key is not in the environment.
+        ServerError: the server refuses, or its answers cannot be scored.
+        DataError: the cache cannot be used.
+    """
+    write = conversation if model.endpoint == "chat" else render
+    prompts = [
+        write(scoring.style, sample, items, stray_comment=scoring.stray_comment, demonstrations=demonstrations)
+        for sample in samples
+    ]
+    with opened(cache_file) as cache:
+        found, traffic = ask(model, prompts, cache, tell)
+    rows = list(zip(samples, found, strict=True))
+    if model.n_top_logprobs is None:
+        return [score_of_text(sample.sample_id, answer) for sample, answer in rows], traffic
+    predictions = [
+        score_of_top(
+            sample.sample_id,
+            answer,
+            answers(scoring.style),
+            missing_answer=scoring.missing_answer,
+            rule=scoring.rule,
+        )
+        for sample, answer in rows
+    ]
+    if predictions and all(prediction.details["n_missing"] == 2 for prediction in predictions):
+        raise ServerError(f"{model.address}: {_what_came_instead(found)}")
+    return predictions, traffic
+
+
+def _what_came_instead(found: Sequence[Answer]) -> str:
+    """Why there is nothing to score: no answer is among the first tokens of any sample."""
+    likeliest = Counter(answer.top[0][0] for answer in found if answer.top)
+    seen = ", ".join(f"{token!r}" for token, _ in likeliest.most_common(3)) or "none"
+    return (
+        f"no answer of {len(found)} has Yes or No among its likeliest first tokens (most often {seen}), so all "
+        "scores would be the same; try another prompt, more n_top_logprobs, or `read: text`"
+    )

@@ -1,0 +1,1 @@
+"""Memory and operations of a step: foretold without running it, and measured."""

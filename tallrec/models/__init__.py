@@ -1,0 +1,1 @@
+"""Base models and adapters: loading, storing, checking, sharding."""

@@ -1,0 +1,1 @@
+"""What a model is asked, and which tokens are its answer."""

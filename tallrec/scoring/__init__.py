@@ -1,0 +1,1 @@
+"""Prompts -> logits where the answer begins -> scores."""

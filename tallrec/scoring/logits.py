@@ -1,0 +1,53 @@
+"""Logits where an answer begins: one forward pass a prompt, no decoding."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tallrec.models.output_layer import evaluating, output_layer_reads
+from tallrec.scoring.prefix import SharedPrefix
+from tallrec.training.rows import batches_by_tokens
+
+
+def as_they_are(logits: Tensor) -> Tensor:
+    """All of the logits."""
+    return logits
+
+
+def last_logits(
+    model: PreTrainedModel | PeftModel,
+    prompts: Sequence[Sequence[int]],
+    batch_tokens: int,
+    read: Callable[[Tensor], Tensor] = as_they_are,
+) -> Tensor:
+    """Logits of the token that would follow each prompt, or what `read` makes of them; on the CPU.
+
+    Prompts are batched by length and padded on the right: attention is causal, so the padding changes nothing. What
+    the prompts of a batch begin with alike is computed once. Only the last position goes through the output layer.
+
+    Args:
+        model: a causal LM.
+        prompts: token ids, at least one each.
+        batch_tokens: most tokens of a batch, padding and common beginning included.
+        read: from the logits of a batch, shape (n, vocabulary), float32, to what is kept of them, shape (n, ...). A
+            large vocabulary makes the logits of a thousand prompts larger than a small model.
+    """
+    found: list[Tensor] = [torch.empty(0)] * len(prompts)
+    prefix = SharedPrefix(model)
+    with evaluating(model):
+        for batch in batches_by_tokens([len(prompt) for prompt in prompts], batch_tokens):
+            whole = [list(prompts[position]) for position in batch]
+            n_shared, cache = prefix.of(whole)
+            rows = [prompt[n_shared:] for prompt in whole]
+            longest = max(len(row) for row in rows)
+            padded = [[*row, *[0] * (longest - len(row))] for row in rows]
+            last = (torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows]))
+            known = {"use_cache": False} if cache is None else {"past_key_values": cache, "use_cache": True}
+            with output_layer_reads(model, lambda hidden, last=last: hidden[last][:, None]):
+                logits = model(input_ids=torch.tensor(padded, device=model.device), **known).logits
+            for position, row in zip(batch, read(logits[:, 0].float()).cpu(), strict=True):
+                found[position] = row
+    return torch.stack(found) if found else read(torch.empty((0, model.config.get_text_config().vocab_size)))

@@ -1,0 +1,1 @@
+"""Instruction tuning and rec-tuning: rows, loss, trainer, checkpoints."""

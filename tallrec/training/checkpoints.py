@@ -1,0 +1,169 @@
+"""Checkpoints of a run that may be killed at any moment: which one is whole, whose it is, and what it holds.
+
+A checkpoint is a folder `checkpoint-<updates>` that transformers' Trainer writes. Optimizer and random state in it are
+pickled by torch; they never leave the scratch folder, and the Trainer reads them with `weights_only`.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+
+from benchmark.errors import DataError
+
+OWNER = "settings.sha256"
+"""File of a scratch folder that says which run its checkpoints belong to."""
+STATE = "trainer_state.json"
+"""The file that the Trainer writes last, so that a checkpoint with a readable one is whole."""
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "bitsandbytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One whole checkpoint."""
+
+    folder: Path
+    n_updates: int
+    is_last: bool
+    """Training ended here, by its schedule or by early stopping."""
+    best: Path | None
+    """The checkpoint with the best validation so far."""
+    log: list[dict[str, float]]
+
+
+def digest_of_run(
+    model: PreTrainedModel | PeftModel, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> str:
+    """SHA-256 of all that decides how training `model` on `rows` ends: values, code, versions, threads and device.
+
+    Weights that are not trained are left out, since reading billions of them takes long; `settings` names them.
+    """
+    code = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[1].rglob("*.py"))}
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    device = [str(model.device), torch.get_num_threads()]
+    digest = hashlib.sha256(
+        json.dumps([list(map(dict, rows)), dict(settings), code, versions, device], sort_keys=True).encode()
+    )
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
+            digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def claim(scratch: Path, digest: str) -> None:
+    """Make `scratch` the folder of the run with `digest`; what another run left there is removed."""
+    owner = scratch / OWNER
+    if not (owner.exists() and owner.read_text() == digest):
+        discard(scratch)
+        scratch.mkdir(parents=True)
+        owner.write_text(digest)
+
+
+def discard(scratch: Path) -> None:
+    """Remove a scratch folder, its owner first: what is left by a kill in between belongs to nobody."""
+    (scratch / OWNER).unlink(missing_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(scratch: Path) -> Generator[Path]:
+    """`scratch`, removed when the block ends well; a block that raises or is killed leaves it to its next run."""
+    yield scratch
+    discard(scratch)
+
+
+def last_whole(scratch: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, if any. All others but the best one are removed: half written or outdated."""
+    folders = sorted(scratch.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    whole = [checkpoint for checkpoint in map(read_checkpoint, folders) if checkpoint is not None]
+    newest = whole[-1] if whole else None
+    if newest and newest.best and newest.best not in {checkpoint.folder for checkpoint in whole}:
+        newest = None
+    kept = {newest.folder, newest.best} if newest else set()
+    for folder in folders:
+        if folder not in kept:
+            shutil.rmtree(folder)
+    return newest
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """What a checkpoint says about itself, or None if it is not whole."""
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    best = state["best_model_checkpoint"]
+    return Checkpoint(
+        folder,
+        n_updates=state["global_step"],
+        is_last=state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"],
+        best=None if best is None else Path(best),
+        log=state["log_history"],
+    )
+
+
+def restore(model: PreTrainedModel | PeftModel, folder: Path) -> None:
+    """Give `model` the weights of a checkpoint: the adapter, or all of them where there is none.
+
+    Raises:
+        DataError: a tensor did not reach the model.
+    """
+    if isinstance(model, PeftModel):
+        path = folder / "adapter_model.safetensors"
+        stored = load_file(path)
+        set_peft_model_state_dict(model, stored)
+        check_arrived(path, stored, get_peft_model_state_dict(model, state_dict=adapter_weights(model)))
+        return
+    path = folder / "model.safetensors"
+    stored = load_file(path)
+    model.load_state_dict(stored, strict=False)
+    tied = set(model.all_tied_weights_keys)
+    check_arrived(path, stored, {key: value for key, value in model.state_dict().items() if key not in tied})
+
+
+def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
+    """The weights of the adapter by name, for PEFT to store: left to itself it puts a base model in shards together."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters() if "lora_" in name}
+
+
+def check_arrived(path: Path, stored: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a model whose tensors are not those of the file at `path`.
+
+    Raises:
+        DataError: a tensor is missing or differs.
+    """
+    unlike = [
+        key
+        for key, tensor in stored.items()
+        if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
+    ]
+    if unlike or len(stored) != len(loaded):
+        raise DataError(f"{path}: {len(unlike)} of {len(stored)} tensors did not reach the model")
+
+
+@contextmanager
+def writing(folder: Path) -> Generator[None]:
+    """Turn the failures of the writers in the block, of which each library has its own, into one line.
+
+    Raises:
+        DataError: the disk is full, or `folder` cannot be written for another reason.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+            raise  # another process of this tuning has ended, which says nothing about the disk
+        free = shutil.disk_usage(folder.parent).free / 1e6
+        raise DataError(f"{folder}: cannot be written, {free:.1f} MB free: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,125 @@
+"""transformers' Trainer with an AUC validation of our own, checked checkpoints, and an update shared by processes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.data_loader import BatchSamplerShard
+from peft import PeftModel
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+
+from benchmark.seeding import derive_seed
+from tallrec.models.sharding import is_sharded
+from tallrec.processes import is_first, n_processes, place, wait_for_all
+from tallrec.training.checkpoints import adapter_weights, restore, writing
+from tallrec.training.loss import LabelledLoss
+from tallrec.training.rows import by_length, share_of_rows
+
+
+class AucTrainer(Trainer):
+    """Trainer whose evaluation is a function that returns metrics, e.g. the AUC on the validation rows.
+
+    Its checkpoints are checked: that they reach the disk, and that all of their weights reach the model.
+
+    Several processes read the same micro-batches of an update, as one alone would, and each takes its rows of every one
+    of them. The loss is divided by the labels of all rows, so that the sum of their gradients is that of one process.
+    """
+
+    def __init__(self, *, validate: Callable[[], Mapping[str, float]] | None, **keywords: Any) -> None:
+        arguments: TrainingArguments = keywords["args"]
+        # Of a model in shards Trainer would save no optimizer. Here it is that of the adapter, which is whole.
+        arguments.save_only_model = is_sharded(keywords["model"])
+        super().__init__(**keywords)
+        arguments.save_only_model = False
+        self.validate = validate
+        self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=n_processes() == 1)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
+        """Trainer's own, scaled as it does, from the logits of positions with a label alone."""
+
+        def forward(**batch: Any) -> dict[str, Any]:
+            return {"loss": self.labelled_loss(model, **batch)}
+
+        return super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
+
+    def get_train_dataloader(self) -> Any:
+        """Trainer's own, with the same micro-batches in every process."""
+        loader = super().get_train_dataloader()
+        shards: Any = loader.batch_sampler
+        if isinstance(shards, BatchSamplerShard):
+            shards.num_processes, shards.process_index, shards.even_batches = 1, 0, False
+        return loader
+
+    def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
+        """Trainer's own: the micro-batches of an update and their number of labels; here grouped by length."""
+        batches, n_labels = super().get_batch_samples(*arguments, **keywords)
+        batches = by_length(batches)
+        if n_processes() > 1 and n_labels is not None:
+            # Each process has counted the labels of all.
+            return share_of_rows(batches, place(), n_processes()), n_labels // n_processes()
+        return batches, n_labels
+
+    def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
+        """Metrics of `validate`, logged and shown to the callbacks as Trainer's own would be."""
+        del arguments, keywords
+        assert self.validate is not None
+        metrics = {f"eval_{name}": value for name, value in self.validate().items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, *arguments: Any, **keywords: Any) -> None:
+        with writing(Path(self.args.output_dir or "")):
+            super()._save_checkpoint(*arguments, **keywords)
+        wait_for_all()
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        model = self.model
+        super()._save(output_dir, adapter_weights(model) if isinstance(model, PeftModel) else state_dict)
+
+    def _save_rng_state(self, *arguments: Any, **keywords: Any) -> None:
+        super()._save_rng_state(*arguments, **keywords)
+        wait_for_all()  # what the first one writes after this says that the checkpoint is whole
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *arguments: Any, **keywords: Any) -> None:
+        del arguments, keywords
+        assert isinstance(self.model, PreTrainedModel | PeftModel)
+        restore(self.model, Path(resume_from_checkpoint))
+
+
+class ToldProgress(TrainerCallback):
+    """One call an update, for the stage's own progress line; and the curve so far, to be watched."""
+
+    def __init__(self, tell: Callable[[int, int], object], curve: Path) -> None:
+        self.tell = tell
+        self.curve = curve
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
+        """Give each process but the first one random numbers of its own; a checkpoint's win over them."""
+        del state, control, keywords
+        if not is_first():  # else all processes would drop out the same places of their rows
+            torch.manual_seed(derive_seed("process", args.seed, place()))
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
+        """Tell the updates done."""
+        del control, keywords
+        if is_first():
+            self.tell(state.global_step, args.max_steps)
+
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, **keywords: Any) -> None:
+        """Write the curve."""
+        del args, control, keywords
+        if is_first():
+            with writing(self.curve):
+                write_curve(self.curve, state.log_history)
+
+
+def write_curve(path: Path, log: Sequence[Mapping[str, float]]) -> None:
+    """Write loss and AUC by update as tab-separated values, which `dvc plots show` draws while training goes on."""
+    by_step: dict[float, dict[str, float]] = {}
+    for entry in log:
+        by_step.setdefault(entry["step"], {}).update(entry)
+    lines = [f"{step}\t{found.get('loss', '')}\t{found.get('eval_auc', '')}\n" for step, found in by_step.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(["step\tloss\tauc\n", *lines]), encoding="utf-8")

@@ -1,0 +1,146 @@
+"""The paper's two stages: instruction tuning ("alpaca tuning") and rec-tuning of the same LoRA weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from benchmark.errors import DataError
+from benchmark.schema import FewShotTask, Labelled
+from benchmark.seeding import derive_seed
+from benchmark.statistics.auc import roc_auc
+from tallrec.models.sharding import in_step
+from tallrec.processes import gathered, own_share
+from tallrec.prompts.chat import ask
+from tallrec.prompts.rendering import alpaca_template
+from tallrec.scoring.samples import Scoring, encode_samples, score_encoded
+from tallrec.training.fitting import Fitted, Schedule, fit, silent
+from tallrec.training.rows import encode_row
+from tallrec.training.sentinels import chance_auc, refuse_unread_answers, taught_token
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What happened during a tuning."""
+
+    log: list[dict[str, float]]
+    """One entry a logged update or validation; `eval_auc` in the latter."""
+    n_steps: int
+    best_step: int | None
+    best_auc: float | None
+    n_resumed: int = 0
+    """Updates that an earlier, killed run had done."""
+    chance_auc: float | None = None
+    """What a validation AUC must exceed to tell something (`tallrec.training.sentinels.chance_auc`)."""
+
+    @property
+    def is_at_chance(self) -> bool | None:
+        """Whether no validation was better than chance; None without validation."""
+        return None if self.best_auc is None or self.chance_auc is None else self.best_auc <= self.chance_auc
+
+
+def instruction_tune(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Mapping[str, str]],
+    schedule: Schedule,
+    scratch: Path,
+    *,
+    loss: str,
+    stray_comment: bool,
+    max_length: int,
+    tell: Callable[[int, int], object] = silent,
+    settings: Mapping[str, Any] | None = None,
+) -> Tuned:
+    """Tune the adapter of `model` in place on rows with `instruction`, `input` and `output` (Alpaca's format).
+
+    With `settings`, which name the base model, a killed run is taken up again (`tallrec.training.fitting.fit`).
+    """
+    encoded = [
+        encode_row(
+            tokenizer,
+            alpaca_template(row["instruction"], row["input"], stray_comment),
+            row["output"],
+            loss=loss,
+            max_length=max_length,
+        )
+        for row in rows
+    ]
+    return _tuned(fit(model, encoded, schedule, scratch, tell=tell, settings=settings))
+
+
+def rec_tune(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: FewShotTask,
+    schedule: Schedule,
+    scoring: Scoring,
+    scratch: Path,
+    *,
+    loss: str,
+    max_valid_samples: int | None,
+    tell: Callable[[int, int], object] = silent,
+    settings: Mapping[str, Any] | None = None,
+) -> Tuned:
+    """Tune the adapter of `model` in place on the few-shot rows of `task`; its test samples are not looked at.
+
+    With `settings`, which name the base model, a killed run is taken up again (`tallrec.training.fitting.fit`).
+
+    Raises:
+        DataError: the validation rows hold one class, so that their AUC is not defined, or validation would read
+            other tokens than tuning teaches.
+
+    Source:
+        Paper section 3; finetune_rec.py at c1db29ce.
+    """
+    valid = sorted(task.valid, key=lambda row: derive_seed("valid", row.sample.sample_id))[:max_valid_samples]
+    labels = [row.liked for row in valid]
+    if len(set(labels)) != 2:
+        raise DataError(f"validation: {len(labels)} rows of one class, so their AUC is not defined")
+
+    def encode(row: Labelled) -> dict[str, list[int]]:
+        asked = ask(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
+        return encode_row(
+            tokenizer,
+            asked.text,
+            asked.answers[row.liked],
+            loss=loss,
+            max_length=scoring.max_length,
+            add_special_tokens=asked.add_special_tokens,
+        )
+
+    encoded = [encode(row) for row in task.train]
+    to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
+    shown = encode_samples(tokenizer, [row.sample for row in task.train], task.items, scoring)
+    answer = {True: to_validate.tokens.yes, False: to_validate.tokens.no}
+    refuse_unread_answers(
+        shown.sample_ids,
+        trained=[taught_token(row, prompt) for row, prompt in zip(encoded, shown.prompts, strict=True)],
+        read=[answer[row.liked] for row in task.train],
+    )
+
+    if settings is not None:
+        settings = {**settings, "scoring": asdict(scoring), "validation": [to_validate.prompts, labels]}
+
+    ids, prompts = own_share(to_validate.sample_ids), own_share(to_validate.prompts)
+    share = replace(to_validate, sample_ids=tuple(ids), prompts=list(prompts))
+
+    def validate() -> dict[str, float]:
+        with in_step(model):
+            scores = [prediction.score for prediction in score_encoded(model, share, scoring)]
+        return {"auc": roc_auc(labels, gathered(scores))}
+
+    tuned = _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
+    return replace(tuned, chance_auc=chance_auc(labels))
+
+
+def _tuned(fitted: Fitted) -> Tuned:
+    n_steps = int(max(entry["step"] for entry in fitted.log))
+    evaluations = [entry for entry in fitted.log if "eval_auc" in entry]
+    if not evaluations:
+        return Tuned(fitted.log, n_steps, None, None, fitted.n_resumed)
+    best = max(evaluations, key=lambda entry: entry["eval_auc"])
+    return Tuned(fitted.log, n_steps, int(best["step"]), best["eval_auc"], fitted.n_resumed)

@@ -1,0 +1,117 @@
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from benchmark.artifacts import provenance
+from benchmark.schema import Cell
+
+CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 0)
+RECORD = Path("runs/baseline/movie-movie/gru4rec/gru4rec/k16/seed0.json")
+
+
+@pytest.fixture(autouse=True)
+def fresh_look_at_git() -> Iterator[None]:
+    provenance._commit.cache_clear()
+    yield
+    provenance._commit.cache_clear()
+
+
+def git(*arguments: str) -> str:
+    identity = ["-c", "user.name=Toy", "-c", "user.email=toy@example.org", "-c", "commit.gpgsign=false"]
+    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def record_of(cell: Cell = CELL) -> dict[str, object]:
+    with provenance.recorded(cell, {"learning_rate": 0.1}):
+        pass
+    return json.loads(provenance.run_file(cell).read_text())
+
+
+def test_a_record_says_what_was_run_and_what_it_took(repository: Path) -> None:
+    with provenance.recorded(CELL, {"b": 1, "a": 2.5}) as notes:
+        notes.update(n_train=16, n_updates=100)
+        assert not RECORD.exists()
+    record = json.loads(RECORD.read_text())
+    assert record["cell"] == {
+        "family": "baseline",
+        "method": "gru4rec",
+        "train_domain": "movie",
+        "test_domain": "movie",
+        "n_shots": 16,
+        "seed": 0,
+    }
+    assert (record["n_train"], record["n_updates"]) == (16, 100)
+    assert record["settings_sha256"] == provenance.digest({"a": 2.5, "b": 1})
+    assert record["wall_seconds"] >= 0
+    assert record["peak_memory_bytes"] > 2**20
+    assert record["versions"]["numpy"]
+    assert record["device"]
+    assert datetime.fromisoformat(record["started_at"]).utcoffset().total_seconds() == 0
+
+
+def test_what_is_measured_wins_over_a_note_of_the_same_name(repository: Path) -> None:
+    with provenance.recorded(CELL, {}) as notes:
+        notes["wall_seconds"] = -1
+    assert json.loads(RECORD.read_text())["wall_seconds"] >= 0
+
+
+def test_a_run_that_fails_leaves_no_record(repository: Path) -> None:
+    with pytest.raises(ZeroDivisionError), provenance.recorded(CELL, {}):
+        raise ZeroDivisionError
+    assert not Path("runs").exists()
+
+
+def test_different_settings_have_different_digests() -> None:
+    assert provenance.digest({"a": 1}) != provenance.digest({"a": 2})
+    assert provenance.digest({"a": 1, "b": 2}) == provenance.digest({"b": 2, "a": 1})
+
+
+def test_outside_git_commit_and_dirty_flag_are_unknown(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent))
+    record = record_of()
+    assert (record["commit"], record["is_dirty"]) == (None, None)
+
+
+def test_a_machine_without_git_still_gets_a_record(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert record_of()["commit"] is None
+
+
+def test_only_code_and_parameters_make_a_record_dirty(repository: Path) -> None:
+    git("init")
+    Path("params.yaml").write_text("grid: {}\n")
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    git("add", ".")
+    git("commit", "-m", "Start")
+    Path("dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    Path("results").mkdir()
+    Path("results/metrics.csv").write_text("auc\n")
+    clean = record_of()
+    assert (clean["commit"], clean["is_dirty"]) == (git("rev-parse", "HEAD"), False)
+
+    provenance._commit.cache_clear()
+    Path("params.yaml").write_text("grid: {n_shots: [1]}\n")
+    assert record_of()["is_dirty"] is True
+
+
+def test_a_new_file_of_code_makes_a_record_dirty(repository: Path) -> None:
+    git("init")
+    Path("params.yaml").write_text("grid: {}\n")
+    git("add", ".")
+    git("commit", "-m", "Start")
+    Path("baselines").mkdir()
+    Path("baselines/caser.py").write_text("")
+    assert record_of()["is_dirty"] is True
+
+
+def test_git_is_asked_once_a_process(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(provenance, "_git", lambda *arguments: calls.append(arguments))
+    record_of()
+    n_calls = len(calls)
+    record_of()
+    assert len(calls) == n_calls > 0

@@ -1,0 +1,128 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmark.artifacts import files, paths
+from benchmark.config.params import FidelityParams, GridParams, IclParams, Params
+from benchmark.data.fewshot import draw
+from benchmark.errors import ConfigError, DataError, MissingArtifactError
+from benchmark.schema import Interaction, Item, Labelled, Sample
+from benchmark.stages.draw import draw_all
+
+IDS = [f"movie-{number}" for number in range(100)]
+
+
+@pytest.mark.parametrize(("n_shots", "seed"), [(1, 0), (16, 1), (100, 6)])
+def test_released_draws_are_those_of_the_datasets_and_pandas_libraries(n_shots: int, seed: int):
+    import datasets
+
+    drawn = draw(IDS, n_shots, seed, "movie", "released")
+    rows = datasets.Dataset.from_dict({"id": IDS})
+    theirs = rows.shuffle(seed=seed).select(range(n_shots)).shuffle(seed=seed)["id"]
+    assert list(drawn.llm) == list(theirs)
+    sampled = pd.DataFrame({"id": IDS}).sample(n=n_shots, random_state=seed)
+    assert list(drawn.conventional) == sampled["id"].tolist()
+
+
+def test_a_released_draw_gives_the_two_sides_different_rows():
+    drawn = draw(IDS, 16, 0, "movie", "released")
+    assert set(drawn.llm) != set(drawn.conventional)
+
+
+def test_more_shots_than_rows_names_the_key():
+    with pytest.raises(ConfigError, match=r"grid\.n_shots .*: 101 is more than the 100 training rows of movie"):
+        draw(IDS, 101, 0, "movie")
+
+
+def labelled(domain: str, split: str, number: int) -> Labelled:
+    sample = Sample(f"{domain}-{split}-{number}", f"u{number}", (Interaction(f"{domain}-a", True),), f"{domain}-b")
+    return Labelled(sample, number % 2 == 0)
+
+
+def write_prepared(domain: str, n_train: int = 20) -> None:
+    folder = paths.prepared_folder(domain)
+    files.write_items(
+        folder / "items.parquet",
+        {name: Item(name, domain, name, name) for name in (f"{domain}-a", f"{domain}-b")},
+    )
+    files.write_labelled(folder / "train.parquet", [labelled(domain, "train", number) for number in range(n_train)])
+    files.write_labelled(folder / "valid.parquet", [labelled(domain, "valid", number) for number in range(3)])
+
+
+def params(**changes: Any) -> Params:
+    values: dict[str, Any] = {"how": "shared", "both_validation": "first_domain", "n_shots": (2, 4)} | changes
+    return Params.model_construct(
+        grid=GridParams.model_construct(
+            domains=("movie", "book"),
+            train_domains=("movie", "both"),
+            n_shots=values["n_shots"],
+            seeds=(0, 1),
+        ),
+        icl=IclParams(n_demonstrations=(0, 3), models={}),
+        fidelity=FidelityParams.model_construct(draw=values["how"], both_validation=values["both_validation"]),
+    )
+
+
+@pytest.mark.parametrize("how", ["shared", "released"])
+def test_the_stage_writes_a_self_contained_folder_for_every_training_domain(repository: Path, how: str):
+    write_prepared("movie")
+    write_prepared("book")
+    draw_all(params(how=how))
+    fewshot = repository / "data/fewshot"
+    assert {folder.name for folder in fewshot.iterdir()} == {"movie", "book", "both"}
+    for domain, factor in (("movie", 1), ("book", 1), ("both", 2)):
+        assert {path.name for path in (fewshot / domain).glob("k*")} == {"k2", "k3", "k4"}
+        pool = {row.sample.sample_id for row in files.read_labelled(fewshot / domain / "pool.parquet")}
+        items = files.read_items(fewshot / domain / "items.parquet")
+        drawn: set[str] = set()
+        for n_shots in (2, 3, 4):
+            for seed in (0, 1):
+                content = files.read_json(paths.draw_file(domain, n_shots, seed))
+                assert (content["domain"], content["n_shots"], content["seed"]) == (domain, n_shots, seed)
+                for side in ("llm", "conventional"):
+                    assert len(set(content["ids"][side])) == factor * n_shots
+                    drawn.update(content["ids"][side])
+                assert (content["ids"]["llm"] == content["ids"]["conventional"]) == (how == "shared")
+        assert pool == drawn
+        assert len(items) == 2 * factor
+
+
+def test_both_refuses_two_items_of_one_name(repository: Path):
+    write_prepared("movie")
+    write_prepared("book")
+    (first, *_) = items = files.read_items(paths.prepared_folder("movie") / "items.parquet")
+    other = files.read_items(paths.prepared_folder("book") / "items.parquet")
+    other[first] = replace(items[first], text="another film")
+    files.write_items(paths.prepared_folder("book") / "items.parquet", other)
+    with pytest.raises(DataError, match=f"{first} is .* in one and 'another film' in another; .* `noun` of its own"):
+        draw_all(params())
+
+
+def test_both_is_the_draw_of_each_domain(repository: Path):
+    write_prepared("movie")
+    write_prepared("book")
+    draw_all(params())
+    parts = [files.read_json(paths.draw_file(domain, 4, 1))["ids"]["llm"] for domain in ("movie", "book")]
+    assert files.read_json(paths.draw_file("both", 4, 1))["ids"]["llm"] == [*parts[0], *parts[1]]
+    assert {row.sample.sample_id for row in files.read_labelled(repository / "data/fewshot/both/valid.parquet")} == {
+        f"movie-valid-{number}" for number in range(3)
+    }
+    draw_all(params(both_validation="every_domain"))
+    assert len(files.read_labelled(repository / "data/fewshot/both/valid.parquet")) == 6
+
+
+def test_too_many_shots_leave_nothing_half_written(repository: Path):
+    write_prepared("movie")
+    write_prepared("book", n_train=3)
+    with pytest.raises(ConfigError, match="of book"):
+        draw_all(params())
+    assert not (repository / "data/fewshot").exists()
+
+
+def test_an_unprepared_domain_is_named(repository: Path):
+    write_prepared("movie")
+    with pytest.raises(MissingArtifactError, match="prepared/book"):
+        draw_all(params())

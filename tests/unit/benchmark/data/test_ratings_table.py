@@ -1,0 +1,225 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from benchmark.data.domains import DomainData, format_module, rating_columns, raw_files
+from benchmark.data.domains.ratings_table import Params, max_n_shots, read
+from benchmark.errors import DataError
+
+KEYS: dict[str, Any] = {
+    "format": "ratings-table",
+    "source": "official",
+    "noun": "movie",
+    "release": "ml-latest-small",
+    "layout": "csv",
+    "history_length": 2,
+    "liked_above": 3.0,
+    "selection": "described",
+    "n_samples": 4,
+    "split": (0.5, 0.25, 0.25),
+}
+
+# User 9 comes first. In time: 9 rates 2, 1 (both at 999999999), 4, 3 and 5; 4 rates 1 to 4 between.
+RATINGS = """userId,movieId,rating,timestamp
+9,2,5.0,999999999
+4,1,4.0,1000000001
+9,1,1.0,999999999
+9,3,2.5,1000000030
+4,2,3.0,1000000002
+9,4,3.5,1000000020
+4,3,5,1000000017
+9,5,0.5,1000000040
+4,4,1.0,1000000018
+"""
+TITLES = """movieId,title,genres
+1,Ana (1990),Drama
+2,B\xe9a (1991),Drama|War
+3,"Cy, or ""C"" (1992)",Drama
+4,Ana (1990),Drama
+5,Eve: A Life (1994),(no genres listed)
+6,Flo (1995),Drama
+"""
+EVERYTHING = [
+    ("4", [("movie-1", True), ("movie-2", False)], "movie-3", True),
+    ("4", [("movie-2", False), ("movie-3", True)], "movie-4", False),
+    ("9", [("movie-2", True), ("movie-1", False)], "movie-4", True),
+    ("9", [("movie-1", False), ("movie-4", True)], "movie-3", False),
+    ("9", [("movie-4", True), ("movie-3", False)], "movie-5", False),
+]
+"""All rows with two ratings before them, oldest first."""
+
+
+def write(folder: Path, ratings: str = RATINGS, titles: str = TITLES) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ratings.csv").write_bytes(ratings.replace("\xff", "?").encode().replace(b"?", b"\xff"))  # no UTF-8
+    (folder / "movies.csv").write_bytes(titles.encode())
+    return folder
+
+
+def rows(data: DomainData) -> list[tuple[str, list[tuple[str, bool]], str, bool]]:
+    return [
+        (
+            row.sample.user_id,
+            [(event.item_id, event.liked) for event in row.sample.history],
+            row.sample.target_item_id,
+            row.liked,
+        )
+        for split in ("train", "valid", "test")
+        for row in data.splits[split]
+    ]
+
+
+def test_the_most_recent_rows_in_time_order(tmp_path: Path):
+    data = read(write(tmp_path / "movie"), Params(**KEYS))
+    assert rows(data) == EVERYTHING[-4:]
+    assert [len(data.splits[split]) for split in ("train", "valid", "test")] == [2, 1, 1]
+    assert data.splits["test"][0].sample.sample_id == "movie-9-5"
+    assert data.notes["target_times"]["test"] == ["2001-09-09", "2001-09-09"]
+    assert data.notes["ratings"] == {"read": 9, "used": 9}
+    assert data.notes["first_lines_left_out"] == {"ratings": {}, "titles": {}}
+    assert data.notes["eligible_rows"] == 5
+
+
+def test_the_last_rows_in_user_order(tmp_path: Path):
+    data = read(write(tmp_path / "movie"), Params(**KEYS | {"selection": "released", "n_samples": 3}))
+    assert rows(data) == [EVERYTHING[4], *EVERYTHING[:2]]  # user 9 stands first in the file
+
+
+def test_times_are_numbers_so_that_nine_digits_come_before_ten(tmp_path: Path):
+    data = read(write(tmp_path / "movie"), Params(**KEYS | {"n_samples": 5}))
+    assert rows(data)[2][1] == [("movie-2", True), ("movie-1", False)]
+
+
+def test_titles_keep_commas_quotes_and_accents(tmp_path: Path):
+    data = read(write(tmp_path / "movie"), Params(**KEYS))
+    assert set(data.items) == {f"movie-{number}" for number in range(1, 6)}
+    assert data.items["movie-2"].text == "B\xe9a (1991)"
+    assert data.items["movie-3"].mention == '"Cy, or "C" (1992)"'
+    assert data.notes["titles_of_several_items"] == 1
+    assert data.notes["titles"] == {"read": 6, "used": 6}
+
+
+def test_the_layout_of_movielens_1m_gives_the_same_rows(tmp_path: Path):
+    raw = write(tmp_path / "movie")
+    lines = RATINGS.splitlines()[1:]
+    (tmp_path / "dat/movie").mkdir(parents=True)
+    (tmp_path / "dat/movie/ratings.dat").write_text("".join(f"{line.replace(',', '::')}\n" for line in lines))
+    titles = ["Ana (1990)", "B\xe9a (1991)", 'Cy, or "C" (1992)', "Ana (1990)", "Eve: A Life (1994)", "Flo (1995)"]
+    text = "".join(f"{number}::{title}::Drama|War\n" for number, title in enumerate(titles, 1))
+    (tmp_path / "dat/movie/movies.dat").write_bytes(text.encode("latin-1"))
+    assert read(tmp_path / "dat/movie", Params(**KEYS | {"layout": "dat"})) == read(raw, Params(**KEYS))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, end: str):
+    plain = read(write(tmp_path / "movie"), Params(**KEYS))
+    marked = write(tmp_path / "other/movie", *(f"\ufeff{text}".replace("\n", end) for text in (RATINGS, TITLES)))
+    assert read(marked, Params(**KEYS)) == plain
+    assert read(write(marked, RATINGS.rstrip(), TITLES.rstrip()), Params(**KEYS)) == plain
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("4,5,4.0", "broken_line"),
+        ("4,5,4.0,1000000019,9", "broken_line"),
+        ("", "broken_line"),
+        ("4,5,3.7,1000000019", "broken_line"),
+        ("4,5,5.5,1000000019", "broken_line"),
+        ("4,5,nan,1000000019", "broken_line"),
+        ("4,5,4.0,late", "broken_line"),
+        ("4,5,4.0,1000000019000", "broken_line"),
+        ("4,5,4.0,-5", "broken_line"),
+        (",5,4.0,1000000019", "broken_line"),
+        ("4,,4.0,1000000019", "broken_line"),
+        ('"4","5","4.0","1000000019"', "broken_line"),
+        ("4\xff,5\xff,4.0,1000000019\xff", "broken_line"),
+        ("4,77,4.0,1000000019", "unknown_item"),
+        ("4,1,5.0,1000000019", "duplicate"),
+    ],
+)
+@pytest.mark.parametrize("block", [1 << 25, 40])
+def test_a_line_left_out_is_counted_with_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bad: str, reason: str, block: int
+):
+    monkeypatch.setattr(rating_columns, "_BLOCK_BYTES", block)
+    lines = RATINGS.splitlines()
+    text = "\n".join([*lines[:7], bad, *lines[7:], bad, ""])
+    data = read(write(tmp_path / "movie", text), Params(**KEYS))
+    assert rows(data) == EVERYTHING[-4:]
+    assert data.notes["ratings"] == {"read": 11, "used": 9, reason: 2}
+    assert data.notes["first_lines_left_out"]["ratings"] == {reason: 8}
+    assert f"ratings.csv: left out 2 {reason} (first: line 8) of 11 lines" in caplog.text
+
+
+@pytest.mark.parametrize("bad", ["7", "7,Gus", '7,"Gus,Drama', "7,,Drama", ",Gus,Drama", "7,Gus,Drama,x"])
+def test_a_title_left_out_is_counted(tmp_path: Path, bad: str):
+    lines = TITLES.splitlines()
+    data = read(write(tmp_path / "movie", titles="\n".join([*lines[:2], bad, *lines[2:], lines[1]])), Params(**KEYS))
+    assert rows(data) == EVERYTHING[-4:]
+    assert data.notes["titles"] == {"read": 8, "used": 6, "broken_line": 1, "duplicate": 1}
+    assert data.notes["first_lines_left_out"]["titles"] == {"broken_line": 3, "duplicate": 9}
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+def test_a_missing_file_or_another_header_is_named(tmp_path: Path, name: str):
+    path = write(tmp_path / "movie") / name
+    path.write_text("user;item\n1;2\n")
+    with pytest.raises(DataError, match=rf"{name}: line 1: expected the header .*Id.*, got 'user;item"):
+        read(tmp_path / "movie", Params(**KEYS))
+    path.unlink()
+    with pytest.raises(DataError, match=rf"{name}: not there"):
+        read(tmp_path / "movie", Params(**KEYS))
+
+
+@pytest.mark.parametrize("ratings", [RATINGS.splitlines()[0], RATINGS.splitlines()[0] + "\n", RATINGS])
+def test_more_samples_than_there_are_is_an_error(tmp_path: Path, ratings: str):
+    n_rows = 5 if ratings == RATINGS else 0
+    with pytest.raises(DataError, match=rf"{n_rows} ratings have 2 .*domains\.movie\.n_samples is 6; left out none of"):
+        read(write(tmp_path / "movie", ratings), Params(**KEYS | {"n_samples": 6}))
+
+
+def test_where_too_few_are_left_the_error_says_why(tmp_path: Path):
+    wrong = RATINGS.replace(".5,", ".7,").replace(".0,", ".2,")
+    with pytest.raises(DataError, match=r"0 ratings have 2 .*; left out 8 broken_line \(first: line 2\) of 9 lines"):
+        read(write(tmp_path / "movie", wrong), Params(**KEYS))
+
+
+def test_samples_share_their_interactions(tmp_path: Path):
+    data = read(write(tmp_path / "movie"), Params(**KEYS))
+    events = {id(event): event for split in data.splits.values() for row in split for event in row.sample.history}
+    assert len(events) == len(set(events.values())) < 8  # of the 8 in 4 histories, some are equal
+
+
+def test_the_most_shots_are_the_rows_of_the_training_split(tmp_path: Path):
+    params = Params(**KEYS)
+    assert max_n_shots(params) == len(read(write(tmp_path / "movie"), params).splits["train"])
+
+
+@pytest.mark.parametrize(
+    ("release", "layout", "member"),
+    [
+        ("ml-32m", "csv", "ml-32m/ratings.csv"),
+        ("ml-1m", "dat", "ml-1m/ratings.dat"),
+        ("ml-10m", "dat", "ml-10M100K/ratings.dat"),
+    ],
+)
+def test_raw_files_follow_from_the_release(release: str, layout: str, member: str):
+    ratings, titles = raw_files(Params(**KEYS | {"release": release, "layout": layout}))
+    assert ratings.url == f"https://files.grouplens.org/datasets/movielens/{release}.zip"
+    assert (ratings.path, ratings.archive_member) == (f"{release}/ratings.{layout}", member)
+    assert titles.name == f"movies.{layout}"
+
+
+def test_other_formats_have_fixed_raw_files():
+    section = format_module("ml-100k").Params(
+        **{key: value for key, value in KEYS.items() if key not in ("release", "layout")} | {"format": "ml-100k"}
+    )
+    assert [file.name for file in raw_files(section)] == ["u.data", "u.item"]
+
+
+def test_an_unknown_layout_is_refused():
+    with pytest.raises(ValidationError, match="layout"):
+        Params(**KEYS | {"layout": "tsv"})

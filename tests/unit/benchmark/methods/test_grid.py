@@ -1,0 +1,67 @@
+"""The cells that must exist, counted by hand for the small grid of these tests."""
+
+from benchmark.artifacts.paths import CELL_FOLDERS, cell_folder
+from benchmark.config.params import Params
+from benchmark.methods.grid import baseline_cells, cells, control_cells, icl_cells, probe_cells, tuned_cells
+
+N_TRAIN = {"movie": 100, "book": 90}
+
+
+def test_every_family_is_counted(params: Params) -> None:
+    # 2 domains, K in (4, 16), seeds 0 and 1.
+    found = list(cells(params, N_TRAIN))
+    counts = {family: sum(cell.family == family for cell in found) for family in CELL_FOLDERS}
+    assert counts == {
+        "control": 2 * (2 + 1 + (2 * 2 + 1)),  # random a seed, liked_share once, item_mean a draw and on all rows
+        "baseline": 2 * 2 * (2 * 2),  # 2 heads
+        "icl": 2 * 1,  # zero-shot alone
+        "tuned": 2 * 3 * 2 * (2 * 2),  # 2 recipes, 3 training domains, 2 test domains
+    }
+    assert len(found) == sum(counts.values()) == len(set(found))
+
+
+def test_no_two_cells_share_a_folder(params: Params) -> None:
+    found = list(cells(params, N_TRAIN))
+    assert len({cell_folder("predictions", cell) for cell in found}) == len(found)
+
+
+def test_a_learning_control_also_runs_on_all_rows(params: Params) -> None:
+    shots = {(c.n_shots, c.seed) for c in control_cells(params, "book", 90) if c.method == "item_mean"}
+    assert shots == {(4, 0), (4, 1), (16, 0), (16, 1), (90, 0)}
+
+
+def test_a_draw_of_all_rows_is_no_second_cell(params: Params) -> None:
+    found = [cell for cell in control_cells(params, "book", 16) if cell.method == "item_mean"]
+    assert len(found) == len(set(found)) == 4
+
+
+def test_controls_that_see_no_training_row_have_no_shots(params: Params) -> None:
+    rest = [cell for cell in control_cells(params, "book", 90) if cell.method != "item_mean"]
+    assert {cell.n_shots for cell in rest} == {0}
+    assert [cell.seed for cell in rest if cell.method == "random"] == [0, 1]
+    assert [cell.seed for cell in rest if cell.method == "liked_share"] == [0]
+
+
+def test_a_baseline_is_tested_where_it_was_trained(params: Params) -> None:
+    assert {(c.train_domain, c.test_domain) for c in baseline_cells(params, "gru4rec", "book")} == {("book", "book")}
+
+
+def test_demonstrations_run_once_a_seed_and_zero_shot_once(params: Params) -> None:
+    shown = params.model_copy(update={"icl": params.icl.model_copy(update={"n_demonstrations": (0, 4)})})
+    found = list(icl_cells(shown, "alpaca", "paper", "movie"))
+    assert [(cell.n_shots, cell.seed) for cell in found] == [(0, 0), (4, 0), (4, 1)]
+    assert {cell.method for cell in found} == {"icl-alpaca-paper"}
+
+
+def test_every_adapter_is_tested_on_every_domain(params: Params) -> None:
+    found = list(tuned_cells(params, "rt", "both"))
+    assert {(cell.train_domain, cell.test_domain) for cell in found} == {("both", "movie"), ("both", "book")}
+    assert {cell.method for cell in found} == {"rt-both"}
+
+
+def test_probes_look_at_the_largest_draw_on_its_own_domains(params: Params) -> None:
+    movie, both = list(probe_cells(params, "tallrec-movie")), list(probe_cells(params, "rt-both"))
+    assert {(cell.test_domain, cell.n_shots) for cell in movie} == {("movie", 16)}
+    assert {(cell.test_domain, cell.n_shots) for cell in both} == {("movie", 16), ("book", 16)}
+    assert len(movie) == 2
+    assert len(both) == 4

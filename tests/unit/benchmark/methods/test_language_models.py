@@ -1,0 +1,69 @@
+"""Sections of the configuration as the settings that the language-model side takes."""
+
+from typing import Any
+
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from benchmark.config.params import Params
+from benchmark.methods import language_models
+from benchmark.schema import FewShotTask, check_predictions
+from tallrec.scoring.samples import Scoring
+
+
+def changed(params: Params, section: str, **values: Any) -> Params:
+    return params.model_copy(update={section: getattr(params, section).model_copy(update=values)})
+
+
+@pytest.mark.parametrize(("prompt", "stray_comment"), [("released", True), ("clean", False)])
+@pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
+def test_fidelity_decides_prompt_and_rule(params: Params, prompt: str, stray_comment: bool, rule: str) -> None:
+    scoring = language_models.scoring(changed(params, "fidelity", prompt=prompt, scoring=rule), "paper")
+    assert (scoring.style, scoring.stray_comment, scoring.rule) == ("paper", stray_comment, rule)
+    assert scoring.max_length == params.llm.max_length
+    assert scoring.batch_tokens == params.score.batch_tokens
+
+
+def test_loading_and_lora_follow_their_sections(params: Params) -> None:
+    quantized = changed(params, "llm", quantization="4bit", dtype="bfloat16", n_threads=3)
+    loading = language_models.loading(quantized)
+    assert (loading.dtype, loading.quantization, loading.n_threads) == ("bfloat16", "4bit", 3)
+    lora = language_models.lora(changed(params, "lora", rank=3, target_modules=("o_proj",)))
+    assert (lora.rank, lora.target_modules) == (3, ("o_proj",))
+
+
+def test_tuned_adapters_are_scored_in_a_quantization_of_their_own(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Any] = []
+    monkeypatch.setattr("tallrec.models.loading.load_base", lambda folder, loading: loaded.append(loading))
+    released = changed(changed(params, "llm", quantization="8bit", dtype="float16"), "score", quantization="none")
+    language_models.load_base(released)
+    language_models.load_base(released, to_score=True)
+    assert [(loading.dtype, loading.quantization) for loading in loaded] == [("float16", "8bit"), ("float16", "none")]
+
+
+@pytest.mark.parametrize(("checkpoint", "keep_best"), [("best_auc", True), ("last", False)])
+def test_fidelity_decides_the_checkpoint(params: Params, checkpoint: str, keep_best: bool) -> None:
+    schedule = language_models.tuning_schedule(changed(params, "fidelity", checkpoint=checkpoint), seed=0)
+    assert schedule.keep_best is keep_best
+    assert schedule.n_updates == params.tune.n_updates
+    assert schedule.eval_every == params.tune.eval_every
+
+
+def test_each_seed_tunes_with_its_own(params: Params) -> None:
+    seeds = {language_models.tuning_schedule(params, seed).seed for seed in (0, 1, 0)}
+    assert len(seeds) == 2
+
+
+def test_the_scoring_method_shows_the_training_rows(
+    tiny_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, scoring: Scoring
+) -> None:
+    method = language_models.scoring_method(tiny_model, tokenizer, scoring)
+    lengths: list[float] = []
+    for n_shown in (0, 2):
+        task = FewShotTask(toy_task.train[:n_shown], toy_task.valid, toy_task.test, toy_task.items, toy_task.seed)
+        predictions = method(task)
+        check_predictions(predictions, task)
+        lengths.append(predictions[0].details["n_prompt_tokens"])
+    assert lengths[1] > lengths[0]

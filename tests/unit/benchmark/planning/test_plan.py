@@ -1,0 +1,141 @@
+"""The plan: sizes before a run, devices, and what stages cost."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark.artifacts import files, paths
+from benchmark.config.params import Params
+from benchmark.errors import ConfigError
+from benchmark.planning.devices import Device, bytes_of, chosen_device, named_device
+from benchmark.planning.plan import Planner, Work
+from benchmark.planning.sizes import sizes
+
+GIB = 2**30
+CARD = Device("a card", 24 * GIB, 1e12, 0.5, is_measured=False)
+
+
+@pytest.fixture
+def planner(params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planner:
+    monkeypatch.chdir(tmp_path)
+    return Planner(params, sizes(params, n_tokens=24))
+
+
+def test_rows_are_those_of_the_prepared_files(params: Params, finished_run: Path) -> None:
+    del finished_run
+    for domain in ("movie", "book"):
+        stats = {"splits": {"valid": {"rows": 7 if domain == "movie" else 5000}, "test": {"rows": 11}}}
+        files.write_json(paths.prepared_folder(domain) / "stats.json", stats)
+    found = sizes(params, n_tokens=24)
+    assert found.n_valid == {"movie": 7, "book": params.tune.max_valid_samples}
+    assert found.n_test == {"movie": 11, "book": 11}
+    assert not found.assumed
+
+
+def test_rows_before_a_run_follow_from_the_format_or_are_said_to_be_assumed(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = sizes(params)
+    assert found.n_test == {"movie": 300, "book": 2427}
+    assert found.assumed == ("book",)
+    assert (found.n_tokens, found.tokens_are_measured) == (params.llm.max_length, False)
+
+
+def test_every_stage_that_runs_the_model_is_planned(planner: Planner) -> None:
+    works = {work.stage: work for work in planner.works(CARD)}
+    assert list(works) == ["instruct", "tune", "score", "icl"]
+    # 2 recipes, 3 training domains, 2 K, 2 seeds; each scored on 2 domains.
+    assert (works["tune"].n_processes, works["tune"].n_cells) == (24, 24)
+    assert (works["score"].n_processes, works["score"].n_cells) == (6, 48)
+    assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 2)
+    assert all(work.fits(CARD) and work.seconds > 0 for work in works.values())
+
+
+def test_half_the_speed_takes_twice_the_time_of_computing(planner: Planner) -> None:
+    fast, slow = (
+        {work.stage: work.seconds for work in planner.works(Device("", GIB, speed, 0.5, is_measured=False))}
+        for speed in (2e9, 1e9)
+    )
+    for stage, n_processes in (("tune", 24), ("score", 6)):
+        start = 7.0 * n_processes
+        assert slow[stage] - start == pytest.approx(2 * (fast[stage] - start))
+
+
+def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, planner: Planner) -> None:
+    slow = replace(CARD, flops_per_second=1e6)
+
+    def hours(n_processes: int, device: Device) -> dict[str, float]:
+        tune = params.tune.model_copy(update={"n_processes": n_processes})
+        changed = Planner(params.model_copy(update={"tune": tune}), planner.sizes)
+        return {work.stage: work.seconds for work in changed.works(device)}
+
+    alone, together = hours(1, slow), hours(4, slow)
+    start = 7.0 * 24
+    assert together["tune"] - start == pytest.approx((alone["tune"] - start) / 4, rel=0.01)  # smaller batches
+    assert [together[stage] for stage in ("instruct", "score", "icl")] == [
+        alone[stage] for stage in ("instruct", "score", "icl")
+    ]
+    # On a CPU they share the cores.
+    assert hours(4, replace(slow, name="CPU"))["tune"] == pytest.approx(alone["tune"], rel=0.01)
+
+
+def test_processes_that_share_the_weights_need_less_memory_to_tune_and_to_score_as_much(params: Params) -> None:
+    n_layers = 6  # two of them are whole at a time
+
+    def peaks(**changes: object) -> dict[str, int]:
+        base = params.base.model_copy(update={"n_layers": n_layers, "vocabulary_size": 500})
+        changed = params.model_copy(update={"base": base, "tune": params.tune.model_copy(update=changes)})
+        planner = Planner(changed, sizes(changed, n_tokens=24))
+        return {work.stage: work.peak_bytes for work in planner.works(CARD)}
+
+    whole, in_shards = peaks(n_processes=4), peaks(n_processes=4, sharded=True)
+    size = params.base.hidden_size
+    a_layer = 4 * (4 * size**2 + 3 * size * params.base.intermediate_size)
+    outside = 4 * 500 * size
+    saved = (n_layers * a_layer + outside) * 3 / 4 - 2 * a_layer - outside
+    assert whole["tune"] - in_shards["tune"] == pytest.approx(saved, rel=0.01)
+    assert {**in_shards, "tune": 0} == {**whole, "tune": 0}
+
+
+def test_the_largest_micro_batch_is_the_last_that_fits(planner: Planner) -> None:
+    memory = planner.tuning(5).peak_bytes + 600 * 2**20
+    assert planner.largest_micro_batch(memory, at_most=16) == 5
+    assert planner.largest_micro_batch(memory - 1, at_most=16) == 4
+    assert planner.largest_micro_batch(10, at_most=16) == 0
+    assert planner.largest_micro_batch(100 * GIB, at_most=16) == 16
+
+
+def test_what_is_larger_than_the_device_does_not_fit() -> None:
+    assert not Work("tune", 1, 1, 24 * GIB + 1, 1.0).fits(CARD)
+    assert Work("tune", 1, 1, 24 * GIB, 1.0).fits(CARD)
+
+
+def test_a_measured_share_of_the_peak_takes_the_place_of_the_assumed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not named_device("NVIDIA GeForce RTX 3090", 24 * GIB).is_measured
+    rows = [
+        {"device": "NVIDIA GeForce RTX 3090", "utilisation": 0.41},
+        {"device": "NVIDIA GeForce RTX 3090", "status": "does not fit"},
+        {"device": "CPU", "utilisation": 0.9},
+    ]
+    files.write_json(paths.EFFICIENCY_JSON, rows)
+    found = named_device("NVIDIA GeForce RTX 3090", 24 * GIB)
+    assert (found.utilisation, found.is_measured, found.flops_per_second) == (0.41, True, 71e12)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("24GB", 24 * GIB), ("1.5 gib", 3 * GIB // 2), ("900MB", 900 * 2**20)])
+def test_sizes_of_memory(text: str, expected: int) -> None:
+    assert bytes_of(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "memory", "problem"),
+    [("", "24", "'24' is no size"), ("RTX 3090", "", "give --memory too"), ("Abacus", "1GB", "'Abacus' is not known")],
+)
+def test_a_device_that_is_not_understood_is_one_line(name: str, memory: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        chosen_device("float32", name=name, memory=memory)

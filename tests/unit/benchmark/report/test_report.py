@@ -1,0 +1,349 @@
+"""The report: one self-contained page that shows what was run and says what was not."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmark.artifacts import files, paths
+from benchmark.artifacts.provenance import run_file
+from benchmark.config.params import Params
+from benchmark.report.export import table_tex
+from benchmark.report.tables import DASH, Entry, Row, Table
+from benchmark.schema import Cell
+from benchmark.stages import evaluate, report
+from benchmark.statistics.results import read_rows
+from benchmark.verdicts.paper import load_paper
+
+CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
+SVG = "{http://www.w3.org/2000/svg}"
+VOID = {"meta", "link", "br"}
+
+
+class _Page(HTMLParser):
+    """Checks nesting, and collects text, addresses and the names of elements."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.names: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _make(arguments: list[str] | None = None) -> _Page:
+    assert evaluate.main(arguments or []) == 0
+    return _report()
+
+
+def _report() -> _Page:
+    assert report.main([]) == 0
+    page = _Page(Path("results/report.html").read_text())
+    assert page.open == []
+    return page
+
+
+def test_the_page_is_one_file_and_asks_for_nothing(finished_run: Path) -> None:
+    page = _make()
+    assert finished_run.exists()
+    outside = [address for address in page.addresses if not address.startswith(("#", "data:"))]
+    assert outside == []
+    assert "script" not in page.names
+    assert not re.search(r"url\(|@import", Path("results/report.html").read_text())
+    assert len(page.ids) == len(set(page.ids))
+    sections = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert len(sections) == 16
+    assert sections <= set(page.ids)
+
+
+def test_every_figure_has_a_text_alternative(finished_run: Path) -> None:
+    _make()
+    html = Path("results/report.html").read_text()
+    figures = re.findall(r'<svg viewBox="[^"]+" role="img" aria-labelledby="(\S+) (\S+)">', html)
+    assert len(figures) == 6  # overview, ablation and in-context learning of two domains
+    for title, text in figures:
+        assert re.search(rf'<title id="{title}">[^<]+</title>', html)
+        assert re.search(rf'<desc id="{text}">[^<]*\d\d\.\d \[', html)
+    assert finished_run.exists()
+
+
+def test_every_figure_is_a_file_too(finished_run: Path) -> None:
+    (finished_run / "results/figures").mkdir(parents=True)
+    (finished_run / "results/figures/of-an-earlier-run.svg").touch()
+    _make()
+    html = Path("results/report.html").read_text()
+    files_of_figures = sorted(Path("results/figures").iterdir())
+    assert [path.name for path in files_of_figures] == sorted(
+        f"{plot}-{domain}.svg" for plot in ("overview", "ablation", "icl") for domain in ("movie", "book")
+    )
+    for path in files_of_figures:
+        root = ElementTree.fromstring(path.read_text())
+        title, text = root.findtext(f"{SVG}title"), root.findtext(f"{SVG}desc")
+        assert f'<title id="{path.stem}-title">{title}</title>' in html
+        assert f'<desc id="{path.stem}-text">{text}</desc>' in html
+        assert not re.search(r"url\(|href|@import|<script", path.read_text())
+        *_, height = (float(number) for number in root.attrib["viewBox"].split())
+        # What is drawn ends above the lower edge: the legend's last entry, the labels of the axis.
+        assert max(_bottoms(root)) < height
+        if path.stem.startswith("ablation"):
+            names = [element.text for element in root.iter(f"{SVG}text")]
+            assert names[-3:] == ["TALLRec (AT, then RT)", "RT alone", "AT alone"]
+
+
+def _bottoms(element: ElementTree.Element, top: float = 0) -> Iterator[float]:
+    moved = re.search(r"translate\(\S+ (\S+)\)", element.get("transform", ""))
+    top += float(moved.group(1)) if moved else 0
+    yield top + float(element.get("y", "0").rstrip("%"))
+    for child in element:
+        yield from _bottoms(child, top)
+
+
+def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path) -> None:
+    page = _make()
+    head, _, _ = page.text.partition("Claims ledger")
+    assert "The data of movie and book are generated" in head
+    assert "not the paper's LLaMA-7B" in head
+    assert "The data of movie and book are generated" in (finished_run / "results/report.md").read_text()
+    assert json.loads(Path("results/claims.json").read_text())["generated_domains"] == ["movie", "book"]
+
+
+def test_stand_in_data_are_said_first(finished_run: Path) -> None:
+    path = paths.prepared_folder("book") / "stats.json"
+    stats = files.read_json(path)
+    stats["notes"]["stand_in"] = {"train.json": "train.sample.json"}
+    files.write_json(path, stats)
+    head, _, _ = _make().text.partition("Claims ledger")
+    assert "book: train.sample.json stands in for train.json" in head
+    assert "train.sample.json stands in" in (finished_run / "results/report.md").read_text()
+
+
+def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
+    _make()
+    tuned = next(row.cell for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie")
+    files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "chance_auc": 0.54})
+    page = _report()
+    assert (
+        f"The validation AUC never left chance in 1 of the tuned cells: {tuned} (0.510, chance up to 0.540)."
+        in page.text
+    )
+
+
+def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
+    on_the_papers_rows: Path,
+) -> None:
+    page = _make()
+    verdicts = {}
+    for domain in ("movie", "book"):
+        with (on_the_papers_rows / f"results/tables/main_{domain}.csv").open() as stream:
+            lines = {line["name"]: line for line in csv.DictReader(stream)}
+        verdicts[domain] = {lines[name]["k16_verdict"] for name in ("gru4rec", f"tallrec-{domain}")}
+    assert verdicts["movie"] <= {"match", "close", "off"}
+    assert verdicts["book"] <= {f"{verdict} with reservation" for verdict in ("match", "close", "off")}
+    assert "; stand-in training rows" in page.text
+    ledger = {claim["id"]: claim for claim in json.loads(Path("results/claims.json").read_text())["claims"]}
+    compared = ledger["published_beats_controls"]["evidence"]
+    # The grid has K = 4 and 16; published are 16, 64, 256, each against two rules without training on two domains.
+    assert len(compared) == 12
+    assert {item["interval"] for item in compared} == {"published value"}
+    assert "independent, fair trust: 57.80, 69.96" in page.text
+    with (on_the_papers_rows / "results/tables/independent_runs.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == len(load_paper().independent_runs)
+    assert all(line["trust"] for line in lines)
+    known = next(line for line in lines if (line["theirs"], line["K"]) == ("69.96", "16"))
+    assert (known["paper"], known["seed"]) == ("67.24", "1234")
+    assert re.match(r"\d\d\.\d\d \[", known["ours"])
+    assert next(line for line in lines if line["theirs"] == "46.37")["ours"] == ""
+
+
+def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
+    for seed in (0, 1):
+        cell = Cell("baseline", "gru4rec", "movie", "movie", 16, seed)
+        shutil.rmtree(finished_run / paths.cell_folder("predictions", cell))
+    page = _make(["--partial"])
+    assert "2 of 82 cells have no valid result" in page.text
+    with (finished_run / "results/tables/main_movie.csv").open() as stream:
+        lines = {line["name"]: line for line in csv.DictReader(stream)}
+    assert (lines["gru4rec"]["k16_ours"], lines["gru4rec"]["k16_verdict"]) == ("missing", "missing")
+    assert lines["gru4rec"]["k16_paper"] == "49.07"
+    assert re.match(r"\d\d\.\d\d \[", lines["gru4rec"]["k4_ours"])
+    assert lines["caser"]["k16_ours"] == "missing"  # the paper has it, the grid does not
+    assert f"{CELL}: missing" in page.text
+
+
+def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
+    _make()
+    rows = [row for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie"]
+    aucs = [row.auc for row in rows if row.cell.test_domain == "movie" and row.cell.n_shots == 16]
+    assert len(aucs) == 2
+    with (finished_run / "results/tables/main_movie.csv").open() as stream:
+        line = next(line for line in csv.DictReader(stream) if line["name"] == "tallrec-movie")
+    assert line["k16_ours"].startswith(f"{50 * sum(auc for auc in aucs if auc):.2f} [")
+    assert line["k16_verdict"] == "not comparable"
+
+
+def test_differences_calibration_and_audit_are_shown(finished_run: Path) -> None:
+    page = _make()
+    with (finished_run / "results/tables/differences_movie.csv").open() as stream:
+        lines = {line["name"]: line for line in csv.DictReader(stream)}
+    rows = read_rows(paths.METRICS_CSV)
+    means = [
+        sum(row.auc or 0 for row in rows if (row.cell.method, row.cell.test_domain, row.cell.n_shots) == key) / 2
+        for key in (("tallrec-movie", "movie", 16), ("gru4rec", "movie", 16))
+    ]
+    assert re.fullmatch(
+        re.escape(f"{100 * (means[0] - means[1]):+.1f}") + r" ± \d+\.\d · p (< )?\d\.\d{3}",
+        lines["gru4rec"]["TALLRec minus it, K=16"],
+    )
+    assert lines["gru4rec"]["it minus liked_share, K=16"] != "\u2013"
+    assert lines["liked_share"]["it minus liked_share, K=16"] == "\u2013"
+    assert "A constant at the like rate of the test set has a log-loss of 0." in page.text
+    with (finished_run / "results/tables/audit.csv").open() as stream:
+        facts = {line["name"]: line["movie"] for line in csv.DictReader(stream)}
+    assert facts["test"] == "not known"  # the last of that name: its time
+    assert facts["pairs of adjacent test rows, the first one's in the second's history"] == "0 of 59"
+    assert facts["K=16"] == "100.00 %"
+
+
+def test_without_what_evaluate_did_not_write_yet_the_page_stands(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    for name in ("differences.csv", "uauc.csv", "calibration.csv", "audit.json"):
+        (finished_run / "results" / name).unlink()
+    assert "missing: nothing of this was run." in _report().text
+
+
+def test_names_from_outside_are_escaped_in_both_reports(
+    finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
+    llm = params.llm.model_copy(update={"model": planted})
+    lora = params.lora.model_copy(update={"target_modules": (planted,)})
+    probe = params.model_copy(update={"llm": llm, "lora": lora})
+    monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: probe)
+    page = _make()
+    assert "script" not in page.names
+    assert "img" not in page.names
+    assert planted in page.text
+    for written in Path("results").rglob("*"):
+        if written.suffix in (".html", ".md", ".svg"):
+            assert "<script" not in written.read_text()
+            assert "<img" not in written.read_text()
+    assert "&lt;script>alert(1)" in Path("results/report.md").read_text()
+
+
+def test_text_from_outside_is_escaped(finished_run: Path) -> None:
+    path = paths.prepared_folder("book") / "stats.json"
+    stats = files.read_json(path)
+    stats["notes"]["title"] = "<script>alert(1)</script> & more"
+    files.write_json(path, stats)
+    page = _make()
+    assert "script" not in page.names
+    assert "<script>alert(1)</script> & more" in page.text
+    assert finished_run.exists()
+
+
+def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished_run: Path, params: Params) -> None:
+    record = {"wall_seconds": 1.5, "peak_memory_bytes": 2**30, "device": "a device", "n_updates": 100}
+    files.write_json(run_file(CELL), record | {"commit": "abc123", "is_dirty": True})
+    carried_over = Cell("tuned", "tallrec-movie", "movie", "book", 16, 1)
+    files.write_json(run_file(carried_over), {"wall_seconds": 2.0, "peak_memory_bytes": 2**30, "n_tokens": 5000})
+    adapter = replace(carried_over, test_domain="movie")
+    files.write_json(run_file(adapter, "runs/tune"), {"wall_seconds": 40.0, "peak_memory_bytes": 2**31, "n_steps": 20})
+    files.write_json(paths.ceiling_file("movie"), {"auc": 0.8912})
+    assert evaluate.main([]) == 0
+    Path("results/probes.csv").write_text(
+        "family,method,train_domain,test_domain,n_shots,seed,probe,auc,uauc\n"
+        "tuned,tallrec-movie,movie,movie,16,0,no_history,0.6111,\n"
+        "tuned,tallrec-movie,movie,movie,16,1,no_history,0.6333,\n"
+        "tuned,tallrec-movie,movie,movie,16,0,dislike_asked,0.2,0.3\n"
+        "tuned,tallrec-movie,movie,movie,16,1,dislike_asked,0.3,0.5\n"
+        "tuned,tallrec-movie,movie,movie,16,0,title_removed,,\n"
+        "tuned,tallrec-movie,movie,movie,16,1,title_removed,0.6,0.6\n"
+        "baseline,gru4rec,movie,movie,16,0,no_history,0.5,0.4\n"
+    )
+    row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
+    files.write_json(paths.EFFICIENCY_JSON, [row | {"status": "out of memory"}])
+    lock = "stages:\n  baselines@movie:\n    outs:\n    - path: predictions/baseline/movie-movie/gru4rec\n"
+    Path("dvc.lock").write_text(lock)
+    page = _report()
+    assert "89.12" in page.text
+    with (finished_run / "results/tables/probes.csv").open() as stream:
+        probed, baseline = csv.DictReader(stream)
+    assert baseline["no history"] == "50.00 UAUC 40.00"
+    assert baseline["dislike asked"] == DASH  # it is asked no question
+    assert probed["no history"] == "62.22 UAUC not defined"
+    assert probed["title removed"] == "missing"
+    consistent = f"{100 - float(probed['unchanged'].split()[0]):.2f}"
+    assert probed["dislike asked"] == f"25.00 UAUC 40.00 · consistent: {consistent}"
+    assert "out of memory" in page.text
+    assert "1 cells ran on code or parameters that were not committed" in page.text
+    assert "dvc repro baselines@movie" in page.text
+    with (finished_run / "results/cost.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == 82
+    known = [line for line in lines if line["seconds"]]
+    names = ("seconds", "tuning_seconds", "tokens_per_second", "peak_memory_bytes", "n_steps")
+    assert [tuple(line[name] for name in names) for line in known] == [
+        ("1.5", "", "", str(2**30), "100"),
+        ("2.0", "40.0", "2500.0", str(2**31), "20"),
+    ]
+    costs = files.read_json(paths.COST_JSON)["cost"]
+    assert costs["tallrec-movie"]["tuning_seconds"] == 40.0
+    assert costs[CELL.method]["seconds"] == 1.5
+    with (finished_run / "results/tables/cost.csv").open() as stream:
+        beside = {line["name"]: line for line in csv.DictReader(stream)}
+    row = beside["tallrec-movie on book"]
+    assert (row["K"], row["tuning s"], row["predicting s"], row["tokens/s"], row["peak MiB"]) == (
+        *("16", "40.00", "2.00", "2,500", "2,048"),
+    )
+    assert 0 < float(row["AUC"]) < 100
+    assert params.grid.seeds == (0, 1)
+
+
+def test_every_table_is_written_as_csv_and_latex(finished_run: Path) -> None:
+    _make()
+    names = {path.name for path in (finished_run / "results/tables").iterdir()}
+    assert {name[:-4] for name in names if name.endswith(".csv")} == {
+        name[:-4] for name in names if name.endswith(".tex")
+    }
+    assert len(names) == 2 * (2 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 3)
+
+
+def test_latex_is_escaped() -> None:
+    table = Table("t", "T", ("50 %",), (Row("gru_bert", (Entry("a&b", "x"),)),))
+    text = table_tex(table).decode()
+    assert r"gru\_bert & a\&b x \\" in text
+    assert r" & 50 \% \\" in text
+
+
+def test_without_metrics_the_report_says_what_to_run(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([]) == 2
+    assert capsys.readouterr().err == "error: results/metrics.csv: not there; `dvc repro` makes it\n"
+    assert not (finished_run / "results").exists()

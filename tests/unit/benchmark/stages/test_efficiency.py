@@ -1,0 +1,120 @@
+"""The stage `efficiency`: what it asks for, and how it reads what comes back."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON
+from benchmark.config.params import EfficiencyConfiguration, Params
+from benchmark.config.reading import load_config
+from benchmark.methods.language_models import STARTS
+from benchmark.schema import FewShotTask
+from benchmark.stages import efficiency
+from tallrec.models.loading import save_base, write_fresh_start
+from tallrec.models.origin import write_reference
+
+REPOSITORY = Path(__file__).parents[4]
+CONFIGURATIONS = tuple(
+    EfficiencyConfiguration(
+        name=name,
+        quantization=quantization,
+        micro_batch_size=2,
+        gradient_checkpointing=checkpointing,
+        n_tokens=None,
+        attention="sdpa",
+    )
+    for name, quantization, checkpointing in (("full", "none", False), ("small", "4bit", True))
+)
+
+
+@pytest.fixture
+def few(params: Params) -> Params:
+    section = params.efficiency.model_copy(update={"configurations": CONFIGURATIONS, "memory_limit_gb": 0.5})
+    grid = params.grid.model_copy(update={"domains": ("movie",), "n_shots": (4,), "seeds": (0,)})
+    tune = params.tune.model_copy(update={"batch_size": 20})
+    return params.model_copy(update={"efficiency": section, "grid": grid, "tune": tune})
+
+
+@pytest.fixture
+def answering(
+    few: Params,
+    repository: Path,
+    write_domain: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., list[dict[str, Any]]]:
+    """Lets each configuration end as given, and returns the settings it was started with."""
+    write_domain("movie")
+    monkeypatch.setattr(efficiency, "load_config", lambda: few)
+
+    def answer(returncode: int, stdout: str = "", stderr: str = "") -> list[dict[str, Any]]:
+        asked: list[dict[str, Any]] = []
+
+        def run(command: list[str], **keywords: Any) -> subprocess.CompletedProcess[str]:
+            del keywords
+            asked.append(json.loads(Path(command[-1]).read_text()))
+            return subprocess.CompletedProcess(command, returncode, stdout, stderr)
+
+        monkeypatch.setattr(efficiency.subprocess, "run", run)
+        return asked
+
+    return answer
+
+
+def test_each_configuration_is_measured_in_its_own_process(answering: Callable[..., list[dict[str, Any]]]) -> None:
+    asked = answering(0, stdout='a warning\n{"status": "ok", "samples_per_second": 3.5}\n')
+    assert efficiency.main([]) == 0
+    rows = json.loads(EFFICIENCY_JSON.read_text())
+    assert [(row["name"], row["status"], row["samples_per_second"]) for row in rows] == [
+        ("full", "ok", 3.5),
+        ("small", "ok", 3.5),
+    ]
+    assert [settings["loading"]["quantization"] for settings in asked] == ["none", "4bit"]
+    assert [settings["schedule"]["gradient_checkpointing"] for settings in asked] == [False, True]
+    assert {settings["memory_limit_bytes"] for settings in asked} == {2**29}
+    assert all(settings["schedule"]["eval_every"] is None for settings in asked)
+
+
+def test_prompts_are_those_of_the_draw_filled_up_to_a_batch(few: Params, toy_task: FewShotTask) -> None:
+    settings = efficiency.settings_of(few, toy_task, CONFIGURATIONS[0])
+    assert len(settings["prompts"]) == len(settings["answers"]) == 20
+    assert settings["answers"][:2] == ["Yes.", "No."]
+    assert "Good-0" in settings["prompts"][0]
+    json.dumps(settings)
+
+
+def test_a_killed_process_does_not_fit(answering: Callable[..., list[dict[str, Any]]]) -> None:
+    answering(-9)
+    assert efficiency.main([]) == 0
+    assert [row["status"] for row in json.loads(EFFICIENCY_JSON.read_text())] == ["does not fit"] * 2
+
+
+def test_any_other_failure_is_one_line_and_no_result(
+    answering: Callable[..., list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(1, stderr="Traceback\nKeyError: 'base'\n")
+    assert efficiency.main([]) == 2
+    assert capsys.readouterr().err == "error: efficiency.configurations.full: KeyError: 'base'\n"
+    assert not EFFICIENCY_JSON.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")
+def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(
+    repository: Path,
+    toy_task: FewShotTask,
+    new_tiny_model: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save_base(new_tiny_model(64), tokenizer, BASE_MODEL)
+    write_reference(BASE_MODEL, "tiny", None, {})
+    write_fresh_start(STARTS / "rt")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    params = load_config(REPOSITORY / "params.yaml")
+    settings = efficiency.settings_of(params, toy_task, CONFIGURATIONS[0]) | {"memory_limit_bytes": 2**20}
+    assert efficiency._measured(settings, "full") == {"status": "does not fit"}

@@ -1,0 +1,87 @@
+"""Warnings about validations at chance or far from the test, and about answers that are never given."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.artifacts.files import write_json
+from benchmark.artifacts.provenance import run_file
+from benchmark.schema import Cell
+from benchmark.statistics.results import MetricRow
+from benchmark.verdicts.doubts import doubts
+
+CELL = Cell("tuned", "rt-movie", "movie", "movie", 16, 0)
+
+
+def row(auc: float | None = 0.7, low: float = 0.65, high: float = 0.75, cell: Cell = CELL) -> MetricRow:
+    if auc is None:
+        return MetricRow(cell, "missing")
+    return MetricRow(cell, "ok", auc, low, high, {}, 16, 1000)
+
+
+@pytest.fixture
+def record(repository: Path) -> Any:
+    """Writes what stage `tune` notes about a cell."""
+    return lambda cell=CELL, **values: write_json(run_file(cell, "runs/tune"), values)
+
+
+def test_no_record_no_doubt(repository: Path) -> None:
+    assert doubts([row()]) == []
+
+
+@pytest.mark.parametrize(
+    ("best", "is_doubted"),
+    [(0.7, False), (0.77, False), (0.785, False), (0.81, True), (0.6, False), (0.58, True)],
+)
+def test_a_validation_far_from_the_test_is_named(record: Any, best: float, is_doubted: bool) -> None:
+    # The margins reach from 0.615 to 0.785, and a gross difference is one of more than 0.1.
+    record(best_auc=best, chance_auc=0.535)
+    expected = (
+        f"disagree by more than 0.1 and the margins of both in 1 of the tuned cells: {CELL} ({best:.3f} against 0.700)."
+    )
+    found = doubts([row()])
+    assert len(found) == is_doubted
+    assert all(expected in line for line in found)
+
+
+def test_a_difference_within_wide_margins_is_none(record: Any) -> None:
+    record(best_auc=0.85, chance_auc=0.6)
+    assert doubts([row(0.7, 0.5, 0.9)]) == []
+
+
+def test_a_curve_at_chance_is_named_whatever_the_test_says(record: Any) -> None:
+    record(best_auc=0.53, chance_auc=0.535)
+    (found,) = doubts([row()])
+    assert found == (
+        f"The validation AUC never left chance in 1 of the tuned cells: {CELL} (0.530, chance up to 0.535)."
+    )
+
+
+def test_of_many_cells_a_few_are_named_and_all_are_counted(record: Any) -> None:
+    many = [replace(CELL, seed=seed) for seed in range(5)]
+    for cell in many:
+        record(cell, best_auc=0.53, chance_auc=0.535)
+    (found,) = doubts([row(cell=cell) for cell in many])
+    assert found.startswith("The validation AUC never left chance in 5 of the tuned cells: ")
+    assert [str(cell) in found for cell in many] == [True, True, True, False, False]
+    assert found.endswith("; and 2 more.")
+
+
+def test_only_a_test_on_the_tuned_domain_is_compared(record: Any) -> None:
+    record(best_auc=0.9, chance_auc=0.535)
+    other = Cell("tuned", "rt-movie", "movie", "book", 16, 0)
+    record(other, best_auc=0.9, chance_auc=0.535)
+    assert doubts([row(0.5, 0.45, 0.55, other), row(None)]) == []
+
+
+def test_a_model_that_gives_neither_answer_is_named(repository: Path) -> None:
+    cells = [Cell("icl", f"icl-base-{prompt}", "book", "book", 0, 0) for prompt in ("gpt", "paper", "alpaca")]
+    for cell, mass in zip(cells, (1e-5, 0.01, None), strict=True):
+        write_json(run_file(cell), {} if mass is None else {"answer_mass": mass})
+    (found,) = doubts([row(cell=cell) for cell in cells])
+    assert found == (
+        "In 1 of the cells the model gives both answers together less than 1% of the probability, so that its score is "
+        f"no opinion: {cells[0]} (1e-05)."
+    )

@@ -1,0 +1,130 @@
+"""Scores from what a server gives, against hand calculations and the rules of local scoring."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from tallrec.api.bodies import Answer
+from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.prompts.answer_tokens import AnswerTokens, answer_scores
+
+ANSWERS = {True: "Yes.", False: "No."}
+TOP = {"Yes": 0.4, "No": 0.2, "The": 0.1, "I": 0.08, "A": 0.02}
+
+
+def answer(top: dict[str, float] | None, text: str = "", **changes: Any) -> Answer:
+    pairs = None if top is None else tuple((token, math.log(p)) for token, p in top.items())
+    return Answer(text, pairs, **({"is_withheld": False, "n_input_tokens": None, "n_output_tokens": None} | changes))
+
+
+def score(top: dict[str, float], *, missing: str = "smallest_of_top", rule: str = "logit_difference") -> float:
+    return score_of_top("a", answer(top), ANSWERS, missing_answer=missing, rule=rule).score
+
+
+@pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
+def test_the_rules_are_those_of_local_scoring(rule: str) -> None:
+    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+    local = answer_scores(logits, AnswerTokens(0, 1), rule).tolist()
+    names = ["Yes", "No", "The", "I", "A"]
+    tops = [dict(zip(names, row, strict=True)) for row in logits.softmax(-1).tolist()]
+    assert [score(top, rule=rule) for top in tops] == pytest.approx(local, rel=1e-12)
+    assert len(set(local)) == 20
+
+
+@pytest.mark.parametrize(
+    ("top", "missing", "yes", "no"),
+    [
+        (TOP, "smallest_of_top", 0.4, 0.2),
+        (TOP, "remainder", 0.4, 0.2),
+        (TOP | {"No": 0.2, "Yes": 0.4}, "remainder", 0.4, 0.2),
+        ({"Yes": 0.9, "The": 0.05, "I": 0.01}, "smallest_of_top", 0.9, 0.01),
+        ({"Yes": 0.9, "The": 0.05, "I": 0.01}, "remainder", 0.9, 0.04),
+        ({"No": 0.9, "The": 0.05, "I": 0.01}, "smallest_of_top", 0.01, 0.9),
+        ({"No": 0.9, "The": 0.05, "I": 0.01}, "remainder", 0.04, 0.9),
+        # Both missing: nothing is known of either.
+        ({"The": 0.9, "I": 0.04}, "smallest_of_top", 0.04, 0.04),
+        ({"The": 0.9, "I": 0.04}, "remainder", 0.06, 0.06),
+        # Rounding leaves nothing, or less.
+        ({"Yes": 0.75, "The": 0.25}, "remainder", 0.75, 1e-10),
+        ({"Yes": 0.75, "The": 0.2500001}, "remainder", 0.75, 1e-10),
+    ],
+)
+def test_an_answer_that_is_missing_gets_a_probability(
+    top: dict[str, float], missing: str, yes: float, no: float
+) -> None:
+    assert score(top, missing=missing) == pytest.approx(math.log(yes / no), abs=1e-6)
+    expected = 1 / (1 + math.exp(no - yes))
+    assert score(top, missing=missing, rule="double_softmax") == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("token", ["Yes", " Yes", "Yes.", "\nYes", "\u2581Yes", "\u0120Yes"])
+def test_an_answer_is_matched_without_its_spaces_and_its_stop(token: str) -> None:
+    assert score({token: 0.6, "No": 0.3, "x": 0.1}) == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("token", ["yes", "YES", "Yes,", "Yesterday", "Y", ""])
+def test_what_is_only_like_an_answer_is_none(token: str) -> None:
+    assert score({token: 0.6, "No": 0.3, "x": 0.1}) == pytest.approx(math.log(0.1 / 0.3))
+
+
+def test_spellings_of_an_answer_are_added() -> None:
+    found = score_of_top(
+        "a",
+        answer({"Yes": 0.3, " Yes": 0.2, " No": 0.1}),
+        {True: " Yes", False: " No"},
+        missing_answer="remainder",
+        rule="logit_difference",
+    )
+    assert found.score == pytest.approx(math.log(5))
+    assert found.details == pytest.approx({"answer_mass": 0.6, "n_missing": 0, "is_refused": 0, "is_unparsable": 0})
+
+
+def test_what_is_missing_is_counted() -> None:
+    tops = [TOP, {"Yes": 0.5, "The": 0.1}, {"The": 0.5, "A": 0.1}]
+    found = [
+        score_of_top("a", answer(top), ANSWERS, missing_answer="remainder", rule="double_softmax").details
+        for top in tops
+    ]
+    assert [details["n_missing"] for details in found] == [0, 1, 2]
+    assert [details["is_unparsable"] for details in found] == [0, 0, 1]
+    assert [details["answer_mass"] for details in found] == pytest.approx([0.6, 0.5, 0])
+
+
+@pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
+@pytest.mark.parametrize("missing", ["smallest_of_top", "remainder"])
+def test_what_was_withheld_is_undecided(rule: str, missing: str) -> None:
+    withheld = answer(None, is_withheld=True)
+    found = score_of_top("a", withheld, ANSWERS, missing_answer=missing, rule=rule)
+    assert found.score == (0.5 if rule == "double_softmax" else 0.0)
+    assert (found.details["is_refused"], found.details["is_unparsable"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "refused", "unparsable"),
+    [
+        ("Yes.", 1.0, 0, 0),
+        (" yes", 1.0, 0, 0),
+        ("**Yes**, since they liked it", 1.0, 0, 0),
+        ('"No."', 0.0, 0, 0),
+        ("\nNO", 0.0, 0, 0),
+        ("Answer: No", 0.0, 0, 0),
+        ("I'm sorry, I cannot say yes or no.", 0.5, 1, 0),
+        ("As an AI language model, I have no preferences.", 0.5, 1, 0),
+        ("I can\u2019t know that", 0.5, 1, 0),
+        ("There is no way to know", 0.5, 0, 1),
+        ("Nothing", 0.5, 0, 1),
+        ("Yesterday", 0.5, 0, 1),
+        ("Possibly yes", 0.5, 0, 1),
+        ("", 0.5, 0, 1),
+    ],
+)
+def test_text_is_read_as_it_begins(text: str, score: float, refused: int, unparsable: int) -> None:
+    found = score_of_text("a", answer(None, text))
+    assert (found.score, found.details) == (score, {"is_refused": refused, "is_unparsable": unparsable})
+
+
+def test_text_that_was_withheld_is_a_refusal_whatever_it_says() -> None:
+    found = score_of_text("a", answer(None, "Yes", is_withheld=True))
+    assert (found.score, found.details) == (0.5, {"is_refused": 1, "is_unparsable": 0})
