@@ -5,7 +5,7 @@ Nothing heavy is imported at module level, so that `--help` is instant.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from benchmark.artifacts.paths import PARAMS_YAML
 from benchmark.errors import exit_code_of
 
 if TYPE_CHECKING:
-    from benchmark.verdicts.gate import Finding
+    pass
 
 app = typer.Typer(
     add_completion=False,
@@ -72,7 +72,8 @@ def _merge(presets: list[str], write: bool) -> list[tuple[str, object, object]]:
     """
     from benchmark.artifacts.files import write_bytes
     from benchmark.config.overlays import changed_keys, merged, preset_text
-    from benchmark.config.reading import parse_config, parse_yaml, read_yaml
+    from benchmark.config.reading import parse_yaml, read_yaml
+    from benchmark.methods.configuration import parse_config
 
     overlays = [preset_text(name) for name in presets]
     before = read_yaml(PARAMS_YAML)
@@ -91,7 +92,7 @@ def validate() -> None:
     """Check every value of params.yaml; an error names the key and what was expected."""
 
     def work() -> None:
-        from benchmark.config.reading import load_config
+        from benchmark.methods.configuration import load_config
 
         load_config(PARAMS_YAML)
         typer.echo(f"{PARAMS_YAML}: valid")
@@ -117,7 +118,8 @@ def plan(
     def work() -> None:
         from collections import Counter
 
-        from benchmark.config.reading import load_config, read_yaml
+        from benchmark.config.reading import read_yaml
+        from benchmark.methods.configuration import load_config
         from benchmark.methods.grid import cells
         from benchmark.planning.pipeline import stage_counts
         from benchmark.planning.plan import show
@@ -204,34 +206,17 @@ def check(
     """Compare results/metrics.csv with a reference; exit with 1 if a cell is missing, or worse than noise explains."""
 
     def work() -> None:
-        from benchmark.config.reading import load_config
+        from benchmark.methods.configuration import load_config
+        from benchmark.report.terminal import print_findings
         from benchmark.verdicts.gate import FAILURES
         from benchmark.verdicts.gate import check as findings_of
 
         findings = findings_of(against, predictions, load_config(PARAMS_YAML), alpha=alpha, by_mean=by_mean)
-        _print_findings(findings)
+        print_findings(findings)
         if any(finding.verdict in FAILURES for finding in findings):
             raise typer.Exit(1)
 
     _finish(work)
-
-
-def _print_findings(findings: "list[Finding]") -> None:
-    from collections import Counter
-
-    table = Table(box=None)
-    for name in ("cell", "before", "after", "change", "tolerance", "interval", ""):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("before", "after", "change") else "left")
-    for row in findings:
-        change = None if row.before is None or row.after is None else row.after - row.before
-        numbers = (row.before, row.after, change, row.tolerance)
-        shown = ("" if value is None else f"{100 * value:.2f}" for value in numbers)
-        name = str(row.cell) if row.n_seeds == 1 else f"{row.cell} and {row.n_seeds - 1} more"
-        table.add_row(name, *shown, row.interval, f"{row.verdict} {row.reason}".strip())
-    console = Console(width=max(110, Console().width))
-    console.print(table)
-    counts = Counter(row.verdict for row in findings)
-    console.print("AUC x100: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 @app.command()
@@ -243,8 +228,8 @@ def export(
     """Write a prepared split as JSON in the form of the released code."""
 
     def work() -> None:
-        from benchmark.config.reading import load_config
         from benchmark.data.export import export as write_released
+        from benchmark.methods.configuration import load_config
 
         write_released(domain, split, out, load_config(PARAMS_YAML))
         typer.echo(f"{out}: written", err=True)

@@ -41,7 +41,7 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question: will this user like this target item? Carries no answer."""
+    """One question: will this user like this target item? Carries no label."""
 
     sample_id: str
     user_id: str
@@ -52,7 +52,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A sample with its answer. Holds a Sample, is not one: a subclass would be accepted as test input."""
+    """A sample with its label. Holds a Sample, is not one: a subclass would be accepted as test input."""
 
     sample: Sample
     liked: bool

@@ -5,16 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from benchmark.artifacts.paths import PARAMS_YAML
-from benchmark.config.params import DomainParams, Name, Params
-from benchmark.data.domains import FORMATS, format_module
+from benchmark.config.names import guess
 from benchmark.errors import ConfigError
-from benchmark.methods.rules import contradictions, guess, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
 UNREADABLE = (YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
@@ -23,32 +20,6 @@ MOST_OPEN = 500
 """Brackets, counted in texts and comments too."""
 MOST_VALUES, MOST_LEVELS = 100_000, 50
 """Of a configuration; the committed one has some hundred values on five levels."""
-
-
-def load_config(path: Path = PARAMS_YAML) -> Params:
-    """`params.yaml`, checked as a whole before any work.
-
-    Raises:
-        ConfigError: a key is unknown, missing or of the wrong type, or two values contradict each other.
-    """
-    return parse_config(read_yaml(path), path)
-
-
-def parse_config(content: dict[str, Any], path: Path) -> Params:
-    """The content of `path`, checked as `load_config` does.
-
-    Raises:
-        ConfigError: as `load_config`.
-    """
-    sections = _mapping(content.get("domains"))
-    if sections is None:
-        return validated(Params, content, path)  # says what is wrong with `domains`, or with a key before it
-    params = validated(Params, {**content, "domains": {}}, path)
-    domains = {name: _domain(name, section, path) for name, section in sections.items()}
-    params = params.model_copy(update={"domains": domains})
-    for key, problem in contradictions(params):
-        raise ConfigError(f"{path}: {key}: {problem}")
-    return params
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -77,7 +48,7 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
         content: object = cast(Any, YAML(typ="safe", pure=True)).load(text)
     except UNREADABLE as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    sections = _mapping(content)
+    sections = mapping_or_none(content)
     if sections is None:
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
     _check_size(content, path)
@@ -111,28 +82,9 @@ def _check_size(content: object, path: Path) -> None:
             pending += [(inner, depth + 1) for inner in cast("list[object]", value)]
 
 
-def _mapping(content: object) -> dict[str, Any] | None:
+def mapping_or_none(content: object) -> dict[str, Any] | None:
+    """`content` if it is a mapping."""
     return cast(dict[str, Any], content) if isinstance(content, dict) else None
-
-
-def _domain(name: object, section: object, path: Path) -> DomainParams:
-    key = f"domains.{name}"
-    _checked_name(name, path, key)
-    chosen = (_mapping(section) or {}).get("format")
-    if not isinstance(chosen, str) or chosen not in FORMATS:
-        raise ConfigError(f"{path}: {key}.format: {unknown(chosen, FORMATS)}")
-    return validated(format_module(chosen).Params, section, path, key)
-
-
-def _checked_name(name: object, path: Path, key: str) -> None:
-    try:
-        TypeAdapter[str](Name).validate_python(name, strict=True)
-    except ValidationError:
-        raise ConfigError(f"{path}: {key}: expected a name of a-z, 0-9, '_' and '-'") from None
-    if "." in str(name):
-        raise ConfigError(f"{path}: {key}: expected no '.', which DVC reads as the way to a key below")
-    if name == "both":
-        raise ConfigError(f"{path}: {key}: 'both' means every domain, call this one otherwise")
 
 
 def validated(model: type[Model], content: object, path: Path, prefix: str = "") -> Model:
@@ -154,7 +106,7 @@ def validated(model: type[Model], content: object, path: Path, prefix: str = "")
 def _keys_of(location: tuple[int | str, ...], content: object) -> Iterator[str]:
     """The keys on the way to `location`, which also holds the kind where a section may be of several."""
     for place, part in enumerate(location, start=1):
-        mapping = _mapping(content)
+        mapping = mapping_or_none(content)
         if mapping is not None and part not in mapping and place < len(location):
             continue
         yield str(part)

@@ -16,3 +16,7 @@ class Section(BaseModel):
     """A section of `params.yaml`: frozen, unknown keys refused, no conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Problem = tuple[str, str]
+"""Dotted key, what is wrong with its value."""

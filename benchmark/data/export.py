@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.artifacts import files, paths
+from benchmark.config.names import unknown
 from benchmark.config.params import Params
 from benchmark.data.domains.released_json import Prompt, render_input
 from benchmark.errors import ConfigError
-from benchmark.methods.rules import unknown
 from benchmark.schema import Item, Labelled
 
 _INSTRUCTION = (

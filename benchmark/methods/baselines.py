@@ -9,31 +9,9 @@ from typing import Any
 
 from benchmark.config.params import BaselineParams
 from benchmark.errors import ConfigError
-from benchmark.methods.controls import CONTROLS
-from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Method, Prediction
-
-__all__ = [
-    "CONTROLS",
-    "baseline_heads",
-    "baseline_keywords",
-    "baseline_rows",
-    "build_control",
-    "reads_text",
-    "train_baseline",
-]
+from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
 
 BASELINES_FOLDER = Path(__file__).parents[2] / "baselines"
-
-
-def build_control(name: str) -> Method:
-    """The control called `name`.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in CONTROLS:
-        raise ConfigError(f"grid.controls: unknown name {name!r}, expected one of {', '.join(CONTROLS)}")
-    return CONTROLS[name].predict
 
 
 def baseline_rows(model: str, params: BaselineParams) -> list[str]:

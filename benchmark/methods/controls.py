@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from benchmark.errors import ConfigError
 from benchmark.schema import FewShotTask, Labelled, Method, Prediction, Sample
 from benchmark.seeding import derive_seed
 
@@ -96,3 +97,14 @@ def _item_mean(train: Iterable[Labelled]) -> Callable[[Sample], float]:
 
 def _items_of(sample: Sample) -> set[str]:
     return {sample.target_item_id, *(event.item_id for event in sample.history)}
+
+
+def build_control(name: str) -> Method:
+    """The control called `name`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in CONTROLS:
+        raise ConfigError(f"grid.controls: unknown name {name!r}, expected one of {', '.join(CONTROLS)}")
+    return CONTROLS[name].predict

@@ -6,9 +6,9 @@ from pathlib import Path
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.paths import BASE_MODEL, raw_folder, texts_file
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.data.domains import raw_files
 from benchmark.data.sources import MANIFEST, OUTSIDE, ManifestEntry, SourceFile, checksum, chosen_mirror, read_manifest
+from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS
 
 REFERENCE = BASE_MODEL / "reference.json"

@@ -19,7 +19,8 @@ from benchmark.artifacts.paths import (
 )
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config, read_yaml
+from benchmark.config.reading import read_yaml
+from benchmark.methods.configuration import load_config
 from benchmark.schema import Cell
 from benchmark.statistics.comparisons import Difference, Pair, read_differences
 from benchmark.statistics.results import (

@@ -16,9 +16,9 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_bytes
 from benchmark.artifacts.paths import BASE_MODEL
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of
+from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS, tiny_shape
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
@@ -36,7 +36,8 @@ def pretrain(params: Params, folder: Path) -> None:
 
     from tallrec.models.loading import save_base
     from tallrec.models.origin import file_digests, write_reference
-    from tallrec.prompts.rendering import alpaca_template, templates
+    from tallrec.prompts.layouts import alpaca_template
+    from tallrec.prompts.rendering import templates
     from tallrec.tiny.pretraining import pretrain, train_tokenizer
     from tallrec.training.fitting import Schedule
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
-from benchmark.config.reading import load_config
 from benchmark.data.tasks import few_shot_task
 from benchmark.errors import ConfigError, exit_code_of
 from benchmark.methods.baselines import baseline_heads, reads_text, train_baseline
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import baseline_cells, baseline_probe_cells
 from benchmark.methods.probes import of_probe, with_probes, without_question
 from benchmark.methods.running import write_cells

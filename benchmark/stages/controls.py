@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.arguments import stage_arguments
-from benchmark.config.reading import load_config
 from benchmark.data.tasks import count_training_rows, few_shot_task, full_task
 from benchmark.errors import exit_code_of
-from benchmark.methods.baselines import build_control
+from benchmark.methods.configuration import load_config
+from benchmark.methods.controls import build_control
 from benchmark.methods.grid import control_cells
 from benchmark.methods.running import run_cells
 from benchmark.schema import FewShotTask

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.data.fewshot import Draw, draw
 from benchmark.errors import DataError, exit_code_of
+from benchmark.methods.configuration import load_config
 from benchmark.schema import Item, Labelled
 
 _LOG = logging.getLogger(__name__)

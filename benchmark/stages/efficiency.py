@@ -21,10 +21,10 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import write_json
 from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.config.params import EfficiencyConfiguration, Params
-from benchmark.config.reading import load_config
 from benchmark.data.tasks import training_task
 from benchmark.errors import BenchmarkError, exit_code_of
 from benchmark.methods import language_models
+from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS
 from benchmark.planning.devices import utilisation
 from benchmark.schema import FewShotTask
@@ -35,7 +35,8 @@ GIVE_BACK_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESH
 
 def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConfiguration) -> dict[str, Any]:
     """What `tallrec.cost.measuring` is to run for one configuration."""
-    from tallrec.prompts.rendering import ANSWERS, render
+    from tallrec.prompts.layouts import ANSWER_TEXTS
+    from tallrec.prompts.rendering import render
 
     scoring = language_models.scoring(params)
     rows = [*task.train, *task.valid][: params.tune.batch_size]
@@ -63,7 +64,7 @@ def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConf
         "loss": params.fidelity.loss,
         "n_tokens": configuration.n_tokens,
         "prompts": [render(scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment) for row in rows],
-        "answers": [ANSWERS[row.liked] for row in rows],
+        "answers": [ANSWER_TEXTS[row.liked] for row in rows],
         "memory_limit_bytes": int(params.efficiency.memory_limit_gb * 2**30),
     }
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
-from benchmark.config.reading import load_config
 from benchmark.data.sources import describe_outside
 from benchmark.errors import exit_code_of
 from benchmark.methods.baselines import reads_text
+from benchmark.methods.configuration import load_config
 from benchmark.progress import progress
 
 

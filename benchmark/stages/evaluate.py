@@ -17,12 +17,12 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import read_json, read_scores, write_bytes, write_json
 from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, prepared_folder, probe_folder
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.errors import MissingArtifactError, exit_code_of
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
 from benchmark.methods.probes import probed
 from benchmark.schema import Cell
-from benchmark.statistics.auc import Floats, percentile_interval, roc_auc, user_auc
+from benchmark.statistics.auc import Floats, roc_auc, user_auc
 from benchmark.statistics.calibration import calibration, probabilities
 from benchmark.statistics.comparisons import (
     CellMetric,
@@ -35,7 +35,9 @@ from benchmark.statistics.comparisons import (
     share_draws,
     table_pairs,
 )
+from benchmark.statistics.labels import TrueLabels, in_order, read_test_labels
 from benchmark.statistics.other_metrics import OTHER_METRICS, other_metrics
+from benchmark.statistics.resampling import percentile_interval
 from benchmark.statistics.results import (
     AUDIT_JSON,
     CALIBRATION_COLUMNS,
@@ -52,26 +54,25 @@ from benchmark.statistics.results import (
     summarise,
     write_rows,
 )
-from benchmark.statistics.test_labels import Answers, in_order, read_answers
 from benchmark.verdicts.audit import audit, read_prepared
 from benchmark.verdicts.claims import claim_pairs
 
 PLOTS = Path("results/plots")
 
 
-def read_cell(cell: Cell, answers: Answers) -> tuple[str, Floats | None]:
-    """The status of a cell, and its scores in the order of `answers` if it is `ok`."""
+def read_cell(cell: Cell, truth: TrueLabels) -> tuple[str, Floats | None]:
+    """The status of a cell, and its scores in the order of `truth` if it is `ok`."""
     scores = read_scores("predictions", cell)
     if scores is None:
         return "missing", None
-    values = in_order(scores, answers)
+    values = in_order(scores, truth)
     return ("invalid", None) if values is None else ("ok", values)
 
 
-def metric_row(cell: Cell, auc: CellMetric, values: Floats, answers: Answers, confidence: float) -> MetricRow:
-    """The row of a cell that was run; `values` are its scores, in the order of `answers`."""
+def metric_row(cell: Cell, auc: CellMetric, values: Floats, truth: TrueLabels, confidence: float) -> MetricRow:
+    """The row of a cell that was run; `values` are its scores, in the order of `truth`."""
     low, high = percentile_interval(auc.resampled, confidence)
-    others = other_metrics(answers.liked, values, answers.users)
+    others = other_metrics(truth.liked, values, truth.users)
     return MetricRow(cell, "ok", auc.value, low, high, others, auc.n_users, len(values))
 
 
@@ -108,7 +109,7 @@ def differences_of(
 
 
 def calibration_rows(
-    scores: Mapping[Cell, Floats], answers: Mapping[str, Answers], scoring: str
+    scores: Mapping[Cell, Floats], truth: Mapping[str, TrueLabels], scoring: str
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Log-loss and calibration error of the cells whose scores are probabilities; and the bins of each."""
     errors: list[tuple[Any, ...]] = []
@@ -117,17 +118,17 @@ def calibration_rows(
         meaning = probabilities(cell, values, scoring)
         if meaning:
             name, probability = meaning
-            found = calibration(answers[cell.test_domain].liked, probability)
+            found = calibration(truth[cell.test_domain].liked, probability)
             errors.append((*astuple(cell), name, found.log_loss, found.expected_error))
             bins += [(*astuple(cell), *astuple(one)) for one in found.bins]
     return errors, bins
 
 
-def probe_rows(params: Params, answers: Mapping[str, Answers]) -> list[tuple[Any, ...]]:
+def probe_rows(params: Params, truth: Mapping[str, TrueLabels]) -> list[tuple[Any, ...]]:
     """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
     rows: list[tuple[Any, ...]] = []
     for name, cell, probe in probed(params):
-        known = answers[cell.test_domain]
+        known = truth[cell.test_domain]
         scores = read_scores(probe_folder(name) / probe, cell)
         values = None if scores is None else in_order(scores, known)
         if values is None:
@@ -171,9 +172,9 @@ def run(*, partial: bool) -> None:
     n_train: dict[str, int] = {}
     for domain in domains:
         n_train[domain] = read_json(prepared_folder(domain) / "stats.json")["splits"]["train"]["rows"]
-    answers = {domain: read_answers(domain) for domain in domains}
+    truth = {domain: read_test_labels(domain) for domain in domains}
     grid = list(cells(params, n_train))
-    read = {cell: read_cell(cell, answers[cell.test_domain]) for cell in grid}
+    read = {cell: read_cell(cell, truth[cell.test_domain]) for cell in grid}
     scores = {cell: values for cell, (_, values) in read.items() if values is not None}
     if len(scores) < len(grid) and not partial:
         lost = next(cell for cell in grid if cell not in scores)
@@ -182,7 +183,7 @@ def run(*, partial: bool) -> None:
             f"({read[lost][0]}); `dvc repro` makes them, --partial evaluates without them"
         )
     metrics: dict[str, dict[Cell, CellMetric]] = {"auc": {}, "uauc": {}}
-    for domain, known in answers.items():
+    for domain, known in truth.items():
         of_domain = {cell: values for cell, values in scores.items() if cell.test_domain == domain}
         for metric, found in metrics.items():
             found.update(cell_metrics(metric, of_domain, known, n_resamples))
@@ -190,22 +191,22 @@ def run(*, partial: bool) -> None:
     for cell in grid:
         row = MetricRow(cell, read[cell][0])
         if cell in scores:
-            row = metric_row(cell, metrics["auc"][cell], scores[cell], answers[cell.test_domain], confidence)
+            row = metric_row(cell, metrics["auc"][cell], scores[cell], truth[cell.test_domain], confidence)
         shown = f"auc {row.auc:.4f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)
     groups = summarise(rows)
     summaries = [summary for summary in groups.values() if summary]
     differences = differences_of(metrics, groups, confidence, params.fidelity.draw)
-    errors, bins = calibration_rows(scores, answers, params.fidelity.scoring)
+    errors, bins = calibration_rows(scores, truth, params.fidelity.scoring)
     audits = {
         domain: audit(read_prepared(domain, known, params), params.tune.max_valid_samples)
-        for domain, known in answers.items()
+        for domain, known in truth.items()
     }
     for domain in domains:
         points = curve_points(summaries, domain)
         write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(("n_shots", "auc", "method"), points))
-    write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(params, answers)))
+    write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(params, truth)))
     write_bytes(UAUC_CSV, csv_bytes(UAUC_COLUMNS, uauc_rows(metrics["uauc"], confidence)))
     write_bytes(DIFFERENCES_CSV, differences_csv(differences))
     write_bytes(CALIBRATION_CSV, csv_bytes(CALIBRATION_COLUMNS, errors))

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.arguments import stage_arguments
-from benchmark.config.reading import load_config
+from benchmark.config.names import unknown
 from benchmark.data.tasks import few_shot_task, scoring_task
 from benchmark.errors import ConfigError, exit_code_of
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import icl_cells
 from benchmark.methods.in_context import icl_method, icl_settings
-from benchmark.methods.rules import unknown
 from benchmark.methods.running import run_cells
 from benchmark.schema import Cell, FewShotTask
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_json
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.data.sources import describe_outside
 from benchmark.data.world import texts
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
+from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed

@@ -12,12 +12,12 @@ from pathlib import Path
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.data.domains import DomainData, format_module
 from benchmark.data.domains.summary import describe
 from benchmark.data.domains.titles import plain
 from benchmark.data.world import generator
 from benchmark.errors import ConfigError, DataError, exit_code_of
+from benchmark.methods.configuration import load_config
 
 _LOG = logging.getLogger(__name__)
 

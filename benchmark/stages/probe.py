@@ -10,10 +10,10 @@ from dataclasses import replace
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import write_predictions
 from benchmark.artifacts.paths import adapter_folder, probe_folder
-from benchmark.config.reading import load_config
 from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import probe_cells
 from benchmark.methods.probes import PROBES, PROMPT_STYLES
 from benchmark.schema import check_predictions

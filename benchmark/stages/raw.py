@@ -11,10 +11,10 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder
 from benchmark.artifacts.paths import raw_folder
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.data.domains import raw_files
 from benchmark.data.sources import chosen_mirror, describe_embedded, fetch, read_manifest
 from benchmark.errors import ConfigError, exit_code_of
+from benchmark.methods.configuration import load_config
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.paths import adapter_folder
-from benchmark.config.reading import load_config
 from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import tuned_cells
 from benchmark.methods.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Method, Prediction

@@ -17,10 +17,10 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_json
 from benchmark.artifacts.paths import adapter_folder
 from benchmark.artifacts.provenance import recorded
-from benchmark.config.reading import load_config
 from benchmark.data.tasks import training_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
+from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS
 from benchmark.methods.launching import run_on
 from benchmark.progress import progress

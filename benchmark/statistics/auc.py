@@ -1,6 +1,6 @@
-"""AUC, within-user AUC, and both on resampled users. Every number of the tables is made here."""
+"""AUC and within-user AUC."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,6 @@ from benchmark.errors import MetricError
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
-
-WEIGHTS_AT_ONCE = 100_000
-"""Row weights held in memory together (under 1 MB, so that they stay in the cache); it changes no result."""
 
 
 def roc_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -> float:
@@ -30,9 +27,9 @@ def roc_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) ->
     Raises:
         MetricError: the lengths differ, a score is not finite, or only one class is present.
     """
-    liked, values = _checked(labels, scores)
-    ranking = _ranked(liked, values, np.zeros(len(values), dtype=np.int64))
-    return float(_weighted_auc(ranking, np.ones((1, 1)))[0])
+    liked, values = checked(labels, scores)
+    ranking = ranked(liked, values, np.zeros(len(values), dtype=np.int64))
+    return float(weighted_auc(ranking, np.ones((1, 1)))[0])
 
 
 def user_auc(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, users: Sequence[str]) -> float | None:
@@ -65,15 +62,15 @@ def user_aucs(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, 
     Raises:
         MetricError: as `roc_auc`.
     """
-    liked, values = _checked(labels, scores)
-    user_of_row, n_users = _numbered(users, len(values))
+    liked, values = checked(labels, scores)
+    user_of_row, n_users = numbered(users, len(values))
     order = np.lexsort((values, user_of_row))
-    user, ranked, answers = user_of_row[order], values[order], liked[order]
-    # Equal scores of one user form one group, as in `_weighted_auc`.
-    is_first = np.concatenate([[True], (user[1:] != user[:-1]) | (ranked[1:] != ranked[:-1])])
+    user, sorted_scores, is_liked = user_of_row[order], values[order], liked[order]
+    # Equal scores of one user form one group, as in `weighted_auc`.
+    is_first = np.concatenate([[True], (user[1:] != user[:-1]) | (sorted_scores[1:] != sorted_scores[:-1])])
     starts = np.flatnonzero(is_first)
-    n_liked = np.add.reduceat(answers.astype(np.float64), starts)
-    n_disliked = np.add.reduceat((~answers).astype(np.float64), starts)
+    n_liked = np.add.reduceat(is_liked.astype(np.float64), starts)
+    n_disliked = np.add.reduceat((~is_liked).astype(np.float64), starts)
     user = user[starts]
     liked_of, disliked_of = (np.bincount(user, counts, minlength=n_users) for counts in (n_liked, n_disliked))
     of_users_before = np.cumsum(disliked_of) - disliked_of
@@ -83,102 +80,8 @@ def user_aucs(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats, 
     return np.divide(won, n_pairs, out=np.full(n_users, np.nan), where=n_pairs > 0)
 
 
-def percentile_interval(resampled: Floats, confidence: float) -> tuple[float, float]:
-    """The percentile interval of a metric on resamples, shape (n_resamples,); NaN ones are left out.
-
-    Raises:
-        MetricError: fewer than half of the resamples are defined.
-    """
-    defined = resampled[np.isfinite(resampled)]
-    if 2 * len(defined) < len(resampled):
-        raise MetricError(f"only {len(defined)} of {len(resampled)} resamples of users have both classes")
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def resampled_auc(
-    labels: Sequence[bool] | Bools,
-    scores: Sequence[Sequence[float] | Floats] | Floats,
-    users: Sequence[str],
-    *,
-    n_resamples: int,
-    seed: int,
-) -> Floats:
-    """AUC of several methods on the same resamples of users, so that their differences are paired.
-
-    Rows of one user are far from independent, so rows are never resampled alone. With one row a user both are the same.
-
-    Args:
-        labels: shape (n_samples,); True = liked.
-        scores: shape (n_methods, n_samples), finite.
-        users: shape (n_samples,), the user of each sample.
-        n_resamples: resamples of as many users as there are, who enter with all their rows.
-        seed: of the resamples.
-
-    Returns:
-        Shape (n_methods, n_resamples); NaN where a resample has one class.
-
-    Raises:
-        MetricError: as `roc_auc`; or there is one user alone.
-    """
-    user_of_row, n_users = _numbered(users, len(labels))
-    rankings = [_ranked(*_checked(labels, values), user_of_row) for values in scores]
-    parts = [
-        [_weighted_auc(ranking, times_drawn) for ranking in rankings]
-        for times_drawn in _resamples(n_resamples, n_users, len(labels), seed)
-    ]
-    return np.concatenate([np.stack(part) for part in parts], axis=1)
-
-
-def resampled_user_auc(
-    labels: Sequence[bool] | Bools,
-    scores: Sequence[Sequence[float] | Floats] | Floats,
-    users: Sequence[str],
-    *,
-    n_resamples: int,
-    seed: int,
-) -> Floats | None:
-    """UAUC of several methods on the resamples of `resampled_auc`: the mean over the users drawn.
-
-    Returns:
-        Shape (n_methods, n_resamples), NaN where no drawn user has both labels; None where no user has.
-
-    Raises:
-        MetricError: as `resampled_auc`.
-    """
-    aucs = np.stack([user_aucs(labels, values, users) for values in scores])  # (n_methods, n_users)
-    is_judged = np.isfinite(aucs[0])
-    if not is_judged.any():
-        return None
-    parts: list[Floats] = []
-    for times_drawn in _resamples(n_resamples, aucs.shape[1], len(labels), seed):
-        drawn = times_drawn[:, is_judged]
-        n_drawn = drawn.sum(axis=1)
-        sums = aucs[:, is_judged] @ drawn.T
-        parts.append(np.divide(sums, n_drawn, out=np.full(sums.shape, np.nan), where=n_drawn > 0))
-    return np.concatenate(parts, axis=1)
-
-
-def _resamples(n_resamples: int, n_users: int, n_samples: int, seed: int) -> Iterator[Floats]:
-    """How often each user is drawn, in parts of shape (n_at_once, n_users)."""
-    if n_users < 2:
-        raise MetricError(f"an interval over users needs at least 2 users, got {n_users}")
-    generator = np.random.default_rng(seed)
-    n_at_once = max(1, WEIGHTS_AT_ONCE // max(n_users, n_samples))
-    for start in range(0, n_resamples, n_at_once):
-        yield _resample(generator, min(n_at_once, n_resamples - start), n_users)
-
-
-def _resample(generator: np.random.Generator, n_resamples: int, n_users: int) -> Floats:
-    """How often each user is drawn: shape (n_resamples, n_users)."""
-    drawn = generator.integers(n_users, size=(n_resamples, n_users))
-    drawn += n_users * np.arange(n_resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=n_resamples * n_users)
-    return counts.reshape(n_resamples, n_users).astype(np.float64)
-
-
 @dataclass(frozen=True, slots=True)
-class _Ranking:
+class Ranking:
     """Liked and disliked rows, each from the lowest score to the highest."""
 
     user_of_liked: Integers
@@ -189,15 +92,18 @@ class _Ranking:
     """How many have a lower or an equal one; None where no score is equal."""
 
 
-def _ranked(liked: Bools, scores: Floats, user_of_row: Integers) -> _Ranking:
+def ranked(liked: Bools, scores: Floats, user_of_row: Integers) -> Ranking:
+    """The rows in the order of their scores."""
     order = np.argsort(scores, kind="stable")
-    ranked, answers, user = scores[order], liked[order], user_of_row[order]
-    n_below, n_not_above = (np.searchsorted(ranked[~answers], ranked[answers], side) for side in ("left", "right"))
+    sorted_scores, is_liked, user = scores[order], liked[order], user_of_row[order]
+    n_below, n_not_above = (
+        np.searchsorted(sorted_scores[~is_liked], sorted_scores[is_liked], side) for side in ("left", "right")
+    )
     is_tied = bool((n_below < n_not_above).any())
-    return _Ranking(user[answers], user[~answers], n_below, n_not_above if is_tied else None)
+    return Ranking(user[is_liked], user[~is_liked], n_below, n_not_above if is_tied else None)
 
 
-def _weighted_auc(ranking: _Ranking, times_drawn: Floats) -> Floats:
+def weighted_auc(ranking: Ranking, times_drawn: Floats) -> Floats:
     """AUC where each row weighs as often as its user was drawn, for each of `times_drawn`; NaN without a class."""
     liked_weight = times_drawn.take(ranking.user_of_liked, axis=1)
     disliked_weight = times_drawn.take(ranking.user_of_disliked, axis=1)
@@ -211,7 +117,12 @@ def _weighted_auc(ranking: _Ranking, times_drawn: Floats) -> Floats:
     return np.divide(won, n_pairs, out=np.full(len(won), np.nan), where=n_pairs > 0)
 
 
-def _checked(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -> tuple[Bools, Floats]:
+def checked(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -> tuple[Bools, Floats]:
+    """Labels and scores as arrays, shape (n_samples,) each.
+
+    Raises:
+        MetricError: as `roc_auc`.
+    """
     liked: NDArray[Any] = np.asarray(labels)
     values = np.asarray(scores, dtype=np.float64)
     if liked.shape != values.shape or values.ndim != 1:
@@ -225,8 +136,12 @@ def _checked(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -
     return liked.astype(np.bool_), values
 
 
-def _numbered(users: Sequence[str], n_samples: int) -> tuple[Integers, int]:
-    """The users as numbers from 0, and how many there are."""
+def numbered(users: Sequence[str], n_samples: int) -> tuple[Integers, int]:
+    """The users as numbers from 0, and how many there are.
+
+    Raises:
+        MetricError: there is not one user a sample.
+    """
     if len(users) != n_samples:
         raise MetricError(f"expected one user a sample, got {len(users)} users and {n_samples} samples")
     names, user_of_row = np.unique(np.asarray(users), return_inverse=True)

@@ -21,9 +21,10 @@ from benchmark.artifacts.files import require
 from benchmark.errors import SchemaError
 from benchmark.schema import Cell
 from benchmark.seeding import derive_seed
-from benchmark.statistics.auc import Floats, percentile_interval, resampled_auc, resampled_user_auc, roc_auc, user_aucs
+from benchmark.statistics.auc import Floats, roc_auc, user_aucs
+from benchmark.statistics.labels import TrueLabels
+from benchmark.statistics.resampling import percentile_interval, resampled_auc, resampled_user_auc
 from benchmark.statistics.results import csv_bytes, group_of
-from benchmark.statistics.test_labels import Answers
 
 # scipy has no types. Whatever passes through this name is `Any`.
 _special: Any = scipy.special
@@ -77,14 +78,14 @@ class Difference:
 
 
 def cell_metrics(
-    metric: str, scores: Mapping[Cell, Floats], answers: Answers, n_resamples: int
+    metric: str, scores: Mapping[Cell, Floats], truth: TrueLabels, n_resamples: int
 ) -> dict[Cell, CellMetric]:
     """AUC or UAUC of cells of one test domain, on the same resamples; empty where UAUC is of one user or none.
 
     Args:
         metric: `auc` or `uauc`.
-        scores: of each cell, shape (n_samples,), in the order of `answers`.
-        answers: of the test domain.
+        scores: of each cell, shape (n_samples,), in the order of `truth`.
+        truth: of the test domain.
         n_resamples: resamples of users.
 
     Raises:
@@ -94,15 +95,15 @@ def cell_metrics(
         return {}
     resample = resampled_auc if metric == "auc" else resampled_user_auc
     seed = derive_seed("bootstrap", next(iter(scores)).test_domain)
-    drawn = resample(answers.liked, list(scores.values()), answers.users, n_resamples=n_resamples, seed=seed)
+    drawn = resample(truth.liked, list(scores.values()), truth.users, n_resamples=n_resamples, seed=seed)
     if drawn is None:
         return {}
     found: dict[Cell, CellMetric] = {}
     for (cell, values), resampled in zip(scores.items(), drawn, strict=True):
         if metric == "auc":
-            value, n_users = roc_auc(answers.liked, values), len(set(answers.users))
+            value, n_users = roc_auc(truth.liked, values), len(set(truth.users))
         else:
-            within = user_aucs(answers.liked, values, answers.users)
+            within = user_aucs(truth.liked, values, truth.users)
             value, n_users = float(np.nanmean(within)), int(np.isfinite(within).sum())
             if n_users < 2:
                 return {}  # one user has no spread

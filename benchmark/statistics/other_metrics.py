@@ -14,7 +14,7 @@ from benchmark.statistics.auc import Floats, user_auc
 
 @dataclass(frozen=True, slots=True)
 class OtherMetric:
-    """A number that one cell gets from its answers, scores and users."""
+    """A number that one cell gets from its labels, scores and users."""
 
     title: str
     """Heading of its column on the page."""

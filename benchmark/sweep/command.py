@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmark.config.reading import parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
+from benchmark.methods.configuration import parse_config
 from benchmark.sweep.array import slurm_script
 from benchmark.sweep.cell import Order, check_out, overridden
 from benchmark.sweep.collector import collect

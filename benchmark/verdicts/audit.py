@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.schema import Labelled, Sample, reveals
-from benchmark.statistics.test_labels import Answers
+from benchmark.statistics.labels import TrueLabels
 
 SIDES = ("llm", "conventional")
 
@@ -26,14 +26,14 @@ class Prepared:
     """First and last day of the targets of each split; None where the reader found no timestamps."""
 
 
-def read_prepared(domain: str, answers: Answers, params: Params) -> Prepared:
+def read_prepared(domain: str, truth: TrueLabels, params: Params) -> Prepared:
     """The rows of a domain, its draws and what its reader noted of time.
 
     Raises:
         MissingArtifactError: the domain is not prepared or a draw is missing.
     """
     folder = paths.prepared_folder(domain)
-    label_of = dict(zip(answers.sample_ids, answers.liked, strict=True))
+    label_of = dict(zip(truth.sample_ids, truth.liked, strict=True))
     train, valid = (files.read_labelled(folder / f"{split}.parquet") for split in ("train", "valid"))
     test = [Labelled(sample, label_of[sample.sample_id]) for sample in files.read_samples(folder / "test.parquet")]
     target_of = {row.sample.sample_id: row.sample.target_item_id for row in train}

@@ -39,8 +39,8 @@ from benchmark.statistics.comparisons import (
     of_interval,
     over_users,
 )
+from benchmark.statistics.labels import TrueLabels, in_order, read_test_labels
 from benchmark.statistics.results import MetricRow, Summary, group_of, read_rows, summarise
-from benchmark.statistics.test_labels import Answers, in_order, read_answers
 from benchmark.verdicts.compared_run import fetch_predictions, reference_rows
 
 FAILURES = ("regression", "missing")
@@ -112,18 +112,18 @@ def check(
 
 def _paired(folder: Path, old: Sequence[MetricRow], new: Sequence[MetricRow], params: Params) -> PairedSpreads:
     domains = {row.cell.test_domain for row in new}
-    answers = {domain: read_answers(domain) for domain in sorted(domains) if labels_file(domain).exists()}
+    truth = {domain: read_test_labels(domain) for domain in sorted(domains) if labels_file(domain).exists()}
     before, after = (
         {row.cell: read_scores(root, row.cell) for row in rows if row.status == "ok"}
         for root, rows in ((str(folder), old), ("predictions", new))
     )
-    return paired_spreads(before, after, answers, params.evaluate.n_bootstrap)
+    return paired_spreads(before, after, truth, params.evaluate.n_bootstrap)
 
 
 def paired_spreads(
     before: Mapping[Cell, Mapping[str, float] | None],
     after: Mapping[Cell, Mapping[str, float] | None],
-    answers: Mapping[str, Answers],
+    truth: Mapping[str, TrueLabels],
     n_resamples: int,
 ) -> PairedSpreads:
     """The spread over users of `after - before` for all that both runs have, on our test samples.
@@ -131,14 +131,14 @@ def paired_spreads(
     Args:
         before: scores by sample id of every cell of the reference; None where they are not there.
         after: the same of this run.
-        answers: by test domain.
+        truth: by test domain.
         n_resamples: resamples of users.
     """
     sides: list[dict[Cell, Floats]] = [{}, {}]
     lost: set[Cell] = set()
     for side, read in zip(sides, (before, after), strict=True):
         for cell, scores in read.items():
-            known = answers.get(cell.test_domain)
+            known = truth.get(cell.test_domain)
             values = in_order(scores, known) if scores and known else None
             if values is None:
                 lost.add(group_of(cell))  # a part of a group would be another mean
@@ -146,7 +146,7 @@ def paired_spreads(
                 side[cell] = values
     cells: dict[Cell, Spread] = {}
     means: dict[Cell, Spread] = {}
-    for domain, known in answers.items():
+    for domain, known in truth.items():
         n_users = len(set(known.users))
         scores_of = [{cell: found for cell, found in side.items() if cell.test_domain == domain} for side in sides]
         old, new = (cell_metrics("auc", scores, known, n_resamples) for scores in scores_of)

@@ -11,7 +11,7 @@ from tallrec.api.bodies import Answer
 from tallrec.api.cache import opened
 from tallrec.api.client import ApiModel, Tell, Traffic, ask, untold
 from tallrec.api.scores import score_of_text, score_of_top
-from tallrec.prompts.rendering import answers, conversation, render
+from tallrec.prompts.rendering import answer_texts, conversation, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class ApiScoring:
     """How a sample becomes a question and its answer a score."""
 
     style: str
-    """Prompt style, a name of `tallrec.prompts.rendering.PROMPTS`."""
+    """Prompt style, a name of `tallrec/prompts/styles/`."""
     stray_comment: bool
     """Whether the template holds the released stray comment."""
     rule: str
@@ -58,7 +58,7 @@ def score_samples_by_api(
         score_of_top(
             sample.sample_id,
             answer,
-            answers(scoring.style),
+            answer_texts(scoring.style),
             missing_answer=scoring.missing_answer,
             rule=scoring.rule,
         )

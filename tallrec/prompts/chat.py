@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
 from benchmark.schema import Item, Labelled, Sample
-from tallrec.prompts.rendering import STYLES, answers, conversation, render
+from tallrec.prompts.rendering import answer_texts, conversation, render, style_named
 from tallrec.training.rows import n_shared
 
 TODAY = date(2024, 7, 26)
@@ -56,11 +56,11 @@ def ask(
     Raises:
         DataError: the chat template does not take the messages, does not say where a reply stands, or opens a thought.
     """
-    if not (STYLES[style].is_chat and tokenizer.chat_template):
+    if not (style_named(style).is_chat and tokenizer.chat_template):
         text = render(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
-        return Question(text, answers(style))
+        return Question(text, answer_texts(style))
     messages = conversation(style, sample, items, stray_comment=stray_comment, demonstrations=demonstrations)
-    replies = {liked: answer.strip() for liked, answer in answers(style).items()}
+    replies = {liked: answer.strip() for liked, answer in answer_texts(style).items()}
     whole = {
         liked: _in_template(tokenizer, [*messages, {"role": "assistant", "content": reply}])
         for liked, reply in replies.items()

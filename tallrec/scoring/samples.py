@@ -22,7 +22,7 @@ class Scoring:
     """How a sample becomes a prompt and its logits a score."""
 
     style: str
-    """Prompt style, a name of `tallrec.prompts.rendering.PROMPTS`."""
+    """Prompt style, a name of `tallrec/prompts/styles/`."""
     stray_comment: bool
     """Whether the template holds the released stray comment."""
     rule: str

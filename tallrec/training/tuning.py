@@ -15,11 +15,11 @@ from benchmark.statistics.auc import roc_auc
 from tallrec.models.sharding import in_step
 from tallrec.processes import gathered, own_share
 from tallrec.prompts.chat import ask
-from tallrec.prompts.rendering import alpaca_template
+from tallrec.prompts.layouts import alpaca_template
 from tallrec.scoring.samples import Scoring, encode_samples, score_encoded
 from tallrec.training.fitting import Fitted, Schedule, fit, silent
 from tallrec.training.rows import encode_row
-from tallrec.training.sentinels import chance_auc, refuse_unread_answers, taught_token
+from tallrec.training.sentinels import chance_auc, refuse_unread_test_labels, taught_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def rec_tune(
     to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
     shown = encode_samples(tokenizer, [row.sample for row in task.train], task.items, scoring)
     answer = {True: to_validate.tokens.yes, False: to_validate.tokens.no}
-    refuse_unread_answers(
+    refuse_unread_test_labels(
         shown.sample_ids,
         trained=[taught_token(row, prompt) for row, prompt in zip(encoded, shown.prompts, strict=True)],
         read=[answer[row.liked] for row in task.train],

@@ -37,7 +37,7 @@ from tallrec.models.architecture import config_of
 from tallrec.models.loading import Loading, Lora, load_base, trainable_adapter, write_fresh_start
 from tallrec.models.origin import RANDOM, write_reference
 from tallrec.prompts.chat import ask
-from tallrec.prompts.rendering import ANSWERS
+from tallrec.prompts.layouts import ANSWER_TEXTS
 from tallrec.scoring.samples import encode_samples, score_samples
 from tallrec.training.fitting import Schedule
 from tallrec.training.tuning import rec_tune
@@ -84,7 +84,7 @@ def memory_row(folder: Path, case: tuple[Any, ...], memory_gb: float, n_updates:
         "loss": "answer",
         "n_tokens": None,
         "prompts": [ask(tokenizer, "released", one.sample, task.items, stray_comment=True).text for one in task.train],
-        "answers": [ANSWERS[one.liked] for one in task.train],
+        "answers": [ANSWER_TEXTS[one.liked] for one in task.train],
         "memory_limit_bytes": int((memory_gb if is_limited else 1024) * 2**30),
     }
     file = folder / "settings.json"

@@ -30,8 +30,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmark.artifacts import paths  # noqa: E402
-from benchmark.config.reading import load_config  # noqa: E402
 from benchmark.data.domains.ratings_table import Params, read  # noqa: E402
+from benchmark.methods.configuration import load_config  # noqa: E402
 from benchmark.schema import Labelled  # noqa: E402
 from benchmark.stages.prepare import prepare  # noqa: E402
 

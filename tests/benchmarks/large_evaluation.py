@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmark.artifacts import files, paths  # noqa: E402
 from benchmark.config.params import Params  # noqa: E402
-from benchmark.config.reading import load_config  # noqa: E402
+from benchmark.methods.configuration import load_config  # noqa: E402
 from benchmark.methods.grid import cells  # noqa: E402
 from benchmark.stages import evaluate  # noqa: E402
 

@@ -37,9 +37,9 @@ from torch import Tensor, nn
 from baselines import caser, dros, gru4rec, sasrec
 from baselines.training import Training, fit
 from benchmark.config.overlays import merged, preset_text
-from benchmark.config.reading import load_config
 from benchmark.data.domains import DomainData, format_module
 from benchmark.data.fewshot import draw
+from benchmark.methods.configuration import load_config
 from benchmark.schema import FewShotTask
 
 LENGTH, SIZE = 10, 64

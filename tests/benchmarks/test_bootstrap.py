@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.metrics import roc_auc_score
 
-from benchmark.statistics.auc import percentile_interval, resampled_auc
+from benchmark.statistics.resampling import percentile_interval, resampled_auc
 
 N_ROWS, N_USERS, N_RESAMPLES = 1000, 16, 100
 

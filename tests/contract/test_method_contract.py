@@ -18,8 +18,8 @@ import benchmark
 from benchmark.config.params import BaselineParams, TextEncoderParams, TrainingParams
 from benchmark.config.reading import read_yaml
 from benchmark.methods import language_models
-from benchmark.methods.baselines import build_control, train_baseline
-from benchmark.methods.controls import CONTROLS
+from benchmark.methods.baselines import train_baseline
+from benchmark.methods.controls import CONTROLS, build_control
 from benchmark.schema import FewShotTask, Interaction, Item, Method, Prediction, Sample, check_predictions
 
 if TYPE_CHECKING:

@@ -198,13 +198,12 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def test_there_is_an_example_for_everything_that_can_be_added() -> None:
     names = [example.name for example in examples() if example.how == "in"]
     assert len(names) == len(set(names))
-    assert {*names} == {
-        *("BASELINES", "CONTROLS", "FORMATS", "CASES", "PROMPTS", "PROMPT_BYTES", "ANSWER_BYTES", "OTHER_METRICS")
-    }
+    assert {*names} == {*("BASELINES", "CONTROLS", "FORMATS", "CASES", "PROMPT_BYTES", "ANSWER_BYTES", "OTHER_METRICS")}
     new = [example.file for example in examples() if not example.how and example.file != "params.yaml"]
     assert [str(Path(file).parent) for file in new] == [
         "baselines",
         "benchmark/data/domains",
+        "tallrec/prompts/styles",
         "benchmark/config/presets/llm",
     ]
 
@@ -216,8 +215,8 @@ def test_there_is_an_example_for_everything_that_can_be_added() -> None:
         ("tests/contract/test_metric_contract.py", "precision_at_1", 7),
         ("tests/golden/test_prompts.py", "short or every_style", 3),
         ("tests/harden/test_raw_files.py", "json-lines or every_format", 2),
-        ("tests/unit/benchmark/test_evaluate.py", "scikit_learn", 1),
-        ("tests/unit/benchmark/test_claims.py", "every_kind", 1),
+        ("tests/unit/benchmark/stages/test_evaluate.py", "scikit_learn", 1),
+        ("tests/unit/benchmark/verdicts/test_claims.py", "every_kind", 1),
         ("tests/test_layout.py", "json_lines or mean_step or declared", 5),
     ],
 )

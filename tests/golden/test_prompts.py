@@ -8,7 +8,8 @@ import pytest
 
 from benchmark.data.domains.released_json import Prompt, render_input
 from benchmark.schema import Interaction, Item, Labelled, Sample
-from tallrec.prompts.rendering import PROMPTS, answers, conversation, released_question, render
+from tallrec.prompts.rendering import answer_texts, conversation, render, style_names
+from tallrec.prompts.styles import released
 
 ITEMS = {
     **{
@@ -56,6 +57,21 @@ RELEASED_BOOK = (
     "User Preference: \n"
     'User Unpreference: "Copper Lake" written by A. Barker, "Iron Bell" written by C. Hooper\n'
     'Whether the user will like the target book ""Last Road" written by K. Lawson"?\n'
+    "\n"
+    "### Response:\n"
+)
+RELEASED_DISLIKE_MOVIE = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.  # noqa: E501\n"
+    "\n"
+    "### Instruction:\n"
+    "Given the user's preference and unpreference, identify whether the user will dislike the target movie by "
+    'answering "Yes." or "No.".\n'
+    "\n"
+    "### Input:\n"
+    'User Preference: "Amber Gate (1990)"\n'
+    'User Unpreference: "Élan, The (1991)"\n'
+    'Whether the user will dislike the target movie "A "Quiet" Door (1992)"?\n'
     "\n"
     "### Response:\n"
 )
@@ -114,6 +130,7 @@ PROMPT_BYTES = [
     # style, sample, whether the stray comment is wanted, prompt
     ("released", MOVIE, True, RELEASED_MOVIE),
     ("released", BOOK, True, RELEASED_BOOK),
+    ("released_dislike", MOVIE, True, RELEASED_DISLIKE_MOVIE),
     ("paper", MOVIE, False, PAPER_MOVIE),
     ("paper", BOOK, False, PAPER_BOOK),
     ("alpaca", MOVIE, True, ALPACA_MOVIE),
@@ -121,6 +138,7 @@ PROMPT_BYTES = [
 ]
 ANSWER_BYTES = {
     "released": ("Yes.", "No."),
+    "released_dislike": ("Yes.", "No."),
     "paper": ("Yes.", "No."),
     "alpaca": ("Yes.", "No."),
     "gpt": (" Yes", " No"),
@@ -128,8 +146,8 @@ ANSWER_BYTES = {
 
 
 def test_every_style_has_its_bytes_here() -> None:
-    assert {style for style, *_ in PROMPT_BYTES} == set(PROMPTS)
-    assert set(ANSWER_BYTES) == set(PROMPTS)
+    assert {style for style, *_ in PROMPT_BYTES} == set(style_names())
+    assert set(ANSWER_BYTES) == set(style_names())
 
 
 @pytest.mark.parametrize(("style", "sample", "stray_comment", "expected"), PROMPT_BYTES)
@@ -170,7 +188,7 @@ def test_a_conversation_has_these_messages() -> None:
 
 @pytest.mark.parametrize("style", ANSWER_BYTES)
 def test_the_answers_have_these_bytes(style: str) -> None:
-    assert (answers(style)[True], answers(style)[False]) == ANSWER_BYTES[style]
+    assert (answer_texts(style)[True], answer_texts(style)[False]) == ANSWER_BYTES[style]
 
 
 def test_a_question_is_a_row_of_the_released_files() -> None:
@@ -181,4 +199,4 @@ def test_a_question_is_a_row_of_the_released_files() -> None:
         }
         target = ITEMS[sample.target_item_id]
         row = Prompt(mentions[True], mentions[False], target.text, answer=True)
-        assert render_input(row, target.noun) == released_question(sample, ITEMS)
+        assert render_input(row, target.noun) == released.question(sample, ITEMS)

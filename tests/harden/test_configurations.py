@@ -10,7 +10,8 @@ import pytest
 from mutation import mutated, mutated_value
 
 from benchmark.config.overlays import merged
-from benchmark.config.reading import load_config, parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
+from benchmark.methods.configuration import load_config, parse_config
 from benchmark.schema import Cell
 from benchmark.statistics.other_metrics import OTHER_METRICS
 from benchmark.statistics.results import MetricRow, read_rows, write_rows

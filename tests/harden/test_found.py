@@ -12,10 +12,11 @@ import pyarrow
 import pytest
 
 from benchmark.config.overlays import merged
-from benchmark.config.reading import parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
 from benchmark.data.domains import movielens, rating_columns, released_csv, released_json
 from benchmark.data.sources import read_manifest
 from benchmark.errors import BenchmarkError, ConfigError, DataError, SchemaError
+from benchmark.methods.configuration import parse_config
 from benchmark.statistics.results import COLUMNS, read_rows
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.paper import load_paper

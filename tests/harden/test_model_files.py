@@ -19,7 +19,7 @@ from tallrec.api.cache import opened
 from tallrec.api.client import _retry_after_seconds
 from tallrec.api.scores import score_of_text, score_of_top
 from tallrec.prompts.instructions import read_instructions
-from tallrec.prompts.rendering import ANSWERS
+from tallrec.prompts.layouts import ANSWER_TEXTS
 
 ROWS: list[dict[str, Any]] = [
     {"instruction": "Say yes.", "input": "", "output": "Yes."},
@@ -86,7 +86,7 @@ def scored(content: bytes) -> None:
     predictions = [score_of_text("s", answer)]
     if answer.top is not None:
         predictions += [
-            score_of_top("s", answer, ANSWERS, missing_answer=missing, rule=rule)
+            score_of_top("s", answer, ANSWER_TEXTS, missing_answer=missing, rule=rule)
             for missing in ("smallest_of_top", "remainder")
             for rule in ("double_softmax", "logit_difference")
         ]

@@ -16,8 +16,8 @@ from mutation import mutated, mutated_value
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import DataParams, DomainParams, Params
-from benchmark.config.reading import load_config
 from benchmark.data.domains import FORMATS, format_module
+from benchmark.methods.configuration import load_config
 from benchmark.stages.prepare import prepare
 
 Stats = dict[str, Any]

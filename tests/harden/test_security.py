@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmark.config.reading import load_config, parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
 from benchmark.data.sources import SourceFile, _extract
 from benchmark.errors import ConfigError, DataError
+from benchmark.methods.configuration import load_config, parse_config
 
 ROOT = Path(__file__).parents[2]
 MEMBER = "set/ratings.csv"

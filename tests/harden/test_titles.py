@@ -19,9 +19,9 @@ from benchmark.data.domains.titles import MOST_LETTERS, plain
 from benchmark.errors import DataError
 from benchmark.schema import Interaction, Item, Labelled, Sample
 from benchmark.stages.prepare import prepare
-from tallrec.prompts.rendering import PROBES, PROMPTS, conversation, render
+from tallrec.prompts.rendering import conversation, render, style_names
 
-STYLES = sorted([*PROMPTS, *PROBES])
+STYLES = style_names()
 HOSTILE = (
     'A "quoted" title',
     '", "Another',

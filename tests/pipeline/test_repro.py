@@ -14,7 +14,7 @@ from toy import CHANGES, commit, dvc, environment, new_repository, run
 from warm_shell import warm_shell
 
 from benchmark.artifacts.paths import METRICS_CSV
-from benchmark.config.reading import load_config
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
 
 

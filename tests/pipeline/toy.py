@@ -24,7 +24,7 @@ CHANGES: dict[str, Any] = {
     "grid.controls": ["random", "liked_share", "item_mean"],
     "grid.recipes": ["tallrec"],
     "grid.train_domains": ["movie"],
-    "grid.icl_models": [],  # a minute is enough; tests/unit/benchmark/test_stages_of_llm.py runs that stage
+    "grid.icl_models": [],  # a minute is enough; tests/unit/benchmark/stages/test_stages_of_llm.py runs that stage
     "grid.prompts": ["released"],
     "baselines.heads": ["per_item"],
     "baselines.training.n_updates": 5,

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.config.overlays import changed_keys, merged
-from benchmark.config.reading import parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
+from benchmark.methods.configuration import parse_config
 
 ROOT = Path(__file__).parents[2]
 PARAMS = Path("params.yaml")

@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from benchmark.statistics.auc import resampled_auc, resampled_user_auc, roc_auc, user_auc, user_aucs
+from benchmark.statistics.auc import roc_auc, user_auc, user_aucs
+from benchmark.statistics.resampling import resampled_auc, resampled_user_auc
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(-20, 20), st.sampled_from("abcd")), min_size=2, max_size=40)
 

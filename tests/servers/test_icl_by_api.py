@@ -18,7 +18,7 @@ from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.overlays import merged
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import icl_cells
 from benchmark.schema import FewShotTask
 from benchmark.stages import icl

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.paths import ceiling_file
-from benchmark.config.reading import load_config
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
 from benchmark.statistics.results import MetricRow, read_rows
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
 from benchmark.schema import Interaction, Labelled, Prediction, Sample
 from benchmark.seeding import derive_seed

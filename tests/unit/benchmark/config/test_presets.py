@@ -14,8 +14,9 @@ from benchmark.config.overlays import (
     preset_names,
     preset_text,
 )
-from benchmark.config.reading import parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
+from benchmark.methods.configuration import parse_config
 
 ROOT = Path(__file__).parents[4]
 PARAMS = Path("params.yaml")

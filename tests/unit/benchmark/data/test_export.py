@@ -8,11 +8,11 @@ import pytest
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import DataParams, DomainParams, Params, Population
-from benchmark.config.reading import load_config
 from benchmark.data.domains import DomainData, bookcrossing, movielens, released_json
 from benchmark.data.domains.summary import describe
 from benchmark.data.export import export
 from benchmark.errors import ConfigError, DataError, MissingArtifactError
+from benchmark.methods.configuration import load_config
 from benchmark.schema import Interaction, Labelled, Sample
 from benchmark.stages import prepare as prepare_stage
 from benchmark.stages.prepare import prepare

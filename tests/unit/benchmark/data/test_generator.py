@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from benchmark.config.params import Params, Population, WorldParams
-from benchmark.config.reading import load_config
 from benchmark.data.domains import DomainData, format_module
 from benchmark.data.world import generator
 from benchmark.data.world.generator import SERIES_SHARE, bayes_auc, liking, other_items, world_items, write_raw
 from benchmark.data.world.words import OTHER_SERIES, SERIES
 from benchmark.errors import ConfigError
+from benchmark.methods.configuration import load_config
 from benchmark.statistics.auc import roc_auc
 
 COMMITTED = load_config(Path(__file__).parents[4] / "params.yaml")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from benchmark.config.params import Population, WorldParams
-from benchmark.config.reading import load_config
 from benchmark.data.world import texts
 from benchmark.data.world.generator import other_items, world_items, write_raw
 from benchmark.data.world.words import NEGATIVE, POSITIVE
+from benchmark.methods.configuration import load_config
 
 WORLD = load_config(Path(__file__).parents[4] / "params.yaml").world
 OTHER_POPULATIONS = {

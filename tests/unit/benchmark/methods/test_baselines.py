@@ -4,16 +4,15 @@ import pytest
 
 from benchmark.config.params import BaselineParams, TextEncoderParams, TrainingParams
 from benchmark.errors import ConfigError
+from benchmark.methods.baseline_values import KEYWORD_TYPES
 from benchmark.methods.baselines import (
     BASELINES_FOLDER,
     baseline_keywords,
     baseline_rows,
-    build_control,
     reads_text,
     train_baseline,
 )
-from benchmark.methods.controls import CONTROLS
-from benchmark.methods.rules import KEYWORD_TYPES
+from benchmark.methods.controls import CONTROLS, build_control
 from benchmark.schema import FewShotTask
 
 TRAINING = TrainingParams(

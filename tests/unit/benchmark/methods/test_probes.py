@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from benchmark.methods.probes import PROBES, PROMPT_STYLES, UNKNOWN
+from benchmark.methods.rules import prompt_names
 from benchmark.schema import FewShotTask, Sample
-from tallrec.prompts.rendering import PROMPTS, STYLES, render
+from tallrec.prompts.rendering import render, style_names
 
 every_probe = pytest.mark.parametrize("probe", PROBES)
 
@@ -72,8 +73,8 @@ def test_a_user_alone_keeps_the_history(toy_task: FewShotTask) -> None:
 
 def test_a_probe_that_changes_the_question_changes_nothing_else(toy_task: FewShotTask) -> None:
     style = PROMPT_STYLES["dislike_asked"]
-    assert style in STYLES
-    assert style not in PROMPTS  # no row of a table is asked so
+    assert style in style_names()
+    assert style not in prompt_names()  # no row of a table is asked so
     for sample in toy_task.test:
         liked, disliked = (render(s, sample, toy_task.items, stray_comment=True) for s in ("released", style))
         assert disliked.count("dislike the target movie") == 2

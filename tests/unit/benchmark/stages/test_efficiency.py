@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON
 from benchmark.config.params import EfficiencyConfiguration, Params
-from benchmark.config.reading import load_config
+from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS
 from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency

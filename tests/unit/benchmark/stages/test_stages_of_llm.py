@@ -12,8 +12,8 @@ import pytest
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
-from benchmark.config.reading import load_config
 from benchmark.data.sources import OUTSIDE, checksum
+from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import icl_cells, probe_cells, tuned_cells
 from benchmark.methods.language_models import STARTS
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from benchmark.errors import MetricError
-from benchmark.statistics import auc
-from benchmark.statistics.auc import percentile_interval, resampled_auc, resampled_user_auc, roc_auc, user_auc
+from benchmark.statistics import resampling
+from benchmark.statistics.auc import roc_auc, user_auc
+from benchmark.statistics.resampling import percentile_interval, resampled_auc, resampled_user_auc
 
 
 def interval_of(
@@ -92,7 +93,7 @@ def test_interval_does_not_depend_on_how_many_weights_are_held_at_once(
 ) -> None:
     labels, scores, users = _world(n_users=30, n_rows_each=2)
     whole = interval_of(labels, scores, users)
-    monkeypatch.setattr(auc, "WEIGHTS_AT_ONCE", 601)
+    monkeypatch.setattr(resampling, "WEIGHTS_AT_ONCE", 601)
     assert interval_of(labels, scores, users) == whole
 
 

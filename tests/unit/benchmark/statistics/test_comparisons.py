@@ -26,68 +26,68 @@ from benchmark.statistics.comparisons import (
     share_draws,
     table_pairs,
 )
-from benchmark.statistics.test_labels import Answers, in_order
+from benchmark.statistics.labels import TrueLabels, in_order
 
 N_RESAMPLES = 300
 
 
-def _answers(n_users: int, n_rows_each: int, rng: np.random.Generator) -> Answers:
+def _truth(n_users: int, n_rows_each: int, rng: np.random.Generator) -> TrueLabels:
     """Users differ in how often they like something."""
     users = np.repeat([f"u{user:03d}" for user in range(n_users)], n_rows_each)
     liked = rng.random(len(users)) < np.repeat(rng.uniform(0.2, 0.8, n_users), n_rows_each)
-    return Answers(tuple(f"s{row:05d}" for row in range(len(users))), tuple(users.tolist()), tuple(liked.tolist()))
+    return TrueLabels(tuple(f"s{row:05d}" for row in range(len(users))), tuple(users.tolist()), tuple(liked.tolist()))
 
 
 def _cell(method: str, seed: int = 0, family: str = "baseline") -> Cell:
     return Cell(family, method, "movie", "movie", 16, seed)
 
 
-def _difference(answers: Answers, left: list[np.ndarray], right: list[np.ndarray], metric: str = "auc") -> Difference:
+def _difference(truth: TrueLabels, left: list[np.ndarray], right: list[np.ndarray], metric: str = "auc") -> Difference:
     """Of two methods, one score vector a seed."""
     scores = {_cell("left", seed): values for seed, values in enumerate(left)}
     scores |= {_cell("right", seed): values for seed, values in enumerate(right)}
-    groups = by_group(cell_metrics(metric, scores, answers, N_RESAMPLES))
+    groups = by_group(cell_metrics(metric, scores, truth, N_RESAMPLES))
     return difference(groups[_cell("left")], groups[_cell("right")], 0.95)
 
 
 def test_a_method_differs_from_itself_by_nothing() -> None:
     rng = np.random.default_rng(0)
-    answers = _answers(16, 20, rng)
+    truth = _truth(16, 20, rng)
     scores = rng.normal(size=320)
-    found = _difference(answers, [scores], [scores])
+    found = _difference(truth, [scores], [scores])
     assert (found.value, found.low, found.high, found.spread.variance) == (0, 0, 0, 0)
     assert p_value(found.value, found.spread) == 1
 
 
 def test_the_difference_is_that_of_the_means_over_seeds() -> None:
     rng = np.random.default_rng(1)
-    answers = _answers(16, 20, rng)
-    left, right = rng.normal(size=(2, 320)) + 0.5 * np.array(answers.liked), rng.normal(size=(1, 320))
-    found = _difference(answers, list(left), list(right))
-    aucs = [roc_auc(answers.liked, values) for values in (*left, *right)]
+    truth = _truth(16, 20, rng)
+    left, right = rng.normal(size=(2, 320)) + 0.5 * np.array(truth.liked), rng.normal(size=(1, 320))
+    found = _difference(truth, list(left), list(right))
+    aucs = [roc_auc(truth.liked, values) for values in (*left, *right)]
     assert found.value == pytest.approx((aucs[0] + aucs[1]) / 2 - aucs[2], abs=1e-12)
     assert found.low < found.value < found.high
 
 
 def test_what_users_have_in_common_cancels() -> None:
     rng = np.random.default_rng(2)
-    answers = _answers(16, 60, rng)
-    leniency = {user: np.mean([x for x, u in zip(answers.liked, answers.users, strict=True) if u == user])
-                for user in set(answers.users)}  # fmt: skip
-    common = np.array([leniency[user] for user in answers.users])
+    truth = _truth(16, 60, rng)
+    leniency = {user: np.mean([x for x, u in zip(truth.liked, truth.users, strict=True) if u == user])
+                for user in set(truth.users)}  # fmt: skip
+    common = np.array([leniency[user] for user in truth.users])
     left, right = (common + 0.02 * rng.normal(size=len(common)) for _ in range(2))
-    alone = cell_metrics("auc", {_cell("left"): left}, answers, N_RESAMPLES)[_cell("left")]
-    paired = _difference(answers, [left], [right])
+    alone = cell_metrics("auc", {_cell("left"): left}, truth, N_RESAMPLES)[_cell("left")]
+    paired = _difference(truth, [left], [right])
     assert paired.spread.standard_error < 0.5 * float(np.std(alone.resampled))
 
 
 def test_seeds_that_disagree_widen_the_margin_and_not_the_interval_over_users() -> None:
     rng = np.random.default_rng(3)
-    answers = _answers(30, 20, rng)
-    signal, noise = np.array(answers.liked, dtype=float), rng.normal(size=600)
+    truth = _truth(30, 20, rng)
+    signal, noise = np.array(truth.liked, dtype=float), rng.normal(size=600)
     steady, wild = [noise + signal, noise + signal], [noise + 1.8 * signal, noise + 0.3 * signal]
     other = [rng.normal(size=600)] * 2
-    calm, rough = _difference(answers, steady, other), _difference(answers, wild, other)
+    calm, rough = _difference(truth, steady, other), _difference(truth, wild, other)
     assert margin(rough.spread, 0.95) > 3 * margin(calm.spread, 0.95)
     assert rough.high - rough.low < 1.5 * (calm.high - calm.low)
     assert calm.spread.dof == 29  # users alone
@@ -113,14 +113,14 @@ def test_seeds_are_paired_where_they_are_the_same_draw(left: tuple, right: tuple
 def test_seeds_of_other_draws_count_as_independent() -> None:
     """Two seeds that scatter alike would have one degree of freedom as pairs."""
     rng = np.random.default_rng(8)
-    answers = _answers(60, 20, rng)
-    signal = np.array(answers.liked, dtype=float)
+    truth = _truth(60, 20, rng)
+    signal = np.array(truth.liked, dtype=float)
     cells = {
         _cell(side, seed): rng.normal(size=1200) + strength * signal
         for side in ("left", "right")
         for seed, strength in enumerate((0.2, 0.8))
     }
-    groups = by_group(cell_metrics("auc", cells, answers, N_RESAMPLES))
+    groups = by_group(cell_metrics("auc", cells, truth, N_RESAMPLES))
     left, right = groups[_cell("left")], groups[_cell("right")]
     paired, independent = (difference(left, right, 0.95, is_paired=is_paired) for is_paired in (True, False))
     assert paired.value == independent.value
@@ -134,23 +134,23 @@ def test_without_a_difference_one_in_twenty_is_found(metric: str, n_users: int) 
     found = 0
     for world in range(500):
         rng = np.random.default_rng([world, n_users])
-        answers = _answers(n_users, 12, rng)
-        common = 0.6 * np.array(answers.liked) + rng.normal(size=len(answers.liked))
+        truth = _truth(n_users, 12, rng)
+        common = 0.6 * np.array(truth.liked) + rng.normal(size=len(truth.liked))
         left, right = (common + rng.normal(size=len(common)) for _ in range(2))
-        result = _difference(answers, [left], [right], metric)
+        result = _difference(truth, [left], [right], metric)
         found += p_value(result.value, result.spread) < 0.05
     assert 0.021 <= found / 500 <= 0.079
 
 
 def test_uauc_of_one_row_a_user_is_left_out() -> None:
     rng = np.random.default_rng(4)
-    answers = _answers(40, 1, rng)
-    assert cell_metrics("uauc", {_cell("left"): rng.normal(size=40)}, answers, N_RESAMPLES) == {}
+    truth = _truth(40, 1, rng)
+    assert cell_metrics("uauc", {_cell("left"): rng.normal(size=40)}, truth, N_RESAMPLES) == {}
 
 
 def test_uauc_of_one_user_is_left_out() -> None:
-    answers = Answers(("a", "b", "c"), ("a", "a", "b"), (True, False, True))
-    assert cell_metrics("uauc", {_cell("left"): np.array([1.0, 0.0, 2.0])}, answers, N_RESAMPLES) == {}
+    truth = TrueLabels(("a", "b", "c"), ("a", "a", "b"), (True, False, True))
+    assert cell_metrics("uauc", {_cell("left"): np.array([1.0, 0.0, 2.0])}, truth, N_RESAMPLES) == {}
 
 
 def test_joined_spreads_follow_welch() -> None:
@@ -212,9 +212,9 @@ def test_the_table_compares_with_tallrec_and_with_the_rule_at_the_same_k() -> No
 
 
 def test_scores_are_brought_into_the_order_of_the_answers_or_refused() -> None:
-    answers = Answers(("a", "b"), ("u", "v"), (True, False))
-    found = in_order({"b": 1.0, "a": 2.0}, answers)
+    truth = TrueLabels(("a", "b"), ("u", "v"), (True, False))
+    found = in_order({"b": 1.0, "a": 2.0}, truth)
     assert found is not None
     assert found.tolist() == [2.0, 1.0]
-    assert in_order({"a": 1.0}, answers) is None
-    assert in_order({"a": 1.0, "b": float("nan")}, answers) is None
+    assert in_order({"a": 1.0}, truth) is None
+    assert in_order({"a": 1.0, "b": float("nan")}, truth) is None

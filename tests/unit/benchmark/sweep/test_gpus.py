@@ -6,8 +6,8 @@ import pytest
 
 from benchmark.config.in_context import ApiModelParams
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config
 from benchmark.errors import ConfigError
+from benchmark.methods.configuration import load_config
 from benchmark.sweep.array import slurm_script
 from benchmark.sweep.cell import Order
 from benchmark.sweep.gpus import gpus_asked_for, visible_gpus

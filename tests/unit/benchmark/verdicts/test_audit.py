@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.config.params import Params
 from benchmark.schema import Interaction, Labelled, Sample
-from benchmark.statistics.test_labels import Answers, read_answers
+from benchmark.statistics.labels import TrueLabels, read_test_labels
 from benchmark.verdicts.audit import Prepared, audit, read_prepared
 
 
@@ -71,15 +71,15 @@ def test_a_split_by_time_is_told_from_one_by_user(prepared: Prepared, first_test
 
 
 def test_draws_and_labels_are_read_from_their_files(finished_run: Path, params: Params) -> None:
-    answers = read_answers("movie")
-    found = read_prepared("movie", answers, params)
+    truth = read_test_labels("movie")
+    found = read_prepared("movie", truth, params)
     assert [len(rows) for rows in found.splits.values()] == [20, 20, 60]
-    label_of = dict(zip(answers.sample_ids, answers.liked, strict=True))
+    label_of = dict(zip(truth.sample_ids, truth.liked, strict=True))
     assert all(row.liked == label_of[row.sample.sample_id] for row in found.splits["test"])
     # Both sides share a draw, so it counts once: two seeds.
     assert {n_shots: [len(one) for one in draws] for n_shots, draws in found.targets_drawn.items()} == {
         4: [4, 4],
         16: [16, 16],
     }
-    assert isinstance(answers, Answers)
+    assert isinstance(truth, TrueLabels)
     assert finished_run.exists()

@@ -17,11 +17,11 @@ from benchmark.config.params import Params
 from benchmark.errors import ConfigError, MissingArtifactError, SchemaError
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
-from benchmark.statistics.auc import percentile_interval
 from benchmark.statistics.comparisons import cell_metrics
+from benchmark.statistics.labels import TrueLabels
 from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.resampling import percentile_interval
 from benchmark.statistics.results import MetricRow, write_rows
-from benchmark.statistics.test_labels import Answers
 from benchmark.verdicts.compared_run import fetch_predictions, reference_rows
 from benchmark.verdicts.gate import FAILURES, Finding, PairedSpreads, check, compare, paired_spreads
 
@@ -55,7 +55,7 @@ class World:
         liked = rng.random(N_ROWS) < rng.uniform(0.2, 0.8, N_USERS)[users]
         ids = tuple(f"s{row:03d}" for row in range(N_ROWS))
         self.number = number
-        self.answers = Answers(ids, tuple(f"u{user:02d}" for user in users), tuple(liked.tolist()))
+        self.truth = TrueLabels(ids, tuple(f"u{user:02d}" for user in users), tuple(liked.tolist()))
         self.distance = {group: rng.uniform(0.4, 1.2) for group in GROUPS}
         self.scatter = {group: min(0.12, rng.lognormal(np.log(0.018), 0.8)) / POINTS_PER_STEP for group in GROUPS}
         self.distance[TALLREC], self.scatter[TALLREC] = 1.2, 0.02 / POINTS_PER_STEP  # an AUC near 80, as in smoke
@@ -70,22 +70,22 @@ class World:
                 rng = np.random.default_rng(key)
                 step = self.distance[group] + (0 if group == RULE else self.scatter[group] * rng.normal())
                 noise = 0.7 * self.common[group] + 0.7 * rng.normal(size=N_ROWS)
-                scores = step * np.array(self.answers.liked) + noise
+                scores = step * np.array(self.truth.liked) + noise
                 cell = replace(group, seed=seed)
-                found[cell] = dict(zip(self.answers.sample_ids, scores.tolist(), strict=True))
+                found[cell] = dict(zip(self.truth.sample_ids, scores.tolist(), strict=True))
         return found
 
     def rows(self, run: Run) -> list[MetricRow]:
         arrays = {cell: np.array(list(scores.values())) for cell, scores in run.items()}
         rows: list[MetricRow] = []
-        for cell, found in cell_metrics("auc", arrays, self.answers, N_RESAMPLES).items():
+        for cell, found in cell_metrics("auc", arrays, self.truth, N_RESAMPLES).items():
             interval = percentile_interval(found.resampled, 0.95)
             rows.append(MetricRow(cell, "ok", found.value, *interval, {}, N_USERS, N_ROWS))
         return rows
 
     def failures(self, before: Run, after: Run) -> dict[str, set[Cell]]:
         """What turns red, with the predictions of both runs and without."""
-        spreads = {"paired": paired_spreads(before, after, {"movie": self.answers}, N_RESAMPLES), "independent": None}
+        spreads = {"paired": paired_spreads(before, after, {"movie": self.truth}, N_RESAMPLES), "independent": None}
         rows = self.rows(before), self.rows(after)
         return {
             name: {
@@ -145,7 +145,7 @@ def test_a_scorer_that_reads_the_wrong_token_turns_it_red() -> None:
 def test_the_same_cell_may_not_change_where_it_has_no_noise() -> None:
     world = World(0)
     before = world.run((0, 1))
-    spreads = paired_spreads(before, before, {"movie": world.answers}, N_RESAMPLES)
+    spreads = paired_spreads(before, before, {"movie": world.truth}, N_RESAMPLES)
     rows = world.rows(before)
     assert {found.tolerance for found in compare(rows, rows, alpha=0.05, confidence=0.95, paired=spreads)} == {0.0}
     worse = [replace(row, auc=row.auc - 1e-6) if row.cell == RULE else row for row in rows]
@@ -224,11 +224,11 @@ def test_predictions_of_another_test_set_are_not_paired() -> None:
     world = World(0)
     before, after = world.run((0, 1)), world.run((2, 3))
     other = {sample_id.replace("s", "x"): score for sample_id, score in before[TALLREC].items()}
-    spreads = paired_spreads(before | {TALLREC: other}, after, {"movie": world.answers}, N_RESAMPLES)
+    spreads = paired_spreads(before | {TALLREC: other}, after, {"movie": world.truth}, N_RESAMPLES)
     assert GROUPS[1] in spreads.means
     assert TALLREC not in spreads.means
     assert TALLREC not in spreads.cells
-    assert paired_spreads(dict.fromkeys(before), after, {"movie": world.answers}, N_RESAMPLES) == PairedSpreads()
+    assert paired_spreads(dict.fromkeys(before), after, {"movie": world.truth}, N_RESAMPLES) == PairedSpreads()
     assert paired_spreads(before, after, {}, N_RESAMPLES) == PairedSpreads()
 
 
@@ -269,7 +269,7 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
 @pytest.fixture
 def in_both(finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished and evaluated run, and its predictions and metrics of before in `before/`."""
-    monkeypatch.setattr("benchmark.config.reading.load_config", lambda *_: params)
+    monkeypatch.setattr("benchmark.methods.configuration.load_config", lambda *_: params)
     assert evaluate.main([]) == 0
     shutil.copytree("predictions", "before/predictions")
     shutil.copy(paths.METRICS_CSV, "before/metrics.csv")

@@ -32,7 +32,7 @@ from tallrec.models.loading import Loading, Lora, load_adapter, load_base, save_
 from tallrec.models.origin import file_digests, write_reference
 from tallrec.prompts.answer_tokens import encode_questions
 from tallrec.prompts.chat import ask
-from tallrec.prompts.rendering import PROMPTS, templates
+from tallrec.prompts.rendering import style_names, templates
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.samples import Scoring, score_samples
 from tallrec.tiny.pretraining import train_tokenizer
@@ -202,7 +202,7 @@ def asked(tokenizer: PreTrainedTokenizerBase, style: str, task: FewShotTask) -> 
     return [ask(tokenizer, style, sample, task.items, stray_comment=True) for sample in task.test]
 
 
-@pytest.mark.parametrize("style", PROMPTS)
+@pytest.mark.parametrize("style", style_names())
 def test_the_answer_tokens_are_words_that_follow_the_prompt(base: Path, toy_task: FewShotTask, style: str) -> None:
     _, tokenizer = loaded(base)
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token in ("<s>", "<bos>") else []
@@ -215,7 +215,7 @@ def test_the_answer_tokens_are_words_that_follow_the_prompt(base: Path, toy_task
         assert [token for token in prompt if token in tokenizer.all_special_ids] == begin
 
 
-@pytest.mark.parametrize("style", PROMPTS)
+@pytest.mark.parametrize("style", style_names())
 def test_the_tokens_trained_on_are_those_scored(base: Path, toy_task: FewShotTask, style: str) -> None:
     _, tokenizer = loaded(base)
     question = asked(tokenizer, style, toy_task)[0]

@@ -10,7 +10,7 @@ from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Sample
 from tallrec.prompts.answer_tokens import encode_questions
 from tallrec.prompts.chat import Question, ask
-from tallrec.prompts.rendering import PROMPTS, conversation, render
+from tallrec.prompts.rendering import conversation, render, style_named, style_names
 
 MARKED = """{%- for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}
 {%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}"""
@@ -119,7 +119,7 @@ def test_the_day_is_always_the_same(
     assert ask_first(chat, "gpt", toy_task).text.startswith(f"<s>Today is {day}.\n")
 
 
-@pytest.mark.parametrize("style", [style for style, kind in PROMPTS.items() if not kind.is_chat])
+@pytest.mark.parametrize("style", [style for style in style_names() if not style_named(style).is_chat])
 def test_a_style_that_is_text_stays_text(tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, style: str) -> None:
     question = ask_first(with_template(tokenizer, MARKED), style, toy_task)
     assert question == ask_first(tokenizer, style, toy_task)

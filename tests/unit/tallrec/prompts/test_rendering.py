@@ -4,9 +4,18 @@ from dataclasses import replace
 import pytest
 
 from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
-from tallrec.prompts.rendering import PROMPTS, TUNED, alpaca_template, answers, conversation, render, templates
+from tallrec.prompts.layouts import alpaca_template
+from tallrec.prompts.rendering import (
+    TUNED,
+    answer_texts,
+    conversation,
+    render,
+    style_named,
+    style_names,
+    templates,
+)
 
-every_style = pytest.mark.parametrize("style", PROMPTS)
+every_style = pytest.mark.parametrize("style", style_names())
 ITEMS = {
     name: Item(name, "movie", title, f'"{title}"')
     for name, title in {"a": "Amber Gate", "b": "Broken Bell", "c": "Calm Canyon", "d": "Distant Door"}.items()
@@ -67,7 +76,7 @@ def test_demonstrations_carry_their_answers_and_the_question_comes_last(style: s
     shown = [Labelled(Sample("x", "v", (), "a"), True), Labelled(Sample("y", "v", (), "b"), False)]
     prompt = render(style, replace(SAMPLE, history=()), ITEMS, stray_comment=True, demonstrations=shown)
     told = after_the_instruction(prompt)
-    order = ["Amber Gate", answers(style)[True], "Broken Bell", answers(style)[False], "Distant Door"]
+    order = ["Amber Gate", answer_texts(style)[True], "Broken Bell", answer_texts(style)[False], "Distant Door"]
     places = [told.index(word) for word in order[:2]]
     places += [told.index(word, places[-1]) for word in order[2:]]
     assert places == sorted(places)
@@ -81,7 +90,7 @@ def test_a_demonstration_ends_as_a_prompt_with_its_answer(style: str) -> None:
     first = Labelled(Sample("x", "v", (), "a"), True)
     prompt = render(style, SAMPLE, ITEMS, stray_comment=False, demonstrations=[first])
     line_before = render(style, SAMPLE, ITEMS, stray_comment=False).rpartition("\n")[2]
-    assert f"{line_before}{answers(style)[True]}\n\n" in prompt
+    assert f"{line_before}{answer_texts(style)[True]}\n\n" in prompt
 
 
 @every_style
@@ -93,7 +102,7 @@ def test_a_conversation_tells_what_the_text_tells(style: str) -> None:
     place = 0
     for message in messages:
         place = text.index(message["content"], place) + len(message["content"])
-    assert text[place:] == "\nAnswer:" * PROMPTS[style].is_chat
+    assert text[place:] == "\nAnswer:" * style_named(style).is_chat
 
 
 def test_the_stray_comment_ends_the_first_line() -> None:

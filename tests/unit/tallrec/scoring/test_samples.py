@@ -5,7 +5,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, check_predictions
-from tallrec.prompts.rendering import PROMPTS
+from tallrec.prompts.styles import released
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.samples import Scoring, score_samples
 
@@ -55,8 +55,8 @@ def test_a_tokenizer_that_cannot_tell_the_answers_apart_is_not_scored_with(
     scoring: Scoring,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    same = replace(PROMPTS["released"], answers={True: "Yes", False: "Yes."})
-    monkeypatch.setitem(PROMPTS, "released", same)
+    same = replace(released.STYLE, answers={True: "Yes", False: "Yes."})
+    monkeypatch.setattr(released, "STYLE", same)
     with pytest.raises(DataError, match="the one those the other begins with"):
         score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, scoring)
 

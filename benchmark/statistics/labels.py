@@ -1,4 +1,4 @@
-"""The answers to the test samples of a domain, which `evaluate` alone reads, and scores brought into their order."""
+"""The labels of the test samples of a domain, which `evaluate` alone reads, and scores brought into their order."""
 
 import math
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from benchmark.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """The answers of a domain, three sequences in the order of the sample ids."""
+class TrueLabels:
+    """The labels of the test samples of a domain: three sequences in the order of the sample ids."""
 
     sample_ids: tuple[str, ...]
     users: tuple[str, ...]
     liked: tuple[bool, ...]
 
 
-def read_answers(domain: str) -> Answers:
+def read_test_labels(domain: str) -> TrueLabels:
     """Test samples of a domain joined with their labels by sample id.
 
     Raises:
@@ -34,14 +34,14 @@ def read_answers(domain: str) -> Answers:
     if stray := sorted(users.keys() ^ labels.keys()):
         raise DataError(f"{path}: {len(stray)} ids are in the labels or the test samples alone, e.g. {stray[0]!r}")
     sample_ids = tuple(sorted(users))
-    return Answers(sample_ids, tuple(users[i] for i in sample_ids), tuple(labels[i] for i in sample_ids))
+    return TrueLabels(sample_ids, tuple(users[i] for i in sample_ids), tuple(labels[i] for i in sample_ids))
 
 
-def in_order(scores: Mapping[str, float], answers: Answers) -> NDArray[np.float64] | None:
-    """Scores by sample id as an array, shape (n_samples,), in the order of `answers`.
+def in_order(scores: Mapping[str, float], truth: TrueLabels) -> NDArray[np.float64] | None:
+    """Scores by sample id as an array, shape (n_samples,), in the order of `truth`.
 
     None if they are not exactly one finite score a test sample.
     """
-    if set(scores) != set(answers.sample_ids) or not all(math.isfinite(score) for score in scores.values()):
+    if set(scores) != set(truth.sample_ids) or not all(math.isfinite(score) for score in scores.values()):
         return None
-    return np.array([scores[sample_id] for sample_id in answers.sample_ids], dtype=np.float64)
+    return np.array([scores[sample_id] for sample_id in truth.sample_ids], dtype=np.float64)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from benchmark.config.params import Params
-from benchmark.config.reading import load_config, parse_config, parse_yaml
+from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
+from benchmark.methods.configuration import load_config, parse_config
 from benchmark.methods.rules import prompt_names
 
 ROOT = Path(__file__).parents[4]
@@ -311,10 +312,11 @@ def test_small_numbers_may_be_written_with_an_exponent(tmp_path: Path):
     assert load_config(path).baselines.training.learning_rate == 0.001
 
 
-def test_prompt_names_are_those_of_the_module():
-    from tallrec.prompts.rendering import PROMPTS
+def test_prompt_names_are_the_styles_but_those_of_probes():
+    from tallrec.prompts.rendering import style_names
 
-    assert prompt_names() == list(PROMPTS)
+    assert prompt_names() == [name for name in style_names() if name != "released_dislike"]
+    assert len(prompt_names()) == 4
 
 
 @pytest.mark.parametrize("path", [ROOT / "params.yaml", *PRESET_FILES], ids=lambda path: path.stem)

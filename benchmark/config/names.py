@@ -1,0 +1,15 @@
+"""A name that is not known, said with the nearest of those that are."""
+
+import difflib
+from collections.abc import Collection
+
+
+def unknown(name: object, known: Collection[str]) -> str:
+    """That `name` is none of `known`, with the nearest of them."""
+    return f"{name!r} is not one of {', '.join(known)}{guess(name, known)}"
+
+
+def guess(word: object, known: Collection[str]) -> str:
+    """`, did you mean ...?` if one of `known` is near, else nothing."""
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
