@@ -14,9 +14,6 @@ from rich.table import Table
 from benchmark.artifacts.paths import PARAMS_YAML
 from benchmark.errors import exit_code_of
 
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
