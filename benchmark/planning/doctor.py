@@ -58,13 +58,13 @@ def _packages(constraints: Path) -> Finding:
         asked = [line for line in requires("tallrec-bench") or () if "extra ==" not in line]
     except PackageNotFoundError:
         return Finding("packages", "tallrec-bench: not installed; make install", False)
-    needed = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in asked}
+    needed = {_normalised(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in asked}
     differing: list[str] = []
     for name, pinned in pins.items():
         try:
             installed = version(name)
         except PackageNotFoundError:
-            if name.lower().replace("_", "-") in needed:  # the others are constraints, which require nothing
+            if _normalised(name) in needed:  # the others are constraints, which require nothing
                 differing.append(f"no {name}")
             continue
         if installed.split("+")[0] != pinned:  # a local part such as +cpu is a build of the same version
@@ -72,6 +72,11 @@ def _packages(constraints: Path) -> Finding:
     if differing:
         return Finding("packages", f"not as in {constraints.name}: {', '.join(differing)}", False)
     return Finding("packages", f"as in {constraints.name}")
+
+
+def _normalised(name: str) -> str:
+    """As constraints.txt writes the name of a package, which may be `ruamel.yaml` where it is required."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _code(root: Path) -> Finding:

@@ -1,12 +1,15 @@
 """The command line: what it prints, its exit codes, and that a failed command changes nothing."""
 
 import importlib.metadata
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from benchmark.cli import app
@@ -119,6 +122,17 @@ def test_doctor_misses_a_package_that_a_run_needs(monkeypatch: pytest.MonkeyPatc
     assert not found.is_fine
     assert "no torch" in found.found
     assert "pytest" not in found.found, "it is a constraint alone"
+
+
+def test_doctor_names_every_package_of_a_run(monkeypatch: pytest.MonkeyPatch):
+    def nothing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("benchmark.planning.doctor.version", nothing)
+    asked = [Requirement(line) for line in importlib.metadata.requires("tallrec-bench") or ()]
+    wanted = {canonicalize_name(one.name) for one in asked if not one.marker}
+    assert {"ruamel-yaml", "torch"} <= wanted
+    assert set(re.findall(r"no ([\w-]+)", _found("packages", ROOT).found)) == wanted
 
 
 def test_doctor_says_that_nothing_is_installed(monkeypatch: pytest.MonkeyPatch):
