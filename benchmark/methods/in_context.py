@@ -60,7 +60,7 @@ def _loaded(params: Params, name: str, section: LocalModelParams | None) -> tupl
 def _api_method(params: Params, section: ApiModelParams, name: str, prompt: str, notes: dict[str, Any]) -> Method:
     from tallrec.api.cache import default_cache_file
     from tallrec.api.client import ApiModel
-    from tallrec.api.scoring import ApiScoring, score_samples_by_api
+    from tallrec.api.samples import ApiScoring, score_samples_by_api
 
     model = ApiModel(
         address=section.address,

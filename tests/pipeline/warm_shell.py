@@ -66,7 +66,7 @@ def serve(address):
         "scoring.samples",
         "training.sentinels",
         "prompts.instructions",
-        "api.scoring",
+        "api.samples",
         "cost.measuring",
     ):
         importlib.import_module(f"tallrec.{name}")

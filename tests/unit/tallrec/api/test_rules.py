@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tallrec.api.bodies import Answer
-from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.api.rules import score_of_text, score_of_top
 from tallrec.prompts.answer_tokens import AnswerTokens, answer_scores
 
 ANSWERS = {True: "Yes.", False: "No."}

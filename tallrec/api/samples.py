@@ -10,7 +10,7 @@ from benchmark.schema import Item, Labelled, Prediction, Sample
 from tallrec.api.bodies import Answer
 from tallrec.api.cache import opened
 from tallrec.api.client import ApiModel, Tell, Traffic, ask, untold
-from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.api.rules import score_of_text, score_of_top
 from tallrec.prompts.rendering import answers, conversation, render
 
 
