@@ -147,7 +147,7 @@ def test_a_hostile_adapter_is_loaded_whole_or_refused(
 ):
     import torch
 
-    from tallrec.models.loading import load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
+    from tallrec.models.adapters import load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
 
     source, folder = tmp_path / "source", tmp_path / "adapter"
     adapted = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)

@@ -60,8 +60,10 @@ def serve(address):
         importlib.import_module(f"benchmark.stages.{name}")
     # What the stages import when they run; none of it starts a thread that a fork would lack.
     for name in (
+        "tiny.tokenizer",
         "tiny.pretraining",
         "models.loading",
+        "models.adapters",
         "training.tuning",
         "scoring.samples",
         "training.sentinels",
