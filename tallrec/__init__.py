@@ -5,4 +5,5 @@ import warnings
 
 # Remarks of libraries on their own business: nothing a user could do about.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-warnings.filterwarnings("ignore", message="`.*gradient_checkpointing.*` is deprecated", category=FutureWarning)
+# PEFT asks each model by the former name.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)

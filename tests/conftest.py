@@ -18,7 +18,7 @@ from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from tallrec.models.loading import Lora
+    from tallrec.models.adapters import Lora
     from tallrec.scoring.samples import Scoring
 
 # Else every `dvc` of a test starts one that looks for a newer version, which tells of itself where nothing listens.
@@ -67,7 +67,7 @@ def flipped() -> Callable[[FewShotTask], FewShotTask]:
 def tokenizer() -> "PreTrainedTokenizerFast":
     """A byte-level tokenizer that knows the words of the prompts and of the toy titles, so that prompts are short."""
     from tallrec.prompts.rendering import templates
-    from tallrec.tiny.pretraining import train_tokenizer
+    from tallrec.tiny.tokenizer import train_tokenizer
 
     titles = [f'"{name.title()}"' for name in (*GOOD, *BAD)]
     return train_tokenizer([*templates(["movie", "book"]), *titles * 3], 500)
@@ -81,8 +81,8 @@ def new_tiny_model(tokenizer: "PreTrainedTokenizerFast") -> "Callable[..., Llama
     """
     import torch
 
-    from tallrec.models.architecture import TinyModel
     from tallrec.tiny.pretraining import new_model
+    from tallrec.tiny.shape import TinyModel
 
     def make(hidden_size: int = 16) -> "LlamaForCausalLM":
         torch.set_num_threads(1)
@@ -110,7 +110,7 @@ def scoring() -> "Scoring":
 
 @pytest.fixture
 def lora() -> "Lora":
-    from tallrec.models.loading import Lora
+    from tallrec.models.adapters import Lora
 
     return Lora(rank=4, alpha=8, dropout=0.0, target_modules=("q_proj", "v_proj"))
 
@@ -118,7 +118,7 @@ def lora() -> "Lora":
 @pytest.fixture
 def fresh_start(tmp_path: Path) -> Path:
     """A folder that says: start from new LoRA weights."""
-    from tallrec.models.loading import write_fresh_start
+    from tallrec.models.adapters import write_fresh_start
 
     write_fresh_start(tmp_path / "fresh")
     return tmp_path / "fresh"

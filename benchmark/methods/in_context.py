@@ -14,7 +14,7 @@ from benchmark.methods.language_models import STARTS
 from benchmark.progress import progress
 from benchmark.schema import FewShotTask, Method, Prediction
 
-WITHOUT_EFFECT = (
+PACE_AND_PRICE = (
     "max_concurrency",
     "timeout_seconds",
     "n_retries",
@@ -31,7 +31,7 @@ def icl_method(params: Params, name: str, prompt: str, notes: dict[str, Any]) ->
         return _api_method(params, section, name, prompt, notes)
     model, tokenizer = _loaded(params, name, section)
     if name == "alpaca":
-        from tallrec.models.loading import load_adapter
+        from tallrec.models.adapters import load_adapter
 
         model = load_adapter(model, STARTS / "tallrec")
     return language_models.scoring_method(model, tokenizer, language_models.scoring(params, prompt))
@@ -44,7 +44,7 @@ def icl_settings(params: Params, name: str, prompt: str) -> dict[str, Any]:
     if not isinstance(section, ApiModelParams):
         settings["llm"] = params.llm.model_dump(mode="json")
     if section is not None:
-        settings["model"] = section.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
+        settings["model"] = section.model_dump(mode="json", exclude=set(PACE_AND_PRICE))
     return settings
 
 
@@ -60,7 +60,7 @@ def _loaded(params: Params, name: str, section: LocalModelParams | None) -> tupl
 def _api_method(params: Params, section: ApiModelParams, name: str, prompt: str, notes: dict[str, Any]) -> Method:
     from tallrec.api.cache import default_cache_file
     from tallrec.api.client import ApiModel
-    from tallrec.api.scoring import ApiScoring, score_samples_by_api
+    from tallrec.api.samples import ApiScoring, score_samples_by_api
 
     model = ApiModel(
         address=section.address,

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from tallrec.models.architecture import TinyModel
-    from tallrec.models.loading import Loading, Lora
+    from tallrec.models.adapters import Lora
+    from tallrec.models.loading_settings import Loading
     from tallrec.scoring.samples import Scoring
-    from tallrec.training.fitting import Schedule
+    from tallrec.tiny.shape import TinyModel
+    from tallrec.training.schedule import Schedule
 
 STARTS = Path("models/start")
 """What each recipe tunes: `tallrec/` is the instruction adapter, `rt/` says: new weights."""
@@ -32,7 +33,7 @@ def loading(params: Params, *, to_score: bool = False) -> "Loading":
     Source:
         The released code tunes in 8 bits and scores in half precision: finetune_rec.py, evaluate.py at c1db29ce.
     """
-    from tallrec.models.loading import Loading
+    from tallrec.models.loading_settings import Loading
 
     quantization = params.score.quantization if to_score else params.llm.quantization
     return Loading(params.llm.dtype, quantization, params.llm.n_threads)
@@ -64,7 +65,7 @@ def decisive(params: Params) -> dict[str, Any]:
 
 def tiny_shape(params: Params) -> "TinyModel":
     """Shape of the tiny LLaMA."""
-    from tallrec.models.architecture import TinyModel
+    from tallrec.tiny.shape import TinyModel
 
     base = params.base
     return TinyModel(
@@ -79,7 +80,7 @@ def tiny_shape(params: Params) -> "TinyModel":
 
 def lora(params: Params) -> "Lora":
     """Shape of the adapter."""
-    from tallrec.models.loading import Lora
+    from tallrec.models.adapters import Lora
 
     return Lora(**params.lora.model_dump())
 
@@ -99,7 +100,7 @@ def scoring(params: Params, style: str = "released") -> "Scoring":
 
 def tuning_schedule(params: Params, seed: int) -> "Schedule":
     """The schedule of rec-tuning."""
-    from tallrec.training.fitting import Schedule
+    from tallrec.training.schedule import Schedule
 
     tune = params.tune
     return Schedule(

@@ -46,7 +46,7 @@ def this_device(dtype: str) -> Device:
     """The GPU of this machine, or its CPU, whose speed is measured in a second."""
     import torch
 
-    from tallrec.cost.measuring import speed_of_products
+    from tallrec.cost.products import speed_of_products
 
     if torch.cuda.is_available():
         total = int(torch.cuda.mem_get_info()[1])

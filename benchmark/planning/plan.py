@@ -46,7 +46,8 @@ def architecture(params: Params) -> "PreTrainedConfig":
     Raises:
         DataError: it is not on this machine.
     """
-    from tallrec.models.architecture import config_of, tiny_config
+    from tallrec.models.architecture import config_of
+    from tallrec.tiny.shape import tiny_config
 
     if params.llm.model != "tiny":
         return config_of(params.llm.model, params.llm.revision)

@@ -38,8 +38,9 @@ def pretrain(params: Params, folder: Path) -> None:
     from tallrec.models.origin import file_digests, write_reference
     from tallrec.prompts.layouts import alpaca_template
     from tallrec.prompts.rendering import templates
-    from tallrec.tiny.pretraining import pretrain, train_tokenizer
-    from tallrec.training.fitting import Schedule
+    from tallrec.tiny.pretraining import pretrain
+    from tallrec.tiny.tokenizer import train_tokenizer
+    from tallrec.training.schedule import Schedule
 
     torch.set_num_threads(params.base.n_threads)
     base = params.base
@@ -101,7 +102,7 @@ def _copy_architecture(snapshot: Path, folder: Path) -> None:
     """Copy `config.json` and the tokenizer; where there is none, its place takes one of the words of the prompts."""
     from tallrec.models.architecture import config_of
     from tallrec.prompts.rendering import templates
-    from tallrec.tiny.pretraining import train_tokenizer
+    from tallrec.tiny.tokenizer import train_tokenizer
 
     config = config_of(str(snapshot))
     config.save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
@@ -114,7 +115,7 @@ def _copy_architecture(snapshot: Path, folder: Path) -> None:
 
 def run() -> None:
     """Make or refer to the base model."""
-    from tallrec.models.loading import write_fresh_start
+    from tallrec.models.adapters import write_fresh_start
     from tallrec.training.checkpoints import scratch_folder
 
     params = load_config()

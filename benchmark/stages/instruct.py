@@ -25,7 +25,7 @@ ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 def run() -> None:
     """Instruction-tune new LoRA weights, or take over a published adapter."""
-    from tallrec.models.loading import load_adapter, refuse_other_adapter
+    from tallrec.models.adapters import load_adapter, refuse_other_adapter
 
     params = load_config()
     adapter = params.instruct.adapter
@@ -43,10 +43,10 @@ def run() -> None:
 
 def tune(params: Params) -> None:
     """Instruction-tune new LoRA weights and write them with the curve of their loss."""
-    from tallrec.models.loading import save_adapter, trainable_adapter
+    from tallrec.models.adapters import save_adapter, trainable_adapter
     from tallrec.prompts.instructions import HUB, read_instructions
     from tallrec.training.checkpoints import scratch_folder
-    from tallrec.training.fitting import Schedule
+    from tallrec.training.schedule import Schedule
     from tallrec.training.tuning import instruction_tune
 
     settings = params.instruct

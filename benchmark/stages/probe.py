@@ -21,7 +21,7 @@ from benchmark.schema import check_predictions
 
 def run(variant: str) -> None:
     """Score every probe of every cell of the variant; written to predictions/probe/<variant>/<probe>/."""
-    from tallrec.models.loading import load_adapter
+    from tallrec.models.adapters import load_adapter
 
     params = load_config()
     model, tokenizer = language_models.load_base(params, to_score=True)

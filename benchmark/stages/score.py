@@ -25,7 +25,7 @@ N_COMPARED = 50
 
 def run(recipe: str, train_domain: str) -> None:
     """Score every cell of the variant; one whose adapter has no effect is refused."""
-    from tallrec.models.loading import load_adapter
+    from tallrec.models.adapters import load_adapter
     from tallrec.training.sentinels import refuse_inert
 
     params = load_config()

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     """Rec-tune one adapter and write it with its curve; of several processes, the first one writes."""
-    from tallrec.models.loading import save_adapter, trainable_adapter
+    from tallrec.models.adapters import save_adapter, trainable_adapter
     from tallrec.models.sharding import held_bytes
     from tallrec.processes import is_first
+    from tallrec.telling import silent
     from tallrec.training.checkpoints import scratch_folder
-    from tallrec.training.fitting import silent
     from tallrec.training.tuning import rec_tune
 
     params = load_config()

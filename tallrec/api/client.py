@@ -19,6 +19,7 @@ from benchmark.errors import ConfigError, DataError, ServerError
 from benchmark.seeding import derive_seed
 from tallrec.api.bodies import Answer, answer_of, body_of
 from tallrec.api.cache import AnswerCache, key_of
+from tallrec.telling import Tell, silent
 
 CHATTY = ("httpx", "httpx2", "openai")
 """Loggers that write a line a request, and at their lowest level the request itself."""
@@ -30,14 +31,6 @@ NO_KEY = "none"
 """Sent to a server that needs no key: the client insists on one."""
 OUT_OF_MONEY = "insufficient_quota"
 """The code of a 429 that no waiting mends."""
-
-Tell = Callable[[int, int], object]
-"""Is told how many questions of how many are answered."""
-
-
-def untold(done: int, total: int) -> None:
-    """No progress is shown."""
-    del done, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +85,7 @@ def ask(
     model: ApiModel,
     prompts: Sequence[str | Sequence[Mapping[str, str]]],
     cache: AnswerCache,
-    tell: Tell = untold,
+    tell: Tell = silent,
 ) -> tuple[list[Answer], Traffic]:
     """The answer to every prompt, in their order; what the cache knows is not asked, equal prompts are asked once.
 

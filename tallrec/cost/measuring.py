@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tallrec.cost.products import now, speed_of_products
+
 DOES_NOT_FIT = "does not fit"
 N_UNTIMED = 1
 """Updates before the clock starts: the first one loads kernels and makes the state of the optimizer."""
@@ -35,10 +37,13 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from tallrec.cost.simulation import simulate_tuning
-    from tallrec.models.loading import Loading, Lora, load_base, trainable_adapter
-    from tallrec.scoring.samples import last_logits
-    from tallrec.training.fitting import Schedule, fit
+    from tallrec.models.adapters import Lora, trainable_adapter
+    from tallrec.models.loading import load_base
+    from tallrec.models.loading_settings import Loading
+    from tallrec.scoring.logits import last_logits
+    from tallrec.training.fitting import fit
     from tallrec.training.rows import encode_row
+    from tallrec.training.schedule import Schedule
 
     on_gpu = torch.cuda.is_available()
     _limit(settings["memory_limit_bytes"])
@@ -114,23 +119,15 @@ class _Clock:
     def tell(self, done: int, total: int) -> None:
         """Told of each update."""
         if done == N_UNTIMED:
-            self.start, self.joules = _now(), _joules()
+            self.start, self.joules = now(), _joules()
         if done == total:
-            self.end, self.joules_at_end = _now(), _joules()
+            self.end, self.joules_at_end = now(), _joules()
 
     def read(self) -> tuple[float, float | None]:
         """Seconds and joules between the first updates and the last."""
         if self.joules is None or self.joules_at_end is None:
             return self.end - self.start, None
         return self.end - self.start, self.joules_at_end - self.joules
-
-
-def _now() -> float:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def _joules() -> float | None:
@@ -158,29 +155,6 @@ def resident_bytes() -> int:
     """Memory of this process, without garbage."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def speed_of_products(dtype: str) -> float:
-    """Operations a second of the best of some products of square matrices.
-
-    A CPU may multiply half precision far slower than single precision; the faster of the two counts.
-    """
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = 8192 if device == "cuda" else 1024
-    best = 0.0
-    for kind in {dtype, "float32"}:
-        matrix = torch.ones(size, size, dtype=getattr(torch, kind), device=device)
-        for _ in range(10):
-            start = _now()
-            torch.mm(matrix, matrix)
-            best = max(best, 2 * size**3 / (_now() - start))
-        del matrix
-    if device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    return best
 
 
 def _of_length(row: dict[str, list[int]], n_tokens: int | None) -> dict[str, list[int]]:

@@ -11,6 +11,7 @@ an operator other than the loss. A fused attention kernel is replaced by one tha
 import math
 import tempfile
 import weakref
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 
+from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
 from tallrec.models.architecture import empty_model
-from tallrec.models.loading import Loading, Lora, trainable_adapter, write_fresh_start
-from tallrec.models.output_layer import output_layer
+from tallrec.models.loading_settings import Loading
+from tallrec.models.output_layer import output_layer, output_layer_reads
 from tallrec.training.fitting import checkpointing_settings
 from tallrec.training.loss import LOGITS, LabelledLoss
 from tallrec.training.rows import IGNORED
@@ -145,11 +147,11 @@ def simulate_scoring(config: PreTrainedConfig, loading: Loading, *, n_rows: int,
     input_ids = torch.zeros((n_rows, n_tokens), dtype=torch.long, device="meta")
     live = LiveStorages()
     weights = _count_weights(live, model)
-    with live, torch.inference_mode():
-        model(input_ids=input_ids, use_cache=False, logits_to_keep=1)
+    with live, torch.inference_mode(), _last_position(model):
+        model(input_ids=input_ids, use_cache=False)
     whole = empty_model(config, replace(loading, quantization="none"))
-    with _operations() as counter, torch.inference_mode():
-        whole(input_ids=input_ids, use_cache=False, logits_to_keep=1)
+    with _operations() as counter, torch.inference_mode(), _last_position(whole):
+        whole(input_ids=input_ids, use_cache=False)
     return Step(weights, live.peak, counter.get_total_flops())
 
 
@@ -168,12 +170,17 @@ def in_shards(step: Step, config: PreTrainedConfig, loading: Loading, n_processe
     return replace(step, weights_bytes=step.weights_bytes - saved, peak_bytes=step.peak_bytes - saved)
 
 
+def _last_position(model: PreTrainedModel) -> AbstractContextManager[None]:
+    """As `tallrec.scoring.logits` does: only the last position goes through the output layer."""
+    return output_layer_reads(model, lambda hidden: hidden[:, -1:])
+
+
 def _adapted(model: PreTrainedModel, lora: Lora, *, gradient_checkpointing: bool) -> PeftModel:
     with tempfile.TemporaryDirectory() as folder, torch.device("meta"):
         write_fresh_start(Path(folder))
         adapted = trainable_adapter(model, Path(folder), lora, seed=0)
     if gradient_checkpointing:
-        adapted.gradient_checkpointing_enable(checkpointing_settings(model))
+        adapted.activation_checkpointing_enable(checkpointing_settings(model))
         adapted.enable_input_require_grads()
     return adapted.train()
 

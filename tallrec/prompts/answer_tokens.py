@@ -1,4 +1,4 @@
-"""Answer tokens, read off the tokenizer, and the score of a sample from the logits at the answer position.
+"""Answer tokens, read off the tokenizer, and where in a prompt they stand.
 
 The answer position is decided by the answers and not by the prompt. Tokenizers differ in what an answer does to the
 tokens before it: a space may become a part of the answer or a token of its own, and a line feed may melt into it. So
@@ -12,12 +12,11 @@ pass gives it, and it is what the released code and the log-probabilities of a s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
 from tallrec.prompts.chat import Question
-from tallrec.training.rows import n_shared
+from tallrec.token_sequences import n_shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +64,3 @@ def _refuse_other_text(tokenizer: PreTrainedTokenizerBase, token: int, answer: s
         raise DataError(
             f"tokenizer: the answers differ first in token {token} ({text!r}), which is not the beginning of {answer!r}"
         )
-
-
-def answer_scores(logits: torch.Tensor, tokens: AnswerTokens, scoring: str) -> torch.Tensor:
-    """Scores from the logits at the answer position; higher = more likely liked.
-
-    Args:
-        logits: shape (n_samples, vocabulary), any float type.
-        tokens: the answer tokens.
-        scoring: `double_softmax` is the released rule: softmax over the vocabulary, then softmax over the two
-            probabilities, so samples rank by P(Yes) - P(No). `logit_difference` ranks by their odds.
-
-    Returns:
-        Shape (n_samples,), float64.
-
-    Source:
-        evaluate.py at c1db29ce for the double softmax.
-    """
-    logits = logits.double()
-    if scoring == "logit_difference":
-        return logits[:, tokens.yes] - logits[:, tokens.no]
-    probabilities = logits.softmax(dim=-1)[:, [tokens.yes, tokens.no]]
-    return probabilities.softmax(dim=-1)[:, 0]

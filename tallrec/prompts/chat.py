@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from benchmark.errors import DataError
 from benchmark.schema import Item, Labelled, Sample
 from tallrec.prompts.rendering import answer_texts, conversation, render, style_named
-from tallrec.training.rows import n_shared
+from tallrec.token_sequences import n_shared
 
 TODAY = date(2024, 7, 26)
 """What templates are told that ask for the day (LLaMA's own default), so that no score depends on it."""
@@ -42,7 +42,7 @@ class Question:
     """Whether the tokenizer adds its own, such as a begin of text; a chat template has written them."""
 
 
-def ask(
+def question_of(
     tokenizer: PreTrainedTokenizerBase,
     style: str,
     sample: Sample,

@@ -8,8 +8,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tallrec.models.output_layer import evaluating, output_layer_reads
+from tallrec.scoring.batches import batches_by_tokens
 from tallrec.scoring.prefix import SharedPrefix
-from tallrec.training.rows import batches_by_tokens
 
 
 def as_they_are(logits: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from tallrec.models.output_layer import output_layer_reads
-from tallrec.training.rows import n_shared
+from tallrec.token_sequences import n_shared
 
 TURNS_WITH_LENGTH = ("dynamic", "longrope")
 """Rotary embeddings that turn all positions by the length of the whole prompt."""

@@ -12,9 +12,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmark.schema import Item, Labelled, Prediction, Sample
-from tallrec.prompts.answer_tokens import AnswerTokens, answer_scores, encode_questions
-from tallrec.prompts.chat import ask
+from tallrec.prompts.answer_tokens import AnswerTokens, encode_questions
+from tallrec.prompts.chat import question_of
 from tallrec.scoring.logits import last_logits
+from tallrec.scoring.rules import answer_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def encode_samples(
         DataError: the tokenizer cannot tell the answers apart.
     """
     questions = [
-        ask(
+        question_of(
             tokenizer,
             scoring.style,
             sample,

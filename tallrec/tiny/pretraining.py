@@ -1,36 +1,17 @@
-"""The base model: a tiny LLaMA pretrained here, or any causal LM of the Hub or of a local folder."""
+"""The pretraining of the tiny LLaMA."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
 
-from tallrec.models.architecture import TinyModel, tiny_config
+from tallrec.telling import Tell, silent
 from tallrec.tiny.exact import RoundedWeights, in_double_precision
-from tallrec.training.fitting import Schedule, fit, silent
-
-BEGIN, END = "<s>", "</s>"
-
-
-def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer: the words of `texts` are single tokens, anything else falls back to bytes."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size,
-        special_tokens=[BEGIN, END],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    begin_id = tokenizer.token_to_id(BEGIN)
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[(BEGIN, begin_id)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=END)
+from tallrec.tiny.shape import TinyModel, tiny_config
+from tallrec.training.fitting import fit
+from tallrec.training.schedule import Schedule
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast, shape: TinyModel, seed: int) -> LlamaForCausalLM:
@@ -51,7 +32,7 @@ def pretrain(
     schedule: Schedule,
     sequence_length: int,
     scratch: Path,
-    tell: Callable[[int, int], object] = silent,
+    tell: Tell = silent,
 ) -> LlamaForCausalLM:
     """A LLaMA of `shape`, trained from scratch to continue `texts`, which are packed into rows of equal length.
 

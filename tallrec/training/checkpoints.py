@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from benchmark.errors import DataError
+from tallrec.models.adapters import WEIGHTS, adapter_weights, check_arrived
 
 OWNER = "settings.sha256"
 """File of a scratch folder that says which run its checkpoints belong to."""
@@ -121,7 +120,7 @@ def restore(model: PreTrainedModel | PeftModel, folder: Path) -> None:
         DataError: a tensor did not reach the model.
     """
     if isinstance(model, PeftModel):
-        path = folder / "adapter_model.safetensors"
+        path = folder / WEIGHTS
         stored = load_file(path)
         set_peft_model_state_dict(model, stored)
         check_arrived(path, stored, get_peft_model_state_dict(model, state_dict=adapter_weights(model)))
@@ -131,39 +130,3 @@ def restore(model: PreTrainedModel | PeftModel, folder: Path) -> None:
     model.load_state_dict(stored, strict=False)
     tied = set(model.all_tied_weights_keys)
     check_arrived(path, stored, {key: value for key, value in model.state_dict().items() if key not in tied})
-
-
-def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:
-    """The weights of the adapter by name, for PEFT to store: left to itself it puts a base model in shards together."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters() if "lora_" in name}
-
-
-def check_arrived(path: Path, stored: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor]) -> None:
-    """Refuse a model whose tensors are not those of the file at `path`.
-
-    Raises:
-        DataError: a tensor is missing or differs.
-    """
-    unlike = [
-        key
-        for key, tensor in stored.items()
-        if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
-    ]
-    if unlike or len(stored) != len(loaded):
-        raise DataError(f"{path}: {len(unlike)} of {len(stored)} tensors did not reach the model")
-
-
-@contextmanager
-def writing(folder: Path) -> Generator[None]:
-    """Turn the failures of the writers in the block, of which each library has its own, into one line.
-
-    Raises:
-        DataError: the disk is full, or `folder` cannot be written for another reason.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
-            raise  # another process of this tuning has ended, which says nothing about the disk
-        free = shutil.disk_usage(folder.parent).free / 1e6
-        raise DataError(f"{folder}: cannot be written, {free:.1f} MB free: {str(error).splitlines()[0]}") from error

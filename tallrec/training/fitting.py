@@ -1,7 +1,5 @@
 """The one way an LLM is trained here: transformers' Trainer on encoded rows, with an AUC validation of our own."""
 
-import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,37 +9,15 @@ import torch
 from peft import PeftModel
 from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback, TrainingArguments
 
-from benchmark.errors import ConfigError
 from tallrec.models.sharding import is_sharded
 from tallrec.processes import from_first, is_first, n_processes, wait_for_all
+from tallrec.telling import Tell, silent
 from tallrec.training.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore
-from tallrec.training.rows import Rows, collate
-from tallrec.training.trainer import AucTrainer, ToldProgress
-
-CURVE = "curve.tsv"
-"""File of a scratch folder to watch a training by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to train."""
-
-    n_updates: int
-    batch_size: int
-    """Rows an update."""
-    micro_batch_size: int
-    learning_rate: float
-    warmup_updates: int
-    seed: int
-    adam_beta2: float = 0.999
-    """Decay of Adam's second moment."""
-    eval_every: int | None = None
-    """Updates between validations; None: no validation, the last weights are kept."""
-    patience: int = 0
-    """Validations without a better AUC before training stops."""
-    keep_best: bool = False
-    """Restore the weights with the best validation AUC at the end."""
-    gradient_checkpointing: bool = False
+from tallrec.training.micro_batches import collate, micro_batches
+from tallrec.training.progress import CURVE, ToldProgress
+from tallrec.training.rows import Rows
+from tallrec.training.schedule import Schedule
+from tallrec.training.trainer import AucTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +30,6 @@ class Fitted:
     """Updates that an earlier, killed run had done."""
 
 
-def silent(done: int, total: int) -> None:
-    """Tell nobody of the updates done."""
-    del done, total
-
-
 def fit(
     model: PreTrainedModel | PeftModel,
     rows: Sequence[dict[str, list[int]]],
@@ -66,7 +37,7 @@ def fit(
     scratch: Path,
     *,
     validate: Callable[[], Mapping[str, float]] | None = None,
-    tell: Callable[[int, int], object] = silent,
+    tell: Tell = silent,
     settings: Mapping[str, Any] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Fitted:
@@ -127,24 +98,6 @@ def fit(
     return Fitted([dict(entry) for entry in log], found.n_updates if found else 0)
 
 
-def micro_batches(schedule: Schedule, n_rows: int, n_processes: int = 1) -> tuple[int, int]:
-    """Rows of a micro-batch in one process, no more than the schedule allows, and micro-batches an update.
-
-    Together they are the batch exactly. Only where one batch holds all rows may the last micro-batch be shorter.
-
-    Raises:
-        ConfigError: the batch cannot be divided evenly among the processes.
-    """
-    batch_size = min(schedule.batch_size, n_rows)
-    if batch_size % n_processes:
-        raise ConfigError(f"tune.n_processes: {n_processes} does not divide the {batch_size} rows of an update")
-    share = batch_size // n_processes
-    n_micro_batches = math.ceil(share / schedule.micro_batch_size)
-    while batch_size < n_rows and share % n_micro_batches:
-        n_micro_batches += 1
-    return math.ceil(share / n_micro_batches), n_micro_batches
-
-
 def _trainer(
     model: PreTrainedModel | PeftModel,
     rows: Sequence[dict[str, list[int]]],
@@ -180,7 +133,8 @@ def _trainer(
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model="auc" if schedule.keep_best else None,
         greater_is_better=True if schedule.keep_best else None,
-        **_checkpointing(schedule.gradient_checkpointing, model),
+        activation_checkpointing=schedule.gradient_checkpointing,
+        activation_checkpointing_kwargs=checkpointing_settings(model) if schedule.gradient_checkpointing else None,
         logging_steps=every,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -221,10 +175,3 @@ def checkpointing_settings(model: PreTrainedModel | PeftModel) -> dict[str, bool
     they drop nothing. The older one runs the forward pass without gradients, so there is nothing to keep.
     """
     return {"use_reentrant": bool(getattr(model, "is_loaded_in_8bit", False))}
-
-
-def _checkpointing(is_on: bool, model: PreTrainedModel | PeftModel) -> dict[str, Any]:
-    """The Trainer's switch for gradient checkpointing, whose name changed in transformers 5."""
-    names = inspect.signature(TrainingArguments).parameters
-    name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
-    return {name: True, f"{name}_kwargs": checkpointing_settings(model)} if is_on else {}

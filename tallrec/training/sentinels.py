@@ -50,7 +50,7 @@ def taught_token(row: Mapping[str, Sequence[int]], prompt: Sequence[int]) -> int
     return row["labels"][next(ends, 0)]
 
 
-def refuse_unread_test_labels(sample_ids: Sequence[str], trained: Sequence[int], read: Sequence[int]) -> None:
+def refuse_unread_answers(sample_ids: Sequence[str], trained: Sequence[int], read: Sequence[int]) -> None:
     """Refuse a validation that reads other tokens than those that tuning teaches.
 
     Its AUC is then a number about tokens that are no answers: in one public run it was 1 at every step.

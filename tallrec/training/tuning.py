@@ -1,6 +1,6 @@
 """The paper's two stages: instruction tuning ("alpaca tuning") and rec-tuning of the same LoRA weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from benchmark.seeding import derive_seed
 from benchmark.statistics.auc import roc_auc
 from tallrec.models.sharding import in_step
 from tallrec.processes import gathered, own_share
-from tallrec.prompts.chat import ask
+from tallrec.prompts.chat import question_of
 from tallrec.prompts.layouts import alpaca_template
 from tallrec.scoring.samples import Scoring, encode_samples, score_encoded
-from tallrec.training.fitting import Fitted, Schedule, fit, silent
+from tallrec.telling import Tell, silent
+from tallrec.training.fitting import Fitted, fit
 from tallrec.training.rows import encode_row
-from tallrec.training.sentinels import chance_auc, refuse_unread_test_labels, taught_token
+from tallrec.training.schedule import Schedule
+from tallrec.training.sentinels import chance_auc, refuse_unread_answers, taught_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def instruction_tune(
     loss: str,
     stray_comment: bool,
     max_length: int,
-    tell: Callable[[int, int], object] = silent,
+    tell: Tell = silent,
     settings: Mapping[str, Any] | None = None,
 ) -> Tuned:
     """Tune the adapter of `model` in place on rows with `instruction`, `input` and `output` (Alpaca's format).
@@ -82,7 +84,7 @@ def rec_tune(
     *,
     loss: str,
     max_valid_samples: int | None,
-    tell: Callable[[int, int], object] = silent,
+    tell: Tell = silent,
     settings: Mapping[str, Any] | None = None,
 ) -> Tuned:
     """Tune the adapter of `model` in place on the few-shot rows of `task`; its test samples are not looked at.
@@ -102,7 +104,7 @@ def rec_tune(
         raise DataError(f"validation: {len(labels)} rows of one class, so their AUC is not defined")
 
     def encode(row: Labelled) -> dict[str, list[int]]:
-        asked = ask(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
+        asked = question_of(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
         return encode_row(
             tokenizer,
             asked.text,
@@ -116,7 +118,7 @@ def rec_tune(
     to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
     shown = encode_samples(tokenizer, [row.sample for row in task.train], task.items, scoring)
     answer = {True: to_validate.tokens.yes, False: to_validate.tokens.no}
-    refuse_unread_test_labels(
+    refuse_unread_answers(
         shown.sample_ids,
         trained=[taught_token(row, prompt) for row, prompt in zip(encoded, shown.prompts, strict=True)],
         read=[answer[row.liked] for row in task.train],

@@ -26,7 +26,7 @@ from released_llm import (
     write_models,
 )
 
-from tallrec.prompts.chat import ask
+from tallrec.prompts.chat import question_of
 from tallrec.scoring.samples import encode_samples, score_samples
 
 CLAIMS = {"untuned": 10.0, "tuned": 1.5}
@@ -41,7 +41,9 @@ def run(procedure: str, name: str, folder: Path, n_rows: int) -> None:
 
     def released() -> dict[str, Any]:
         tokens = encode_samples(tokenizer, samples[:1], task.items, SCORING).tokens
-        prompts = [ask(tokenizer, "released", sample, task.items, stray_comment=True).text for sample in samples]
+        prompts = [
+            question_of(tokenizer, "released", sample, task.items, stray_comment=True).text for sample in samples
+        ]
         scores, n_decoded = released_scores(model, tokenizer, prompts, tokens)
         return {"scores": scores, "n_decoded": n_decoded}
 

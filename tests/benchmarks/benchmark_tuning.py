@@ -40,9 +40,9 @@ from released_llm import (
 )
 from sklearn.metrics import roc_auc_score
 
-from tallrec.models.loading import Lora, trainable_adapter
+from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.scoring.samples import encode_samples, score_samples
-from tallrec.training.fitting import Schedule
+from tallrec.training.schedule import Schedule
 from tallrec.training.tuning import rec_tune
 
 CLAIMS = {"released": 3.0, "trl": 1.2, "trl-labelled": 1.2}

@@ -33,13 +33,15 @@ from transformers import AutoTokenizer
 
 from benchmark.planning.devices import utilisation
 from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
+from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
 from tallrec.models.architecture import config_of
-from tallrec.models.loading import Loading, Lora, load_base, trainable_adapter, write_fresh_start
+from tallrec.models.loading import load_base
+from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import RANDOM, write_reference
-from tallrec.prompts.chat import ask
+from tallrec.prompts.chat import question_of
 from tallrec.prompts.layouts import ANSWER_TEXTS
 from tallrec.scoring.samples import encode_samples, score_samples
-from tallrec.training.fitting import Schedule
+from tallrec.training.schedule import Schedule
 from tallrec.training.tuning import rec_tune
 
 LLAMA_7B = Path(__file__).parents[2] / "benchmark" / "planning" / "architectures" / "llama-7b"
@@ -83,7 +85,9 @@ def memory_row(folder: Path, case: tuple[Any, ...], memory_gb: float, n_updates:
         "scoring": asdict(SCORING),
         "loss": "answer",
         "n_tokens": None,
-        "prompts": [ask(tokenizer, "released", one.sample, task.items, stray_comment=True).text for one in task.train],
+        "prompts": [
+            question_of(tokenizer, "released", one.sample, task.items, stray_comment=True).text for one in task.train
+        ],
         "answers": [ANSWER_TEXTS[one.liked] for one in task.train],
         "memory_limit_bytes": int((memory_gb if is_limited else 1024) * 2**30),
     }
@@ -157,7 +161,9 @@ def score(folder: Path, procedure: str, n_rows: int) -> dict[str, float]:
     start = time.perf_counter()
     if procedure == "released":
         tokens = encode_samples(tokenizer, samples[:1], task.items, SCORING).tokens
-        prompts = [ask(tokenizer, "released", sample, task.items, stray_comment=True).text for sample in samples]
+        prompts = [
+            question_of(tokenizer, "released", sample, task.items, stray_comment=True).text for sample in samples
+        ]
         released_scores(model, tokenizer, prompts, tokens)
     else:
         score_samples(model, tokenizer, samples, task.items, SCORING)

@@ -23,7 +23,8 @@ from transformers import LlamaConfig
 from benchmark.stages.efficiency import GIVE_BACK_FREED_MEMORY
 from tallrec.cost.measuring import resident_bytes
 from tallrec.cost.simulation import simulate_tuning
-from tallrec.models.loading import Loading, Lora
+from tallrec.models.adapters import Lora
+from tallrec.models.loading_settings import Loading
 
 BOUND = 0.10
 MIB = 2**20
@@ -66,9 +67,10 @@ def tune(shape: Shape) -> None:
     """Tune for two updates by the real loop."""
     import torch
 
+    from tallrec.models.adapters import trainable_adapter, write_fresh_start
     from tallrec.models.architecture import random_model
-    from tallrec.models.loading import trainable_adapter, write_fresh_start
-    from tallrec.training.fitting import Schedule, fit
+    from tallrec.training.fitting import fit
+    from tallrec.training.schedule import Schedule
 
     torch.set_num_threads(1)
     loading = Loading("float32", shape.quantization, 1)

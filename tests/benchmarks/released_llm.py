@@ -34,15 +34,19 @@ from transformers import (
 from benchmark.data.domains import DomainData
 from benchmark.data.fewshot import draw
 from benchmark.schema import FewShotTask, Labelled
-from tallrec.models.architecture import TinyModel
-from tallrec.models.loading import Loading, load_base, save_base, write_fresh_start
+from tallrec.models.adapters import write_fresh_start
+from tallrec.models.loading import load_base, save_base
+from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import write_reference
 from tallrec.prompts.answer_tokens import AnswerTokens
-from tallrec.prompts.chat import ask
+from tallrec.prompts.chat import question_of
 from tallrec.scoring.samples import Scoring
-from tallrec.tiny.pretraining import new_model, train_tokenizer
-from tallrec.training.fitting import Schedule, checkpointing_settings, fit
+from tallrec.tiny.pretraining import new_model
+from tallrec.tiny.shape import TinyModel
+from tallrec.tiny.tokenizer import train_tokenizer
+from tallrec.training.fitting import checkpointing_settings, fit
 from tallrec.training.rows import encode_row
+from tallrec.training.schedule import Schedule
 
 SHAPE = TinyModel(
     vocabulary_size=32_000, hidden_size=256, intermediate_size=688, n_layers=4, n_heads=4, max_positions=2048
@@ -71,7 +75,7 @@ def tokenizer_of_titles() -> PreTrainedTokenizerFast:
     titles = [item.mention for item in data.items.values()]
     books = [row["input"] for name in ("train.sample", "test") for row in _json(f"tallrec-book/{name}.json")]
     plain = train_tokenizer([], 300)
-    prompts = [ask(plain, "released", row.sample, data.items, stray_comment=True) for row in task.train]
+    prompts = [question_of(plain, "released", row.sample, data.items, stray_comment=True) for row in task.train]
     other = (mirror() / "alpaca" / "seed_tasks.jsonl").read_text()
     tokenizer = train_tokenizer([prompt.text for prompt in prompts] + 3 * titles + books + [other], 32_000)
     assert len(tokenizer) == 32_000
@@ -129,7 +133,7 @@ def encoded_rows(
     tokenizer: PreTrainedTokenizerBase, rows: Sequence[Labelled], task: FewShotTask, loss: str
 ) -> list[dict[str, list[int]]]:
     """Training rows as our own tuning encodes them."""
-    asked = [ask(tokenizer, "released", row.sample, task.items, stray_comment=True) for row in rows]
+    asked = [question_of(tokenizer, "released", row.sample, task.items, stray_comment=True) for row in rows]
     return [
         encode_row(tokenizer, one.text, one.answers[row.liked], loss=loss, max_length=512)
         for one, row in zip(asked, rows, strict=True)
@@ -148,7 +152,7 @@ def released_tuning(
     """The Trainer's log of a tuning as released: checkpointed, padded at the left, validated on all logits."""
     tokenizer.padding_side = "left"
     # What prepare_model_for_int8_training turns on.
-    model.gradient_checkpointing_enable(checkpointing_settings(model))
+    model.activation_checkpointing_enable(checkpointing_settings(model))
     model.enable_input_require_grads()
     answers = torch.tensor([tokens.no, tokens.yes], device=model.device)
 

@@ -87,7 +87,7 @@ LABEL_READERS = {"item_mean", "item_mean_liked_share"}
 @functools.cache
 def tiny_tokenizer() -> "PreTrainedTokenizerFast":
     from tallrec.prompts.rendering import templates
-    from tallrec.tiny.pretraining import train_tokenizer
+    from tallrec.tiny.tokenizer import train_tokenizer
 
     titles = [f'"{quality}-{number}"' for quality in ("Good", "Bad") for number in range(10)]
     return train_tokenizer([*templates(["movie"]), *titles * 3], 500)
@@ -97,8 +97,8 @@ def tiny_model() -> "LlamaForCausalLM":
     """A random LLaMA; its matrices are five times as large as usual, or every prompt would get the same logits."""
     import torch
 
-    from tallrec.models.architecture import TinyModel
     from tallrec.tiny.pretraining import new_model
+    from tallrec.tiny.shape import TinyModel
 
     torch.set_num_threads(1)
     model = new_model(tiny_tokenizer(), TinyModel(500, 32, 64, n_layers=2, n_heads=2, max_positions=2048), seed=0)
@@ -144,8 +144,8 @@ def tuned(task: FewShotTask) -> Sequence[Prediction]:
 
 
 def tuned_adapter(task: FewShotTask) -> "PeftModel":
-    from tallrec.models.loading import Lora, trainable_adapter, write_fresh_start
-    from tallrec.training.fitting import Schedule
+    from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
+    from tallrec.training.schedule import Schedule
     from tallrec.training.tuning import rec_tune
 
     lora = Lora(8, 16, 0.0, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))

@@ -238,7 +238,7 @@ def test_an_adapter_of_another_kind(
 ):
     from safetensors.torch import load_file, save_file
 
-    from tallrec.models.loading import WEIGHTS, load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
+    from tallrec.models.adapters import WEIGHTS, load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
 
     folder = tmp_path / "adapter"
     save_adapter(trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0), folder)

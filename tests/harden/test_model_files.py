@@ -17,7 +17,7 @@ from benchmark.errors import DataError
 from tallrec.api.bodies import answer_of, body_of
 from tallrec.api.cache import opened
 from tallrec.api.client import _retry_after_seconds
-from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.api.rules import score_of_text, score_of_top
 from tallrec.prompts.instructions import read_instructions
 from tallrec.prompts.layouts import ANSWER_TEXTS
 
@@ -78,7 +78,7 @@ def test_a_hostile_instruction_file_is_read_row_for_row_or_refused(
 
 
 def scored(content: bytes) -> None:
-    """As `tallrec.api.client` and `tallrec.api.scoring` do; a body that is no answer is a `ValueError` there."""
+    """As `tallrec.api.client` and `tallrec.api.samples` do; a body that is no answer is a `ValueError` there."""
     try:
         answer = answer_of(body_of(content))
     except ValueError as error:
@@ -147,7 +147,7 @@ def test_a_hostile_adapter_is_loaded_whole_or_refused(
 ):
     import torch
 
-    from tallrec.models.loading import load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
+    from tallrec.models.adapters import load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
 
     source, folder = tmp_path / "source", tmp_path / "adapter"
     adapted = trainable_adapter(new_tiny_model(), fresh_start, lora, seed=0)

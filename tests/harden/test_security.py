@@ -89,7 +89,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", ["unknown", "known"])
 def test_code_beside_a_model_never_runs(kind: str, tmp_path: Path):
     from baselines.text_encoder import encode_texts
-    from tallrec.models.loading import Loading, load_model
+    from tallrec.models.loading import load_model
+    from tallrec.models.loading_settings import Loading
 
     folder, marker = tmp_path / "model", tmp_path / "ran"
     folder.mkdir()
@@ -109,7 +110,8 @@ def test_a_base_whose_weights_are_pickled_or_broken_is_refused(
 ):
     import torch
 
-    from tallrec.models.loading import Loading, load_model, save_base
+    from tallrec.models.loading import load_model, save_base
+    from tallrec.models.loading_settings import Loading
 
     save_base(tiny_model, tokenizer, tmp_path)
     weights = tmp_path / "model.safetensors"

@@ -143,12 +143,12 @@ def test_many_titles_stay_plain(survive: Callable[..., None]):
 @pytest.mark.parametrize("title", [title for title in HOSTILE if title])
 def test_no_title_moves_the_place_or_the_tokens_of_the_answer(title: str, tokenizer: Any):
     from tallrec.prompts.answer_tokens import encode_questions
-    from tallrec.prompts.chat import ask
+    from tallrec.prompts.chat import question_of
 
     sample = Sample("s", "u", (Interaction("m", True), Interaction("b", False)), "m")
     special = set(tokenizer.all_special_ids)
     for style in STYLES:
-        usual, hostile = (ask(tokenizer, style, sample, items_of(t), stray_comment=True) for t in ("T", title))
+        usual, hostile = (question_of(tokenizer, style, sample, items_of(t), stray_comment=True) for t in ("T", title))
         (usual_ids, hostile_ids), tokens = encode_questions(tokenizer, [usual, hostile])
         assert hostile_ids[-4:] == usual_ids[-4:]
         assert tokens == encode_questions(tokenizer, [usual])[1]

@@ -8,11 +8,14 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tallrec.models.loading import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.prompts.answer_tokens import AnswerTokens, answer_scores
+from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.prompts.answer_tokens import AnswerTokens
 from tallrec.scoring.logits import last_logits
-from tallrec.training.fitting import Schedule, fit
-from tallrec.training.rows import IGNORED, collate
+from tallrec.scoring.rules import answer_scores
+from tallrec.training.fitting import fit
+from tallrec.training.micro_batches import collate
+from tallrec.training.rows import IGNORED
+from tallrec.training.schedule import Schedule
 
 LENGTHS = (3, 17, 1, 40, 17, 8)
 PROMPTS = [[(7 * row + 3 * place) % 400 + 20 for place in range(length)] for row, length in enumerate(LENGTHS)]

@@ -8,12 +8,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 
-from tallrec.models.loading import Lora, trainable_adapter
+from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.models.output_layer import logits_are_linear
 from tallrec.training import loss
-from tallrec.training.fitting import AucTrainer, Schedule, fit
+from tallrec.training.fitting import fit
 from tallrec.training.loss import LabelledLoss
-from tallrec.training.rows import IGNORED, by_length, collate
+from tallrec.training.micro_batches import by_length, collate
+from tallrec.training.rows import IGNORED
+from tallrec.training.schedule import Schedule
+from tallrec.training.trainer import AucTrainer
 
 CAPPED_OR_SCALED = {"gemma2", "cohere", "granite"}
 LENGTHS = (20, 3, 31, 12)
@@ -97,7 +100,7 @@ def test_a_beginning_is_not_shared_where_that_would_not_be_exact_or_not_pay(
     if obstacle == "dropout":
         model = get_peft_model(model, LoraConfig(lora_dropout=0.05, target_modules=["q_proj"], task_type="CAUSAL_LM"))
     if obstacle == "checkpointing":
-        model.gradient_checkpointing_enable()
+        model.activation_checkpointing_enable()
         model.train()
     if obstacle == "other labels":
         batch["labels"][0, :20] = IGNORED

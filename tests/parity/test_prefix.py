@@ -7,7 +7,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
 
-from tallrec.models.loading import Loading, Lora, load_base, save_base, trainable_adapter
+from tallrec.models.adapters import Lora, trainable_adapter
+from tallrec.models.loading import load_base, save_base
+from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import write_reference
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.prefix import SharedPrefix

@@ -83,7 +83,7 @@ def carry_out(order):
 
 def main():
     # What every stage imports; none of them starts a thread that a fork would lack.
-    for name in ("training.checkpoints", "tiny.pretraining", "models.loading", "training.tuning"):
+    for name in ("tiny.tokenizer", "tiny.pretraining", "models.loading", "models.adapters", "training.tuning"):
         importlib.import_module(f"tallrec.{name}")
     for line in sys.stdin:
         order = json.loads(line)

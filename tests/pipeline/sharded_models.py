@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 from benchmark.errors import ConfigError
-from tallrec.models.loading import Loading, Lora, load_model, trainable_adapter, write_fresh_start
+from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
+from tallrec.models.loading import load_model
+from tallrec.models.loading_settings import Loading
 from tallrec.models.sharding import held_bytes, in_step
 from tallrec.processes import joined, place
 from tallrec.scoring.logits import last_logits
@@ -62,7 +64,7 @@ def scores(model):
 def gradient(model, *, checkpointing=False):
     """Of the adapter; the first process has labels on the answer alone, the others everywhere, for another graph."""
     if checkpointing:
-        model.gradient_checkpointing_enable(checkpointing_settings(model))
+        model.activation_checkpointing_enable(checkpointing_settings(model))
         model.enable_input_require_grads()
     model.train()
     model.zero_grad()

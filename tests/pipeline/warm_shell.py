@@ -60,13 +60,15 @@ def serve(address):
         importlib.import_module(f"benchmark.stages.{name}")
     # What the stages import when they run; none of it starts a thread that a fork would lack.
     for name in (
+        "tiny.tokenizer",
         "tiny.pretraining",
         "models.loading",
+        "models.adapters",
         "training.tuning",
         "scoring.samples",
         "training.sentinels",
         "prompts.instructions",
-        "api.scoring",
+        "api.samples",
         "cost.measuring",
     ):
         importlib.import_module(f"tallrec.{name}")

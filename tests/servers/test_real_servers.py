@@ -21,8 +21,8 @@ from benchmark.errors import ServerError
 from benchmark.schema import FewShotTask, Prediction
 from tallrec.api.bodies import Answer
 from tallrec.api.client import ApiModel
-from tallrec.api.scores import score_of_text
-from tallrec.api.scoring import ApiScoring, score_samples_by_api
+from tallrec.api.rules import score_of_text
+from tallrec.api.samples import ApiScoring, score_samples_by_api
 from tallrec.prompts.rendering import conversation, render
 from tallrec.scoring.samples import Scoring, score_samples
 

@@ -16,7 +16,8 @@ from benchmark.methods.configuration import load_config
 from benchmark.methods.language_models import STARTS
 from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency
-from tallrec.models.loading import save_base, write_fresh_start
+from tallrec.models.adapters import write_fresh_start
+from tallrec.models.loading import save_base
 from tallrec.models.origin import write_reference
 
 REPOSITORY = Path(__file__).parents[4]

@@ -9,10 +9,12 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tallrec.cost.measuring import _of_length, is_out_of_memory, measure
-from tallrec.models.loading import Loading, Lora, save_base
+from tallrec.models.adapters import Lora
+from tallrec.models.loading import save_base
+from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import write_reference
 from tallrec.scoring.samples import Scoring
-from tallrec.training.fitting import Schedule
+from tallrec.training.schedule import Schedule
 
 LIMIT = 3 * 2**30
 

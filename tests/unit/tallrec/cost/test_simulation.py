@@ -8,8 +8,9 @@ from torch import Tensor
 from transformers import GemmaConfig, LlamaConfig, PreTrainedConfig
 
 from tallrec.cost.simulation import LiveStorages, Step, simulate_scoring, simulate_tuning
+from tallrec.models.adapters import Lora
 from tallrec.models.architecture import empty_model, random_model
-from tallrec.models.loading import Loading, Lora
+from tallrec.models.loading_settings import Loading
 
 FULL = Loading("float32", "none", 1)
 LORA = Lora(rank=4, alpha=8, dropout=0.0, target_modules=("q_proj", "v_proj"))

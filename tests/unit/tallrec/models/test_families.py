@@ -28,16 +28,18 @@ from transformers import (
 
 from benchmark.errors import ConfigError
 from benchmark.schema import FewShotTask
-from tallrec.models.loading import Loading, Lora, load_adapter, load_base, save_adapter, trainable_adapter
+from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.models.loading import load_base
+from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import file_digests, write_reference
 from tallrec.prompts.answer_tokens import encode_questions
-from tallrec.prompts.chat import ask
+from tallrec.prompts.chat import question_of
 from tallrec.prompts.rendering import style_names, templates
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.samples import Scoring, score_samples
-from tallrec.tiny.pretraining import train_tokenizer
-from tallrec.training.fitting import Schedule
+from tallrec.tiny.tokenizer import train_tokenizer
 from tallrec.training.rows import IGNORED, encode_row
+from tallrec.training.schedule import Schedule
 from tallrec.training.tuning import rec_tune
 
 N_TOKENS = 600
@@ -199,7 +201,7 @@ def loaded(base: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def asked(tokenizer: PreTrainedTokenizerBase, style: str, task: FewShotTask) -> list[Any]:
-    return [ask(tokenizer, style, sample, task.items, stray_comment=True) for sample in task.test]
+    return [question_of(tokenizer, style, sample, task.items, stray_comment=True) for sample in task.test]
 
 
 @pytest.mark.parametrize("style", style_names())

@@ -9,9 +9,8 @@ from transformers import LlamaForCausalLM
 
 from benchmark.errors import ConfigError
 from tallrec.models import sharding
-from tallrec.models.loading import Lora, trainable_adapter, write_fresh_start
+from tallrec.models.adapters import Lora, adapter_weights, trainable_adapter, write_fresh_start
 from tallrec.models.sharding import held_bytes, in_step, is_sharded, refuse_whole_layers
-from tallrec.training.checkpoints import adapter_weights
 
 LORA = Lora(2, 4, 0.0, ("q_proj", "v_proj"))
 NewModel = Callable[..., LlamaForCausalLM]

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Sample
 from tallrec.prompts.answer_tokens import encode_questions
-from tallrec.prompts.chat import Question, ask
+from tallrec.prompts.chat import Question, question_of
 from tallrec.prompts.rendering import conversation, render, style_named, style_names
 
 MARKED = """{%- for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}
@@ -51,7 +51,7 @@ def with_template(tokenizer: PreTrainedTokenizerFast, template: str) -> PreTrain
 
 def ask_first(tokenizer: PreTrainedTokenizerFast, style: str, task: FewShotTask, n_shown: int = 0) -> Question:
     shown = task.train[:n_shown]
-    return ask(tokenizer, style, task.test[0], task.items, stray_comment=True, demonstrations=shown)
+    return question_of(tokenizer, style, task.test[0], task.items, stray_comment=True, demonstrations=shown)
 
 
 @pytest.mark.parametrize("n_shown", [0, 2])

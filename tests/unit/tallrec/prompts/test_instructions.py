@@ -153,8 +153,8 @@ def test_the_seed_tasks_tune_an_adapter(
     tmp_path: Path,
     loss: str,
 ) -> None:
-    from tallrec.models.loading import Lora, load_adapter, save_adapter, trainable_adapter
-    from tallrec.training.fitting import Schedule
+    from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
+    from tallrec.training.schedule import Schedule
     from tallrec.training.tuning import instruction_tune
 
     rows = read_instructions(str(seed_tasks))

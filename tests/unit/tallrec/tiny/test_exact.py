@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
 
-from tallrec.models.architecture import TinyModel, tiny_config
 from tallrec.tiny.exact import GRID, RoundedWeights, in_double_precision
-from tallrec.tiny.pretraining import pretrain, train_tokenizer
-from tallrec.training.fitting import Schedule, fit
+from tallrec.tiny.pretraining import pretrain
+from tallrec.tiny.shape import TinyModel, tiny_config
+from tallrec.tiny.tokenizer import train_tokenizer
+from tallrec.training.fitting import fit
+from tallrec.training.schedule import Schedule
 
 SHAPE = TinyModel(400, hidden_size=32, intermediate_size=64, n_layers=2, n_heads=2, max_positions=64)
 ROWS = [{"input_ids": row, "labels": row} for row in torch.arange(8 * 16).reshape(8, 16).remainder(50).tolist()]

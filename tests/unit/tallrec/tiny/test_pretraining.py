@@ -1,33 +1,15 @@
 from pathlib import Path
 
-import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from tallrec.models.architecture import TinyModel
-from tallrec.tiny.pretraining import BEGIN, END, new_model, pretrain, train_tokenizer
-from tallrec.training.fitting import Schedule
+from tallrec.tiny.pretraining import new_model, pretrain
+from tallrec.tiny.shape import TinyModel
+from tallrec.tiny.tokenizer import train_tokenizer
+from tallrec.training.schedule import Schedule
 
 SHAPE = TinyModel(500, hidden_size=16, intermediate_size=32, n_layers=1, n_heads=2, max_positions=128)
 TEXTS = ["The movie is good.", "The book is bad."] * 20
-
-
-@pytest.mark.parametrize("text", ["The movie is good.", "Ünïcode, \t tabs\nand 日本語", "  two  spaces ", ""])
-def test_any_text_comes_back(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
-    ids = tokenizer(text)["input_ids"]
-    assert tokenizer.decode(ids) == BEGIN + text
-    assert ids[0] == tokenizer.bos_token_id
-
-
-def test_frequent_words_are_single_tokens() -> None:
-    tokenizer = train_tokenizer(TEXTS, 300)
-    assert tokenizer.tokenize("The movie") == ["The", "Ġmovie"]
-    assert len(tokenizer) <= 300
-
-
-def test_special_tokens_differ(tokenizer: PreTrainedTokenizerFast) -> None:
-    assert (tokenizer.bos_token, tokenizer.eos_token) == (BEGIN, END)
-    assert tokenizer.bos_token_id != tokenizer.eos_token_id
 
 
 def test_weights_depend_on_the_seed_alone(tokenizer: PreTrainedTokenizerFast) -> None:

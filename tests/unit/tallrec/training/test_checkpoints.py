@@ -1,10 +1,9 @@
 """Which checkpoint is whole and whose it is, and that nothing is restored or written by half."""
 
 import json
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from benchmark.errors import DataError
-from tallrec.models.loading import Lora, save_adapter, trainable_adapter
+from tallrec.models.adapters import Lora, save_adapter, trainable_adapter
 from tallrec.training.checkpoints import STATE, claim, digest_of_run, last_whole, restore, scratch_folder
-from tallrec.training.fitting import Schedule, fit
+from tallrec.training.fitting import fit
+from tallrec.training.schedule import Schedule
 
 ROWS = [{"input_ids": ids, "labels": ids} for ids in ([0, 5, 6, 7, 1], [0, 8, 9, 1], [0, 10, 1], [0, 5, 9, 1])]
 SCHEDULE = Schedule(
@@ -38,17 +38,6 @@ def finished(tiny_model: LlamaForCausalLM, tmp_path: Path) -> Path:
     values = iter([0.9, 0.5, 0.5])
     fit(tiny_model, ROWS, SCHEDULE, tmp_path / "scratch", validate=lambda: {"auc": next(values)}, settings={})
     return tmp_path / "scratch"
-
-
-@contextmanager
-def files_no_larger_than(n_bytes: int) -> Iterator[None]:
-    """The kernel refuses to write more to a file, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_last_and_the_best_checkpoint_stay(finished: Path) -> None:
@@ -150,7 +139,10 @@ def test_all_weights_of_a_model_with_tied_ones_are_restored(
 
 @pytest.mark.parametrize("n_bytes", [1_000, 40_000, 70_000])
 def test_a_full_disk_is_one_line_and_costs_one_checkpoint(
-    new_tiny_model: Callable[[], LlamaForCausalLM], tmp_path: Path, n_bytes: int
+    new_tiny_model: Callable[[], LlamaForCausalLM],
+    tmp_path: Path,
+    n_bytes: int,
+    files_no_larger_than: Callable[[int], AbstractContextManager[None]],
 ) -> None:
     # Weights take 46 kB and the optimizer's state twice as much, so that both writers meet the limit.
     model, scratch = new_tiny_model(), tmp_path / "scratch"
@@ -166,11 +158,3 @@ def test_a_full_disk_is_one_line_and_costs_one_checkpoint(
     assert not (scratch / "checkpoint-2" / STATE).exists()
     fit(new_tiny_model(), ROWS, SCHEDULE, scratch, validate=validate, settings={})
     assert json.loads((scratch / "checkpoint-6" / STATE).read_text())["global_step"] == 6
-
-
-def test_an_adapter_on_a_full_disk_is_one_line(
-    tiny_model: LlamaForCausalLM, fresh_start: Path, lora: Lora, tmp_path: Path
-) -> None:
-    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
-    with pytest.raises(DataError, match="adapter: cannot be written, "), files_no_larger_than(100):
-        save_adapter(adapted, tmp_path / "adapter")

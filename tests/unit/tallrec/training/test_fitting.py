@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from benchmark.errors import ConfigError
-from tallrec.models.loading import Lora, trainable_adapter
-from tallrec.training.fitting import CURVE, Schedule, fit, micro_batches
+from tallrec.models.adapters import Lora, trainable_adapter
+from tallrec.training.fitting import fit
+from tallrec.training.progress import CURVE
+from tallrec.training.schedule import Schedule
 
 ROWS = [{"input_ids": ids, "labels": ids} for ids in ([0, 5, 6, 7, 1], [0, 8, 9, 1], [0, 10, 1], [0, 5, 9, 1])]
 SCHEDULE = Schedule(n_updates=6, batch_size=4, micro_batch_size=4, learning_rate=0.01, warmup_updates=0, seed=0)
@@ -145,48 +146,6 @@ def test_no_row_is_an_error(tiny_model: LlamaForCausalLM, tmp_path: Path) -> Non
 def test_a_batch_holds_no_more_rows_than_there_are(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
     log = fit(tiny_model, ROWS[:2], replace(SCHEDULE, batch_size=128, micro_batch_size=32), tmp_path / "scratch").log
     assert log[-1]["epoch"] == 6  # an update is a pass over both rows
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "micro_batch_size", "n_rows", "expected"),
-    [
-        (16, 16, 16, (16, 1)),
-        (16, 5, 16, (4, 4)),
-        (16, 5, 64, (4, 4)),
-        (128, 32, 64, (32, 2)),
-        (128, 32, 8000, (32, 4)),
-        (17, 16, 17, (9, 2)),  # all rows at once: 9 and 8
-        (17, 16, 100, (1, 17)),
-        (128, 32, 3, (3, 1)),
-    ],
-)
-def test_micro_batches_make_up_the_batch(
-    batch_size: int, micro_batch_size: int, n_rows: int, expected: tuple[int, int]
-) -> None:
-    schedule = replace(SCHEDULE, batch_size=batch_size, micro_batch_size=micro_batch_size)
-    assert micro_batches(schedule, n_rows) == expected
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "micro_batch_size", "n_rows", "n_processes", "expected"),
-    [
-        (16, 16, 16, 2, (8, 1)),
-        (16, 5, 64, 2, (4, 2)),
-        (128, 32, 256, 4, (32, 1)),
-        (18, 5, 18, 2, (5, 2)),  # all rows at once: nine a process, 5 and 4
-        (6, 2, 7, 2, (1, 3)),
-    ],
-)
-def test_processes_divide_the_batch(
-    batch_size: int, micro_batch_size: int, n_rows: int, n_processes: int, expected: tuple[int, int]
-) -> None:
-    schedule = replace(SCHEDULE, batch_size=batch_size, micro_batch_size=micro_batch_size)
-    assert micro_batches(schedule, n_rows, n_processes) == expected
-
-
-def test_a_batch_that_processes_cannot_divide_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"tune\.n_processes: 3 does not divide the 16 rows of an update"):
-        micro_batches(replace(SCHEDULE, batch_size=128), 16, 3)
 
 
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(7, 16), (10, 4)])

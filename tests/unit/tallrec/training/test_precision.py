@@ -9,11 +9,13 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.schema import FewShotTask
-from tallrec.models.loading import Loading, Lora, load_adapter, load_base, save_adapter, save_base, trainable_adapter
+from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.models.loading import load_base, save_base
+from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import file_digests, write_reference
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.samples import Scoring, score_samples
-from tallrec.training.fitting import Schedule
+from tallrec.training.schedule import Schedule
 from tallrec.training.tuning import rec_tune
 
 SCHEDULE = Schedule(

@@ -1,13 +1,11 @@
 from copy import deepcopy
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
-from tallrec.training.rows import IGNORED, Rows, batches_by_tokens, collate, encode_row, share_of_rows
+from tallrec.training.rows import IGNORED, Rows, encode_row
 
 PROMPT = "### Response:\n"
 
@@ -60,35 +58,6 @@ def test_a_long_row_loses_its_beginning(tokenizer: PreTrainedTokenizerFast, loss
     assert len(row["input_ids"]) == len(row["labels"]) == 20
     assert str(tokenizer.decode(row["input_ids"])).endswith("No.</s>")
     assert str(tokenizer.decode([label for label in row["labels"] if label != IGNORED])).endswith("No.</s>")
-
-
-def test_padding_is_on_the_right_and_carries_no_loss() -> None:
-    batch = collate([{"input_ids": [5, 6, 7], "labels": [5, 6, 7]}, {"input_ids": [8], "labels": [8]}])
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch["labels"].tolist() == [[5, 6, 7], [8, IGNORED, IGNORED]]
-
-
-@given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 200))
-def test_batches_hold_every_row_once_within_the_limit(lengths: list[int], batch_tokens: int) -> None:
-    batches = list(batches_by_tokens(lengths, batch_tokens))
-    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
-    for batch in batches:
-        longest = max(lengths[position] for position in batch)
-        assert longest == lengths[batch[0]]
-        assert len(batch) == 1 or len(batch) * longest <= batch_tokens
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 5))
-def test_processes_take_every_labelled_row_once(lengths: list[int], n_processes: int) -> None:
-    rows = [{"input_ids": [n, *[7] * length], "labels": [IGNORED, *[n] * length]} for n, length in enumerate(lengths)]
-    batches = [collate(rows[start : start + 4]) for start in range(0, len(rows), 4)]
-    shares = [share_of_rows(batches, place, n_processes) for place in range(n_processes)]
-    # All processes take the same number of steps, a row in each.
-    assert {len(share) for share in shares} == {len(batches)}
-    assert all(len(batch["labels"]) for share in shares for batch in share)
-    taken = [row for share in shares for batch in share for row in batch["labels"].tolist()]
-    found = [[label for label in row if label != IGNORED] for row in taken]
-    assert sorted(filter(None, found)) == [[n] * length for n, length in enumerate(lengths)]
 
 
 def test_rows_are_a_data_set() -> None:

@@ -4,7 +4,7 @@ from scipy.stats import mannwhitneyu
 
 from benchmark.errors import DataError
 from benchmark.schema import Prediction
-from tallrec.training.sentinels import chance_auc, refuse_inert, refuse_unread_test_labels, taught_token
+from tallrec.training.sentinels import chance_auc, refuse_inert, refuse_unread_answers, taught_token
 
 BASE = [Prediction("a", 0.1), Prediction("b", 0.2), Prediction("c", 0.3)]
 
@@ -38,7 +38,7 @@ def test_some_samples_are_enough_to_compare() -> None:
 
 
 def test_tuning_may_teach_what_validation_reads() -> None:
-    refuse_unread_test_labels(["a", "b"], [5, 9], [5, 9])
+    refuse_unread_answers(["a", "b"], [5, 9], [5, 9])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_a_row_teaches_is_read_where_the_prompt_ends(ids: list[int], labels
 def test_a_validation_that_reads_other_tokens_is_refused(read: list[int]) -> None:
     expected = f"^b: tuning teaches token 9 as the answer and validation reads token {read[1]}$"
     with pytest.raises(DataError, match=expected):
-        refuse_unread_test_labels(["a", "b"], [5, 9], read)
+        refuse_unread_answers(["a", "b"], [5, 9], read)
 
 
 @pytest.mark.parametrize(("n_liked", "n_disliked"), [(50, 50), (300, 100), (10, 200)])

@@ -13,11 +13,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Prediction, Sample
 from benchmark.seeding import derive_seed
-from tallrec.models.loading import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
 from tallrec.prompts.answer_tokens import AnswerTokens
 from tallrec.scoring.samples import EncodedSamples, Scoring, encode_samples, score_encoded, score_samples
 from tallrec.training import tuning
-from tallrec.training.fitting import Schedule
+from tallrec.training.schedule import Schedule
 from tallrec.training.tuning import Tuned, instruction_tune, rec_tune
 
 EVERYWHERE = Lora(8, 16, 0.0, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))

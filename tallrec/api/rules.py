@@ -1,6 +1,6 @@
 """Scores from a server's answers: from the log-probabilities of the first token, or from the text.
 
-With log-probabilities the rules are those of `tallrec.prompts.answer_tokens`, on the probabilities that a server
+With log-probabilities the rules are those of `tallrec.scoring.rules`, on the probabilities that a server
 gives: those of the likeliest few tokens. An answer that is not among them gets one by either rule of the authors.
 
 Source:
@@ -39,7 +39,7 @@ def score_of_top(
         answer: with at least one log-probability, unless it was withheld; that one is scored as undecided.
         answers: the text of each answer.
         missing_answer: `smallest_of_top` or `remainder`.
-        rule: `double_softmax` or `logit_difference`, as in `tallrec.prompts.answer_tokens.answer_scores`.
+        rule: `double_softmax` or `logit_difference`, as in `tallrec.scoring.rules.answer_scores`.
     """
     top = answer.top or ()
     found = {liked: _probability(top, text) for liked, text in answers.items()}

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.schema import FewShotTask, Prediction
 from tallrec.api.client import ApiModel
-from tallrec.api.scoring import ApiScoring, score_samples_by_api
+from tallrec.api.samples import ApiScoring, score_samples_by_api
 from tallrec.scoring.samples import Scoring, score_samples
 
 TOLERANCE = 1e-6

@@ -9,9 +9,10 @@ from benchmark.errors import ServerError
 from benchmark.schema import Item, Labelled, Prediction, Sample
 from tallrec.api.bodies import Answer
 from tallrec.api.cache import opened
-from tallrec.api.client import ApiModel, Tell, Traffic, ask, untold
-from tallrec.api.scores import score_of_text, score_of_top
+from tallrec.api.client import ApiModel, Traffic, ask
+from tallrec.api.rules import score_of_text, score_of_top
 from tallrec.prompts.rendering import answer_texts, conversation, render
+from tallrec.telling import Tell, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def score_samples_by_api(
     scoring: ApiScoring,
     cache_file: Path,
     demonstrations: Sequence[Labelled] = (),
-    tell: Tell = untold,
+    tell: Tell = silent,
 ) -> tuple[list[Prediction], Traffic]:
     """One prediction a sample, in the order given, and what was asked of the server for them.
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tallrec.api.bodies import Answer
-from tallrec.api.scores import score_of_text, score_of_top
-from tallrec.prompts.answer_tokens import AnswerTokens, answer_scores
+from tallrec.api.rules import score_of_text, score_of_top
+from tallrec.prompts.answer_tokens import AnswerTokens
+from tallrec.scoring.rules import answer_scores
 
 ANSWERS = {True: "Yes.", False: "No."}
 TOP = {"Yes": 0.4, "No": 0.2, "The": 0.1, "I": 0.08, "A": 0.02}
