@@ -15,7 +15,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "variant": {"help": "a recipe and what it is trained on, such as tallrec-movie or rt-both"},
     "n-shots": {"type": int, "help": "number of training samples, K of the paper"},
     "seed": {"type": int, "help": "number of the draw"},
-    "model": {"help": "base, alpaca, or a key of `icl.models` in params.yaml"},
+    "model": {"help": "one of `grid.icl_models`, or for stage `others` of `grid.other_models`, in params.yaml"},
+    "configuration": {"help": "a name of `efficiency.configurations` in params.yaml"},
     "prompt": {"help": "one of `grid.prompts` in params.yaml"},
     "partial": {
         **{"action": "store_true", "required": False},

@@ -118,14 +118,14 @@ def plan(
         from benchmark.config.reading import read_yaml
         from benchmark.methods.configuration import load_config
         from benchmark.methods.grid import cells
-        from benchmark.planning.pipeline import stage_counts
+        from benchmark.planning.pipeline import pipeline_stages, stage_counts
         from benchmark.planning.plan import show
 
         params = load_config(PARAMS_YAML)
         # The size of a training split names cells and does not change how many there are.
         families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
         _print_counts("cells", dict(families))
-        _print_counts("stages", stage_counts(read_yaml(Path("dvc.yaml")), read_yaml(PARAMS_YAML)))
+        _print_counts("stages", stage_counts(pipeline_stages(Path()), read_yaml(PARAMS_YAML)))
         show(params, memory=memory, device=device, n_tokens=tokens)
 
     _finish(work)

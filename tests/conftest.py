@@ -139,18 +139,19 @@ def write_domain(toy_task: FewShotTask) -> Callable[[str], None]:
     """
 
     def write(domain: str) -> None:
-        prepared, draws = paths.prepared_folder(domain), paths.draw_file(domain, 1, 0).parents[1]
+        prepared, draws = paths.prepared_folder(domain), paths.fewshot_folder(domain)
         for folder in (prepared, draws):
             files.write_items(folder / "items.parquet", toy_task.items)
             files.write_labelled(folder / "valid.parquet", toy_task.valid)
         files.write_labelled(prepared / "train.parquet", toy_task.train)
-        files.write_labelled(draws / "pool.parquet", toy_task.train)
         files.write_samples(prepared / "test.parquet", toy_task.test)
         for n_shots in (4, 8):
             for seed in (0, 1):
                 ids = [row.sample.sample_id for row in toy_task.train[seed : seed + n_shots]]
                 content = {"domain": domain, "ids": {"llm": ids, "conventional": ids[::-1]}}
-                files.write_json(paths.draw_file(domain, n_shots, seed), content)
+                for folder in (paths.draw_folder, paths.demonstrations_folder):
+                    files.write_json(folder(domain, n_shots, seed) / "draw.json", content)
+                    files.write_labelled(folder(domain, n_shots, seed) / "rows.parquet", toy_task.train)
 
     return write
 

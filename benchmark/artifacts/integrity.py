@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmark.artifacts.paths import PIPELINES
 from benchmark.errors import DataError
 
 OUTPUTS = ("data", "models", "predictions", "results", "runs")
@@ -61,10 +62,12 @@ def _hash_in(path: Path) -> str:
 def cut_files(root: Path) -> list[Path]:
     """Files that DVC writes in place, which a kill can leave cut so that it cannot read them any more.
 
-    These are `dvc.lock` and its list of locks. A `dvc.lock` cut between two entries is one that DVC goes on from.
+    These are the locks of the pipeline and a list of locks. A `dvc.lock` cut between two entries is one that DVC goes
+    on from.
     """
-    lock, locks = root / "dvc.lock", root / ".dvc" / "tmp" / "rwlock"
-    cut = [lock] if lock.exists() and not _is_readable(lock) else []
+    locks = root / ".dvc" / "tmp" / "rwlock"
+    of_pipeline = [(root / path).with_suffix(".lock") for path in PIPELINES]
+    cut = [lock for lock in of_pipeline if lock.exists() and not _is_readable(lock)]
     try:
         if locks.exists():
             json.loads(locks.read_bytes())

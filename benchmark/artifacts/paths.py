@@ -5,6 +5,8 @@ from pathlib import Path
 from benchmark.schema import Cell
 
 PARAMS_YAML = Path("params.yaml")
+PIPELINES = (Path("dvc.yaml"), Path("tallrec/dvc.yaml"))
+"""Where stages are defined, each with its lock beside it; those of the second file run if the first one needs them."""
 MIRROR_VARIABLE = "TALLREC_BENCH_MIRROR"
 """Environment variable that names the mirror of the raw files."""
 SPLITS = ("train", "valid", "test")
@@ -13,8 +15,13 @@ METRICS_JSON = Path("results/metrics.json")
 PROBES_CSV = Path("results/probes.csv")
 COST_CSV = Path("results/cost.csv")
 COST_JSON = Path("results/cost.json")
-EFFICIENCY_JSON = Path("results/efficiency.json")
 BASE_MODEL = Path("models/base")
+STARTS = Path("models/start")
+"""What is tuned or asked, by the names of recipes and in-context models: `tallrec/` and `alpaca/` hold the instruction
+adapter, `rt/` and `base/` say that there is none yet."""
+DEMONSTRATIONS = Path("data/demonstrations")
+EFFICIENCY = Path("runs/efficiency")
+"""What stage `efficiency` measured, a file a configuration: among the records, of which none has to be there."""
 
 CELL_FOLDERS = {
     "control": "{train_domain}-{test_domain}/{method}",
@@ -51,9 +58,19 @@ def texts_file(domain: str) -> Path:
     return Path("data/texts") / domain / "vectors.parquet"
 
 
-def draw_file(domain: str, n_shots: int, seed: int) -> Path:
-    """The id list of one few-shot draw."""
-    return Path("data/fewshot") / domain / f"k{n_shots}" / f"seed{seed}.json"
+def fewshot_folder(train_domain: str) -> Path:
+    """The draws of a training domain, and beside them what all of them share: validation rows and items."""
+    return Path("data/fewshot") / train_domain
+
+
+def draw_folder(train_domain: str, n_shots: int, seed: int) -> Path:
+    """One few-shot draw: its id lists and its rows."""
+    return fewshot_folder(train_domain) / f"k{n_shots}" / f"seed{seed}"
+
+
+def demonstrations_folder(domain: str, n_shots: int, seed: int) -> Path:
+    """One draw of demonstrations, as `draw_folder`; apart, so that another K is none of their business."""
+    return DEMONSTRATIONS / domain / f"k{n_shots}" / f"seed{seed}"
 
 
 def cell_folder(root: str | Path, cell: Cell) -> Path:
@@ -72,3 +89,8 @@ def adapter_folder(variant: str, n_shots: int, seed: int) -> Path:
 def probe_folder(name: str) -> Path:
     """Predictions on changed inputs, by probe: of a variant, e.g. `tallrec-movie`, or of a baseline on a domain."""
     return Path("predictions/probe") / name
+
+
+def efficiency_file(configuration: str) -> Path:
+    """What was measured of one configuration of `efficiency.configurations`."""
+    return EFFICIENCY / f"{configuration}.json"

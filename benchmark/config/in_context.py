@@ -53,4 +53,4 @@ class IclParams(Section):
     n_demonstrations: tuple[Count, ...]
     """0 is zero-shot; others show that many rows of the few-shot draw of the same size."""
     models: dict[Name, Annotated[LocalModelParams | ApiModelParams, Field(discriminator="kind")]]
-    """More models that `grid.icl_models` may name."""
+    """What `grid.other_models` may name."""

@@ -70,7 +70,9 @@ class GridParams(Section):
     train_domains: tuple[Name, ...]
     """What the recipes are tuned on: domains, or `both` for the same number of shots from every domain."""
     icl_models: tuple[Name, ...]
-    """`base`: the untuned model; `alpaca`: after instruction tuning; or a key of `icl.models`."""
+    """Asked as they are: `base`, the model of section `llm`, and `alpaca`, the same after instruction tuning."""
+    other_models: tuple[Name, ...]
+    """Keys of `icl.models` that are asked as they are; they wait for no model of section `llm`."""
     prompts: tuple[Name, ...]
     """Prompt styles of in-context learning."""
 

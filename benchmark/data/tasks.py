@@ -5,6 +5,7 @@ The tasks of a process share what they read: a stage has one for each draw, all 
 
 import functools
 from collections.abc import Callable, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -33,10 +34,9 @@ def few_shot_task(
         MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
-    draw_file = paths.draw_file(train_domain, n_shots, seed)
-    draws = draw_file.parents[1]
-    train = _drawn(draw_file, draws / "pool.parquet", side) if n_shots else ()
-    valid_file, prepared = draws / "valid.parquet", paths.prepared_folder(test_domain)
+    draws, prepared = paths.fewshot_folder(train_domain), paths.prepared_folder(test_domain)
+    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), side) if n_shots else ()
+    valid_file = draws / "valid.parquet"
     valid, test = _kept(files.read_labelled, valid_file), _kept(files.read_samples, prepared / "test.parquet")
     learned_from = item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
     asked_about = _kept(_items_in_samples, prepared / "test.parquet")
@@ -51,9 +51,9 @@ def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm
         MissingArtifactError: stage `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
-    draw_file = paths.draw_file(train_domain, n_shots, seed)
-    draws = draw_file.parents[1]
-    train, valid = _drawn(draw_file, draws / "pool.parquet", side), files.read_labelled(draws / "valid.parquet")
+    draws = paths.fewshot_folder(train_domain)
+    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), side)
+    valid = files.read_labelled(draws / "valid.parquet")
     items = _items_of(item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
     return FewShotTask(train, valid, (), items, seed)
 
@@ -95,15 +95,40 @@ def count_training_rows(domain: str) -> int:
     return files.count_rows(paths.prepared_folder(domain) / "train.parquet")
 
 
-def _drawn(draw_file: Path, pool_file: Path, side: str) -> tuple[Labelled, ...]:
-    ids: list[str] = files.read_json(draw_file)["ids"][side]
-    pool = {row.sample.sample_id: row for row in _kept(files.read_labelled, pool_file)}
-    missing = [sample_id for sample_id in ids if sample_id not in pool]
+def validation_task(train_domain: str) -> FewShotTask:
+    """The validation rows of `train_domain` alone, for what needs rows and no draw of them.
+
+    Raises:
+        MissingArtifactError: stage `draw` has not written what is needed.
+        DataError: an item is not in the file beside the rows.
+    """
+    draws = paths.fewshot_folder(train_domain)
+    valid = files.read_labelled(draws / "valid.parquet")
+    return FewShotTask((), valid, (), _items_of(item_ids(row.sample for row in valid), draws / "items.parquet"), seed=0)
+
+
+def demonstration_task(domain: str, n_shots: int, seed: int) -> FewShotTask:
+    """The test samples of `domain`, with the draw of demonstrations to show before each of them.
+
+    Raises:
+        MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
+        DataError: a drawn row or an item is not in the files beside it.
+    """
+    asked = scoring_task(domain, seed)
+    shown = _drawn(paths.demonstrations_folder(domain, n_shots, seed), "llm")
+    known = _items_of(item_ids(row.sample for row in shown), paths.prepared_folder(domain) / "items.parquet")
+    return replace(asked, train=shown, items=known | dict(asked.items))
+
+
+def _drawn(draw: Path, side: str) -> tuple[Labelled, ...]:
+    ids: list[str] = files.read_json(draw / "draw.json")["ids"][side]
+    rows = {row.sample.sample_id: row for row in files.read_labelled(draw / "rows.parquet")}
+    missing = [sample_id for sample_id in ids if sample_id not in rows]
     if missing:
         raise DataError(
-            f"{draw_file}: {len(missing)} of {len(ids)} rows are not in {pool_file.name}, e.g. {missing[0]!r}"
+            f"{draw / 'draw.json'}: {len(missing)} of {len(ids)} rows are not in rows.parquet, e.g. {missing[0]!r}"
         )
-    return tuple(pool[sample_id] for sample_id in ids)
+    return tuple(rows[sample_id] for sample_id in ids)
 
 
 def _items_of(wanted: Set[str], path: Path) -> dict[str, Item]:

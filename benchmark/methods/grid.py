@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from benchmark.config.params import Params
 from benchmark.methods.baselines import baseline_rows
 from benchmark.methods.controls import CONTROLS
+from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
+from benchmark.methods.probes import without_question
 from benchmark.schema import Cell
 
 
@@ -19,7 +21,7 @@ def cells(params: Params, n_train: Mapping[str, int]) -> Iterator[Cell]:
         yield from control_cells(params, domain, n_train[domain])
         for model in params.grid.baselines:
             yield from baseline_cells(params, model, domain)
-    for model in params.grid.icl_models:
+    for model in (*params.grid.icl_models, *params.grid.other_models):
         for prompt in params.grid.prompts:
             for domain in params.grid.domains:
                 yield from icl_cells(params, model, prompt, domain)
@@ -49,29 +51,17 @@ def baseline_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
                 yield Cell("baseline", method, domain, domain, n_shots, seed)
 
 
-def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[Cell]:
-    """Zero-shot once; with demonstrations once a seed. `n_shots` counts the demonstrations."""
-    for n_shots in params.icl.n_demonstrations:
-        for seed in params.grid.seeds if n_shots else params.grid.seeds[:1]:
-            yield Cell("icl", f"icl-{model}-{prompt}", domain, domain, n_shots, seed)
-
-
-def tuned_cells(params: Params, recipe: str, train_domain: str) -> Iterator[Cell]:
-    """Every adapter is scored on every domain, so transfer costs no tuning."""
-    for test_domain in params.grid.domains:
-        for n_shots in params.grid.n_shots:
-            for seed in params.grid.seeds:
-                yield Cell("tuned", f"{recipe}-{train_domain}", train_domain, test_domain, n_shots, seed)
-
-
-def probe_cells(params: Params, variant: str) -> Iterator[Cell]:
-    """The cells of `variant` whose inputs are changed: the largest K, on the domain it was tuned on or on every one."""
-    recipe, train_domain = variant.split("-", 1)
-    for cell in tuned_cells(params, recipe, train_domain):
-        if cell.n_shots == max(params.grid.n_shots) and train_domain in ("both", cell.test_domain):
-            yield cell
-
-
 def baseline_probe_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
     """The cells of a baseline whose inputs are changed: every row at the largest K."""
     return (cell for cell in baseline_cells(params, model, domain) if cell.n_shots == max(params.grid.n_shots))
+
+
+def probed(params: Params) -> Iterator[tuple[str, Cell, str]]:
+    """Every probe: name of its folder, cell, and what is changed."""
+    for variant in params.probe.variants:
+        for cell in probe_cells(params, variant):
+            yield from ((variant, cell, probe) for probe in params.probe.inputs)
+    for domain in params.grid.domains:
+        for model in params.grid.baselines:
+            for cell in baseline_probe_cells(params, model, domain):
+                yield from ((f"{model}-{domain}", cell, probe) for probe in without_question(params.probe.inputs))

@@ -53,11 +53,13 @@ def _language_model(params: Params) -> Iterator[Problem]:
             "llm.max_length",
             f"more than base.max_positions = {params.base.max_positions} of the tiny model",
         )
-    if grid.recipes or grid.icl_models:
+    if grid.recipes or grid.icl_models or grid.other_models:
         for domain in grid.domains:
             if params.domains[domain].format == "released-csv":
-                problem = f"released-csv has no titles for grid.recipes and grid.icl_models of {domain!r}"
-                yield f"domains.{domain}.format", f"{problem}; empty both, or use released-json"
+                problem = (
+                    f"released-csv has no titles for grid.recipes, grid.icl_models and grid.other_models of {domain!r}"
+                )
+                yield f"domains.{domain}.format", f"{problem}; empty them, or use released-json"
 
 
 def _is_folder(model: str) -> bool:

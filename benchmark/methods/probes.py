@@ -3,14 +3,12 @@
 Adding a probe is one function and one entry of `PROBES`; one that changes the question has a prompt style too.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from benchmark.config.params import Params
-from benchmark.methods.grid import baseline_probe_cells, probe_cells
-from benchmark.schema import Cell, FewShotTask, Interaction, Item, Prediction, Sample
+from benchmark.schema import FewShotTask, Interaction, Item, Prediction, Sample
 from benchmark.seeding import derive_seed
 
 Samples = Sequence[Sample]
@@ -84,17 +82,6 @@ PROMPT_STYLES = {"dislike_asked": "released_dislike"}
 def without_question(names: Sequence[str]) -> list[str]:
     """Those of the probes `names` that change no question, so that a model that is asked none can take them too."""
     return [name for name in names if name not in PROMPT_STYLES]
-
-
-def probed(params: Params) -> Iterator[tuple[str, Cell, str]]:
-    """Every probe: name of its folder, cell, and what is changed."""
-    for variant in params.probe.variants:
-        for cell in probe_cells(params, variant):
-            yield from ((variant, cell, probe) for probe in params.probe.inputs)
-    for domain in params.grid.domains:
-        for model in params.grid.baselines:
-            for cell in baseline_probe_cells(params, model, domain):
-                yield from ((f"{model}-{domain}", cell, probe) for probe in without_question(params.probe.inputs))
 
 
 def with_probes(tasks: Sequence[FewShotTask], names: Sequence[str]) -> list[FewShotTask]:

@@ -52,7 +52,8 @@ def _grid_names(params: Params) -> Iterator[Problem]:
         ("grid.controls", grid.controls, list(CONTROLS)),
         ("grid.baselines", grid.baselines, list(params.baselines.models)),
         ("grid.prompts", grid.prompts, prompt_names()),
-        ("grid.icl_models", grid.icl_models, [*OWN_MODELS, *params.icl.models]),
+        ("grid.icl_models", grid.icl_models, OWN_MODELS),
+        ("grid.other_models", grid.other_models, list(params.icl.models)),
     ):
         for name in names:
             if name not in known:
@@ -93,8 +94,12 @@ def _probes(params: Params) -> Iterator[Problem]:
         ("probe.inputs", params.probe.inputs, list(PROBES)),
     ):
         for name in names:
-            if name not in known:
+            if not known:
+                yield key, "they are of tuned models, and grid.recipes or grid.train_domains is empty; expected []"
+            elif name not in known:
                 yield key, unknown(name, known)
+    if params.efficiency.configurations and not grid.recipes:
+        yield "efficiency.configurations", "they measure rec-tuning, and grid.recipes is empty; expected []"
 
 
 def prompt_names() -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.artifacts.files import read_json
-from benchmark.artifacts.paths import EFFICIENCY_JSON
+from benchmark.artifacts.paths import EFFICIENCY
 from benchmark.errors import ConfigError
 
 TERA = 1e12
@@ -39,7 +39,7 @@ class Device:
     utilisation: float
     """Share of the peak that is reached."""
     is_measured: bool
-    """Whether the share was measured on this device, in `results/efficiency.json`."""
+    """Whether the share was measured on this device, by stage `efficiency`."""
 
 
 def this_device(dtype: str) -> Device:
@@ -85,7 +85,7 @@ def utilisation(measured: Mapping[str, Any]) -> float | None:
 
 
 def _utilisation(device: str) -> tuple[float, bool]:
-    rows: list[dict[str, Any]] = read_json(EFFICIENCY_JSON) if EFFICIENCY_JSON.exists() else []
+    rows: list[dict[str, Any]] = [read_json(path) for path in sorted(EFFICIENCY.glob("*.json"))]
     found = [row["utilisation"] for row in rows if row.get("utilisation") and device in str(row.get("device"))]
     return (max(found), True) if found else (UTILISATION, False)
 

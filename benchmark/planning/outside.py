@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.artifacts.files import read_json
-from benchmark.artifacts.paths import BASE_MODEL, raw_folder, texts_file
+from benchmark.artifacts.paths import BASE_MODEL, STARTS, raw_folder, texts_file
 from benchmark.config.params import Params
 from benchmark.data.domains import raw_files
 from benchmark.data.sources import MANIFEST, OUTSIDE, ManifestEntry, SourceFile, checksum, chosen_mirror, read_manifest
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_models import STARTS
 
 REFERENCE = BASE_MODEL / "reference.json"
 
@@ -25,7 +24,7 @@ def changed_files(params_yaml: Path) -> list[tuple[Path, str]]:
     params = load_config(params_yaml)
     instruct, encoder = params.instruct, params.baselines.text_encoder.model
     found = [*_of_mirror(params), *_of_model(params.llm.model)]
-    found += _of_record(STARTS / "tallrec" / OUTSIDE, instruct.adapter or instruct.data, "instruct")
+    found += _of_record(STARTS / "tallrec" / OUTSIDE, instruct.adapter or instruct.data, "tallrec/dvc.yaml:instruct")
     for domain in params.grid.domains if encoder else ():
         found += _of_record(texts_file(domain).with_name(OUTSIDE), str(encoder), f"encode@{domain}")
     return found
@@ -56,7 +55,11 @@ def _of_model(model: str) -> Iterator[tuple[Path, str]]:
         reference = read_json(REFERENCE)
         if reference.get("sizes") and reference["model"] == model:
             files: dict[str, str] = reference["files"]
-            yield from ((Path(model, name), "base") for name in files if _is_other(Path(model, name), files[name]))
+            yield from (
+                (Path(model, name), "tallrec/dvc.yaml:base")
+                for name in files
+                if _is_other(Path(model, name), files[name])
+            )
 
 
 def _of_record(record: Path, source: str, stage: str) -> Iterator[tuple[Path, str]]:

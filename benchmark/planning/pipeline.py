@@ -1,28 +1,40 @@
-"""What `dvc.yaml` says, read without DVC: how many stages it unfolds to."""
+"""What the files of the pipeline say, read without DVC: which stages there are, and how many they unfold to."""
 
 import re
 from collections.abc import Mapping
 from functools import reduce
 from math import prod
+from pathlib import Path
 from typing import Any, cast
 
+from benchmark.artifacts.paths import PIPELINES
+from benchmark.config.reading import read_yaml
 from benchmark.errors import ConfigError
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
-def stage_counts(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:
+def pipeline_stages(folder: Path) -> dict[str, dict[str, Any]]:
+    """The stages of every file of the pipeline in `folder`, by name.
+
+    Raises:
+        ConfigError: a file is missing or is no YAML.
+    """
+    return {name: stage for path in PIPELINES for name, stage in read_yaml(folder / path)["stages"].items()}
+
+
+def stage_counts(stages: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:
     """Stages by name: the product of the lengths of a stage's matrix or foreach, 1 without either.
 
     Args:
-        pipeline: the content of `dvc.yaml`.
-        params: the content of `params.yaml`, which `${...}` in the pipeline refers to.
+        stages: by name, as `dvc.yaml` has them.
+        params: the content of `params.yaml`, which `${...}` in the stages refers to.
 
     Raises:
         ConfigError: a `${...}` names no list of `params`.
     """
     counts: dict[str, int] = {}
-    for name, stage in pipeline["stages"].items():
+    for name, stage in stages.items():
         axes = dict(stage.get("matrix", {}))
         if "foreach" in stage:
             axes["item"] = stage["foreach"]

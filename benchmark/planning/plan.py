@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config.params import Params
-from benchmark.methods import language_models
+from benchmark.methods import language_models, tuning
+from benchmark.methods.tiny_model import tiny_shape
 from benchmark.planning.devices import CPU, TERA, Device, chosen_device
 from benchmark.planning.sizes import Sizes, sizes
 
@@ -51,7 +52,7 @@ def architecture(params: Params) -> "PreTrainedConfig":
 
     if params.llm.model != "tiny":
         return config_of(params.llm.model, params.llm.revision)
-    return tiny_config(language_models.tiny_shape(params), params.base.vocabulary_size)
+    return tiny_config(tiny_shape(params), params.base.vocabulary_size)
 
 
 class Planner:
@@ -62,7 +63,7 @@ class Planner:
         self.sizes = found
         self.config = architecture(params)
         self.loading = language_models.loading(params)
-        self.lora = language_models.lora(params)
+        self.lora = tuning.lora(params)
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def tuning(self, n_rows: int) -> Any:
@@ -176,7 +177,7 @@ class Planner:
         yield from self._in_context(seconds)
 
     def _in_context(self, seconds: Callable[[float], float]) -> Iterator[Work]:
-        from benchmark.methods.grid import icl_cells
+        from benchmark.methods.language_model_cells import icl_cells
 
         grid = self.params.grid
         scored = self.scoring(of_tuned=False)

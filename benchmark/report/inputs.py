@@ -10,11 +10,11 @@ from typing import Any
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.paths import (
-    EFFICIENCY_JSON,
     METRICS_CSV,
     PROBES_CSV,
     ceiling_file,
     cell_folder,
+    efficiency_file,
     prepared_folder,
 )
 from benchmark.artifacts.provenance import run_file
@@ -82,13 +82,14 @@ def read_inputs() -> Inputs:
     rows = read_rows(METRICS_CSV)
     domains = params.grid.domains
     ceilings = {domain: ceiling_file(domain) for domain in domains}
+    measured = [efficiency_file(one.name) for one in params.efficiency.configurations]
     return Inputs(
         params=params,
         rows=rows,
         groups=summarise(rows),
         stats={domain: read_json(prepared_folder(domain) / "stats.json") for domain in domains},
         ceilings={domain: read_json(path)["auc"] for domain, path in ceilings.items() if path.exists()},
-        efficiency=read_json(EFFICIENCY_JSON) if EFFICIENCY_JSON.exists() else [],
+        efficiency=[read_json(path) for path in measured if path.exists()],
         probes=_read_csv(PROBES_CSV),
         differences=read_differences(DIFFERENCES_CSV) if DIFFERENCES_CSV.exists() else {},
         uauc_intervals=_uauc_intervals(_read_csv(UAUC_CSV)),

@@ -103,7 +103,9 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         seeds=params.grid.seeds,
         overviews=[figures.overview_plot(inputs, domain) for domain in domains],
         ablations=[figures.ablation_plot(inputs, paper, domain) for domain in domains],
-        icl_plots=[figures.icl_plot(inputs, domain) for domain in domains] if params.grid.icl_models else [],
+        icl_plots=[figures.icl_plot(inputs, domain) for domain in domains]
+        if params.grid.icl_models or params.grid.other_models
+        else [],
         main=[tables.main_table(inputs, paper, domain) for domain in domains],
         differences=[checks.difference_table(inputs, domain) for domain in domains],
         within_users=[tables.within_user_table(inputs, domain) for domain in domains],

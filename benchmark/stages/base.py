@@ -14,12 +14,12 @@ from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_bytes
-from benchmark.artifacts.paths import BASE_MODEL
+from benchmark.artifacts.paths import BASE_MODEL, STARTS
 from benchmark.config.params import Params
 from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_models import STARTS, tiny_shape
+from benchmark.methods.tiny_model import tiny_shape
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
@@ -122,8 +122,9 @@ def run() -> None:
     with scratch_folder(SCRATCH):
         with replacing_folder(BASE_MODEL) as folder:
             (pretrain if params.llm.model == "tiny" else refer)(params, folder)
-        with replacing_folder(STARTS / "rt") as folder:
-            write_fresh_start(folder)
+        for name in ("rt", "base"):
+            with replacing_folder(STARTS / name) as folder:
+                write_fresh_start(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

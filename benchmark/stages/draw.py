@@ -1,12 +1,15 @@
-"""Stage `draw`: data/prepared/ -> data/fewshot/<train_domain>/, one self-contained folder a training domain.
+"""Stage `draw`: prepared rows -> data/fewshot/<train_domain>/, and data/demonstrations/<domain>/ for prompts.
+
+Each draw is a folder that nothing else is in, so that one more K or seed leaves all others as they are.
 
 Usage: python -m benchmark.stages.draw
 """
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
@@ -29,30 +32,54 @@ class Prepared:
     valid: tuple[Labelled, ...]
 
 
+Parts = Mapping[str, Prepared]
+"""The domains that a training domain is made of; more than one of `both`."""
+Drawn = Callable[[str, int, int], Draw]
+"""Domain, n_shots, seed -> draw."""
+
+
 def draw_all(params: Params) -> None:
-    """Draw every K and seed of the grid for every training domain.
+    """Draw every K and seed of the grid for every training domain, and the demonstrations of every domain.
 
     Raises:
         ConfigError: a training split has fewer rows than K.
         MissingArtifactError: a domain is not prepared.
     """
-    domains = {domain: _read(domain) for domain in params.grid.domains}
+    grid = params.grid
+    domains = {domain: _read(domain) for domain in grid.domains}
+    n_shown = [n for n in params.icl.n_demonstrations if n]
     # All draws come before the first write: a K that is too large leaves nothing half-written.
     drawn = {
         (domain, n_shots, seed): draw(tuple(domains[domain].train), n_shots, seed, domain, params.fidelity.draw)
         for domain in domains
-        for n_shots, seed in _shots(params)
+        for n_shots in sorted({*grid.n_shots, *n_shown})
+        for seed in grid.seeds
     }
-    for train_domain in dict.fromkeys((*params.grid.domains, *params.grid.train_domains)):
-        parts = params.grid.domains if train_domain == "both" else (train_domain,)
-        _write(train_domain, {part: domains[part] for part in parts}, drawn, params)
 
+    def found(domain: str, n_shots: int, seed: int) -> Draw:
+        return drawn[domain, n_shots, seed]
 
-def _shots(params: Params) -> Iterator[tuple[int, int]]:
-    """Every number of shots with every seed; demonstrations are draws of their own size."""
-    for n_shots in sorted({*params.grid.n_shots, *params.icl.n_demonstrations} - {0}):
-        for seed in params.grid.seeds:
-            yield n_shots, seed
+    for train_domain in dict.fromkeys((*grid.domains, *grid.train_domains)):
+        parts = {part: domains[part] for part in (grid.domains if train_domain == "both" else (train_domain,))}
+        validating = list(parts.values())
+        if params.fidelity.both_validation == "first_domain":
+            validating = validating[:1]
+        with files.replacing_folder(paths.fewshot_folder(train_domain)) as folder:
+            files.write_labelled(folder / "valid.parquet", [row for part in validating for row in part.valid])
+            files.write_items(folder / "items.parquet", _items(train_domain, parts))
+            for n_shots in grid.n_shots:
+                for seed in grid.seeds:
+                    place = paths.draw_folder(train_domain, n_shots, seed)
+                    inner = folder / place.relative_to(paths.fewshot_folder(train_domain))
+                    _write(inner, train_domain, parts, n_shots, seed, found)
+        _LOG.info("%s: %d draws", train_domain, len(grid.n_shots) * len(grid.seeds))
+    with files.replacing_folder(paths.DEMONSTRATIONS) as folder:
+        files.write_json(folder / "numbers.json", {"domains": grid.domains, "n_demonstrations": n_shown})
+        for domain, part in domains.items():
+            for n_shots in n_shown:
+                for seed in grid.seeds:
+                    place = paths.demonstrations_folder(domain, n_shots, seed).relative_to(paths.DEMONSTRATIONS)
+                    _write(folder / place, domain, {domain: part}, n_shots, seed, found)
 
 
 def _read(domain: str) -> Prepared:
@@ -64,40 +91,30 @@ def _read(domain: str) -> Prepared:
     )
 
 
-def _write(
-    train_domain: str, parts: dict[str, Prepared], drawn: dict[tuple[str, int, int], Draw], params: Params
-) -> None:
-    """Write one training domain: the draws of its parts in turn, and the rows and items they need."""
-    validating = list(parts.values())
-    if params.fidelity.both_validation == "first_domain":
-        validating = validating[:1]
-    valid = tuple(row for part in validating for row in part.valid)
-    target = paths.draw_file(train_domain, 1, 0).parent.parent
-    pool: set[str] = set()
-    with files.replacing_folder(target) as folder:
-        for n_shots, seed in _shots(params):
-            draws = [drawn[part, n_shots, seed] for part in parts]
-            ids = {
-                "llm": [sample_id for one in draws for sample_id in one.llm],
-                "conventional": [sample_id for one in draws for sample_id in one.conventional],
-            }
-            pool.update(ids["llm"], ids["conventional"])
-            content = {"domain": train_domain, "n_shots": n_shots, "seed": seed, "ids": ids}
-            path = paths.draw_file(train_domain, n_shots, seed).relative_to(target)
-            files.write_json(folder / path, content)
-        rows = [row for part in parts.values() for sample_id, row in part.train.items() if sample_id in pool]
-        files.write_labelled(folder / "pool.parquet", rows)
-        files.write_labelled(folder / "valid.parquet", valid)
-        items: dict[str, Item] = {}
-        for part in parts.values():
-            for item_id, item in part.items.items():
-                if items.setdefault(item_id, item) != item:
-                    raise DataError(
-                        f"domains: {item_id} is {items[item_id].text!r} in one and {item.text!r} in another; where "
-                        f"{train_domain!r} is tuned on, each domain needs a `noun` of its own"
-                    )
-        files.write_items(folder / "items.parquet", items)
-    _LOG.info("%s: %d rows drawn, %d rows to validate on", train_domain, len(rows), len(valid))
+def _write(folder: Path, train_domain: str, parts: Parts, n_shots: int, seed: int, drawn: Drawn) -> None:
+    """Write one draw: the ids that each side sees in order, those of the parts in turn, and the rows they name."""
+    draws = [drawn(part, n_shots, seed) for part in parts]
+    ids = {
+        "llm": [sample_id for one in draws for sample_id in one.llm],
+        "conventional": [sample_id for one in draws for sample_id in one.conventional],
+    }
+    files.write_json(folder / "draw.json", {"domain": train_domain, "n_shots": n_shots, "seed": seed, "ids": ids})
+    seen = {*ids["llm"], *ids["conventional"]}
+    rows = [row for part in parts.values() for sample_id, row in part.train.items() if sample_id in seen]
+    files.write_labelled(folder / "rows.parquet", rows)
+
+
+def _items(train_domain: str, parts: Parts) -> dict[str, Item]:
+    """The items of all parts together."""
+    items: dict[str, Item] = {}
+    for part in parts.values():
+        for item_id, item in part.items.items():
+            if items.setdefault(item_id, item) != item:
+                raise DataError(
+                    f"domains: {item_id} is {items[item_id].text!r} in one and {item.text!r} in another; where "
+                    f"{train_domain!r} is tuned on, each domain needs a `noun` of its own"
+                )
+    return items
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,9 @@
-"""Stage `efficiency`: tuning and scoring steps of each configuration, under a memory limit -> results/efficiency.json.
+"""Stage `efficiency`: tuning and scoring steps of one configuration, under a memory limit -> runs/efficiency/.
 
-Each configuration runs in a process of its own, so that one peak does not hide another. Where it does not fit under
-the limit, that is its result.
+They run in a process of their own, so that one peak does not hide another. Where they do not fit under the limit, that
+is the result.
 
-Usage: python -m benchmark.stages.efficiency
+Usage: python -m benchmark.stages.efficiency --configuration 4bit
 """
 
 import json
@@ -19,13 +19,13 @@ from typing import Any
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import write_json
-from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON
+from benchmark.artifacts.paths import BASE_MODEL, STARTS, efficiency_file
+from benchmark.config.names import unknown
 from benchmark.config.params import EfficiencyConfiguration, Params
-from benchmark.data.tasks import training_task
-from benchmark.errors import BenchmarkError, exit_code_of
-from benchmark.methods import language_models
+from benchmark.data.tasks import validation_task
+from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
+from benchmark.methods import language_models, tuning
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_models import STARTS
 from benchmark.planning.devices import utilisation
 from benchmark.schema import FewShotTask
 
@@ -39,9 +39,9 @@ def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConf
     from tallrec.prompts.rendering import render
 
     scoring = language_models.scoring(params)
-    rows = [*task.train, *task.valid][: params.tune.batch_size]
+    rows = task.valid[: params.tune.batch_size]
     schedule = replace(
-        language_models.tuning_schedule(params, seed=0),
+        tuning.tuning_schedule(params, seed=0),
         n_updates=params.efficiency.n_updates,
         micro_batch_size=configuration.micro_batch_size,
         gradient_checkpointing=configuration.gradient_checkpointing,
@@ -58,7 +58,7 @@ def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConf
                 attention=configuration.attention,
             )
         ),
-        "lora": asdict(language_models.lora(params)),
+        "lora": asdict(tuning.lora(params)),
         "schedule": asdict(schedule),
         "scoring": asdict(scoring),
         "loss": params.fidelity.loss,
@@ -69,20 +69,24 @@ def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConf
     }
 
 
-def run() -> None:
-    """Measure every configuration of `efficiency.configurations`."""
+def run(name: str) -> None:
+    """Measure one of `efficiency.configurations`, on validation rows: how long a row is does not hang on its split.
+
+    Raises:
+        ConfigError: there is none of that name.
+        BenchmarkError: the process that measures ended with an error.
+    """
     params = load_config()
-    grid = params.grid
-    task = training_task(grid.domains[0], max(grid.n_shots), grid.seeds[0], side="llm")
-    rows: list[dict[str, Any]] = []
-    for configuration in params.efficiency.configurations:
-        measured = _measured(settings_of(params, task, configuration), configuration.name)
-        weights = params.llm.model if params.llm.weights == "pretrained" else f"random, as {params.llm.model}"
-        rows.append(
-            {**configuration.model_dump(), "weights": weights, **measured, "utilisation": utilisation(measured)}
-        )
-        print(f"efficiency {configuration.name}: {measured}", file=sys.stderr)
-    write_json(EFFICIENCY_JSON, rows)
+    configurations = {one.name: one for one in params.efficiency.configurations}
+    if name not in configurations:
+        raise ConfigError(f"--configuration: {unknown(name, configurations)} of efficiency.configurations")
+    configuration = configurations[name]
+    task = validation_task(params.grid.domains[0])
+    measured = _measured(settings_of(params, task, configuration), name)
+    weights = params.llm.model if params.llm.weights == "pretrained" else f"random, as {params.llm.model}"
+    row = {**configuration.model_dump(), "weights": weights, **measured, "utilisation": utilisation(measured)}
+    print(f"efficiency {name}: {measured}", file=sys.stderr)
+    write_json(efficiency_file(name), row)
 
 
 def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
@@ -103,8 +107,8 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; exit code 0, or 2 with one line on stderr."""
-    stage_arguments(__doc__, argv)
-    return exit_code_of(run)
+    args = stage_arguments(__doc__, argv, "configuration")
+    return exit_code_of(lambda: run(args.configuration))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, pre
 from benchmark.config.params import Params
 from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import cells
-from benchmark.methods.probes import probed
+from benchmark.methods.grid import cells, probed
 from benchmark.schema import Cell
 from benchmark.statistics.auc import Floats, roc_auc, user_auc
 from benchmark.statistics.calibration import calibration, probabilities

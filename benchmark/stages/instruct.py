@@ -1,22 +1,25 @@
 """Stage `instruct`: base model + instruction data -> models/start/tallrec/, the adapter that rec-tuning goes on from.
 
+The same is written to models/start/alpaca/, for in-context learning: a stage depends on the folder of its own name.
+
 Usage: python -m benchmark.stages.instruct
 """
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_json
+from benchmark.artifacts.paths import STARTS
 from benchmark.config.params import Params
 from benchmark.data.sources import describe_outside
 from benchmark.data.world import texts
 from benchmark.errors import exit_code_of
-from benchmark.methods import language_models
+from benchmark.methods import language_models, tuning
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_models import STARTS
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
@@ -32,13 +35,22 @@ def run() -> None:
     if adapter is None:
         tune(params)
         return
-    refuse_other_adapter(Path(adapter), language_models.lora(params))
+    refuse_other_adapter(Path(adapter), tuning.lora(params))
     model, _ = language_models.load_base(params)
     load_adapter(model, Path(adapter))
-    with replacing_folder(STARTS / "tallrec") as folder:
+    with _start() as folder:
         for name in ADAPTER_FILES:
             shutil.copy(Path(adapter) / name, folder / name)
         describe_outside(folder, (Path(adapter) / name for name in ADAPTER_FILES))
+
+
+@contextmanager
+def _start() -> Generator[Path]:
+    """A folder to write the adapter into: at the end what recipe `tallrec` starts from, and what `alpaca` is asked."""
+    with replacing_folder(STARTS / "alpaca") as asked:
+        with replacing_folder(STARTS / "tallrec") as folder:
+            yield folder
+        shutil.copytree(STARTS / "tallrec", asked, dirs_exist_ok=True)
 
 
 def tune(params: Params) -> None:
@@ -54,7 +66,7 @@ def tune(params: Params) -> None:
     local = [] if settings.data == "embedded" or settings.data.startswith(HUB) else [Path(settings.data)]
     model, tokenizer = language_models.load_base(params)
     seed = derive_seed("instruct", settings.seed)
-    adapted = trainable_adapter(model, STARTS / "rt", language_models.lora(params), seed)
+    adapted = trainable_adapter(model, STARTS / "rt", tuning.lora(params), seed)
     schedule = Schedule(
         n_updates=settings.n_updates,
         batch_size=settings.batch_size,
@@ -76,10 +88,10 @@ def tune(params: Params) -> None:
                 stray_comment=params.fidelity.prompt == "released",
                 max_length=params.llm.max_length,
                 tell=tell,
-                settings=language_models.decisive(params),
+                settings=tuning.decisive(params),
             )
         losses = [{"step": entry["step"], "loss": entry["loss"]} for entry in tuned.log if "loss" in entry]
-        with replacing_folder(STARTS / "tallrec") as folder:
+        with _start() as folder:
             save_adapter(adapted, folder)
             write_json(folder / "curve.json", {"n_rows": len(rows), "n_steps": tuned.n_steps, "curve": losses})
             describe_outside(folder, local)

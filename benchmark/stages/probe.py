@@ -14,7 +14,7 @@ from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import probe_cells
+from benchmark.methods.language_model_cells import probe_cells
 from benchmark.methods.probes import PROBES, PROMPT_STYLES
 from benchmark.schema import check_predictions
 

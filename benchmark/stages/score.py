@@ -15,7 +15,7 @@ from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import tuned_cells
+from benchmark.methods.language_model_cells import tuned_cells
 from benchmark.methods.running import run_cells
 from benchmark.schema import Cell, FewShotTask, Method, Prediction
 

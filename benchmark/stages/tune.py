@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_json
-from benchmark.artifacts.paths import adapter_folder
+from benchmark.artifacts.paths import STARTS, adapter_folder
 from benchmark.artifacts.provenance import recorded
 from benchmark.data.tasks import training_task
 from benchmark.errors import exit_code_of
-from benchmark.methods import language_models
+from benchmark.methods import language_models, tuning
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_models import STARTS
 from benchmark.methods.launching import run_on
 from benchmark.progress import progress
 from benchmark.schema import Cell
@@ -58,18 +57,18 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             adapted,
             tokenizer,
             task,
-            language_models.tuning_schedule(params, seed),
+            tuning.tuning_schedule(params, seed),
             language_models.scoring(params),
             scratch,
             loss=params.fidelity.loss,
             max_valid_samples=params.tune.max_valid_samples,
             tell=tell,
-            settings=language_models.decisive(params),
+            settings=tuning.decisive(params),
         )
 
     def start() -> "tuple[PeftModel, PreTrainedTokenizerBase]":
         model, tokenizer = language_models.load_base(params, sharded=params.tune.sharded)
-        lora = language_models.lora(params)
+        lora = tuning.lora(params)
         seed_of_lora = derive_seed("lora", variant, n_shots, seed)
         return trainable_adapter(model, STARTS / recipe, lora, seed_of_lora), tokenizer
 

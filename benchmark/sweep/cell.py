@@ -98,7 +98,7 @@ def _made(order: Order, clone: Path, start: float) -> Outcome:
     def run(*commands: Sequence[str]) -> list[str]:
         done = guarded_dvc(commands, clone, environment)
         if done.returncode:
-            raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage}.log")
+            raise _error(order, done, log=clone / ".git" / f"sweep-{order.stage.replace('/', '-')}.log")
         return RAN.findall(done.stdout)
 
     ran = run(["repro", "--pull", order.stage], ["push", "--run-cache", order.stage])

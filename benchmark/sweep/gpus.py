@@ -7,7 +7,7 @@ from benchmark.config.in_context import ApiModelParams
 from benchmark.config.params import Params
 from benchmark.errors import ConfigError
 
-ON_ONE_GPU = {"base", "instruct", "score", "probe", "icl", "efficiency"}
+ON_ONE_GPU = {"base", "instruct", "score", "probe", "icl", "others", "efficiency"}
 """Stages that run a language model in one process."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -24,16 +24,16 @@ def gpus_asked_for(params: Params, stages: Iterable[str], gpus_a_worker: int) ->
         ConfigError: a stage asks for more than one worker has.
     """
     without_a_gpu = {
-        f"icl@{model}-{prompt}"
+        f"others@{model}-{prompt}"
         for model, section in params.icl.models.items()
         if isinstance(section, ApiModelParams)
         for prompt in params.grid.prompts
     }
     if params.llm.model != "tiny":
-        without_a_gpu.add("base")  # it looks a model up and trains none
+        without_a_gpu.add("tallrec/dvc.yaml:base")  # it looks a model up and trains none
     asked: dict[str, int] = {}
     for stage in stages:
-        name = stage.split("@")[0]
+        name = stage.rpartition(":")[2].split("@")[0]
         if name == "tune":
             asked[stage] = params.tune.n_processes
         elif name in ON_ONE_GPU and stage not in without_a_gpu:

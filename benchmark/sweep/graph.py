@@ -57,7 +57,10 @@ def read_graph(folder: Path) -> Graph:
     waits_for: dict[str, set[str]] = {name: set() for name in NODE.findall(drawn)}
     for source, target in EDGE.findall(drawn):
         waits_for[target].add(source)
-    upstream = {stage: frozenset(waits_for[stage]) for stage in TopologicalSorter(waits_for).static_order()}
+    needed = _needed(waits_for)
+    upstream = {
+        stage: frozenset(waits_for[stage]) for stage in TopologicalSorter(waits_for).static_order() if stage in needed
+    }
     pipeline = read_yaml(folder / "dvc.yaml")
     uncached = {name: stage["cmd"] for name, stage in pipeline["stages"].items() if _is_uncached(stage)}
     own = {stage: uncached[stage.split("@")[0]] for stage in upstream if stage.split("@")[0] in uncached}
@@ -66,6 +69,17 @@ def read_graph(folder: Path) -> Graph:
         if upstream[stage] & own.keys():
             raise ConfigError(f"dvc.yaml: {stage} reads an output with `cache: false`, which no worker can restore")
     return graph
+
+
+def _needed(waits_for: Mapping[str, set[str]]) -> set[str]:
+    """What `dvc repro` runs: the stages of dvc.yaml, and those of other files that one of them waits for."""
+    pending, found = [stage for stage in waits_for if ":" not in stage], set[str]()
+    while pending:
+        stage = pending.pop()
+        if stage not in found:
+            found.add(stage)
+            pending += waits_for[stage]
+    return found
 
 
 def changed(folder: Path, graph: Graph) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.errors import ConfigError
 from benchmark.sweep.graph import dvc
 
-WRITTEN_BY_THE_PIPELINE = (":!dvc.lock", ":!results", ":!.gitignore")
+WRITTEN_BY_THE_PIPELINE = (":!dvc.lock", ":!tallrec/dvc.lock", ":!results", ":!.gitignore", ":!tallrec/.gitignore")
 
 
 def revision(folder: Path) -> str:

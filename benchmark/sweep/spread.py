@@ -8,6 +8,7 @@ from typing import Any, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from benchmark.artifacts.paths import PIPELINES
 from benchmark.sweep.graph import dvc
 
 RECORDS = "runs/"
@@ -15,15 +16,18 @@ RECORDS = "runs/"
 
 
 def spread(folder: Path) -> dict[str, list[str]]:
-    """Stages of `dvc.lock` with more than one result of the same command and inputs, and the outputs that differ.
+    """Stages with more than one result of the same command and inputs, and the outputs that differ.
 
     Raises:
         ConfigError: DVC does not say where its cache is.
-        FileNotFoundError: there is no `dvc.lock`.
     """
     yaml: Any = YAML(typ="safe")
-    locked: Mapping[str, Any] = yaml.load((folder / "dvc.lock").read_text()).get("stages", {})
-    stages = {_key(entry): stage for stage, entry in locked.items()}
+    stages: dict[str, str] = {}
+    for path in PIPELINES:
+        lock = (folder / path).with_suffix(".lock")
+        if lock.exists():
+            locked: Mapping[str, Any] = yaml.load(lock.read_text()).get("stages", {})
+            stages |= {_key(entry): stage for stage, entry in locked.items()}
     found: dict[str, list[str]] = {}
     for results in _several(folder / dvc(folder, "cache", "dir").strip() / "runs", yaml):
         stage = stages.get(_key(results[0]))

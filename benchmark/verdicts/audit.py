@@ -40,7 +40,7 @@ def read_prepared(domain: str, truth: TrueLabels, params: Params) -> Prepared:
     drawn: dict[int, list[frozenset[str]]] = {}
     for n_shots in params.grid.n_shots:
         for seed in params.grid.seeds:
-            ids = files.read_json(paths.draw_file(domain, n_shots, seed))["ids"]
+            ids = files.read_json(paths.draw_folder(domain, n_shots, seed) / "draw.json")["ids"]
             # Where both sides share their rows, they are one draw.
             for rows in {frozenset(ids[side]) for side in SIDES}:
                 targets = frozenset(target_of[sample_id] for sample_id in rows)

@@ -51,7 +51,7 @@ class Results:
     groups: Groups
     confidence: float
     efficiency: Sequence[Mapping[str, Any]]
-    """Rows of `results/efficiency.json`."""
+    """What stage `efficiency` measured, one a configuration."""
     model_is_papers: bool
     """Whether the language model is the paper's."""
     differences: Mapping[Pair, Difference] = field(default_factory=dict[Pair, Difference])

@@ -51,11 +51,14 @@ def read_reference(folder: Path) -> dict[str, Any]:
         DataError: a file of the model has come, gone or changed its size.
     """
     if not (folder / REFERENCE).exists():
-        raise MissingArtifactError(f"{folder / REFERENCE}: not there; `dvc repro base` makes it")
+        raise MissingArtifactError(f"{folder / REFERENCE}: not there; `dvc repro tallrec/dvc.yaml:base` makes it")
     reference = json.loads((folder / REFERENCE).read_text())
     sizes, model = reference.get("sizes", {}), Path(reference["model"])
     if sizes and model.is_dir():
         changed = sorted({name for name, _ in sizes.items() ^ file_sizes(model).items()})
         if changed:
-            raise DataError(f"llm.model: {model / changed[0]}: not as stage `base` has read it; `dvc repro -f base`")
+            raise DataError(
+                f"llm.model: {model / changed[0]}: not as stage `base` has read it; "
+                "`dvc repro -f -s tallrec/dvc.yaml:base`"
+            )
     return reference

@@ -78,7 +78,9 @@ def write(n_cells: int, n_rows: int, n_users: int) -> None:
     params = params_of(n_cells)
     for seed in params.grid.seeds:
         ids = [f"train-{number:07d}" for number in rng.choice(N_TRAIN, SHOTS, replace=False).tolist()]
-        files.write_json(paths.draw_file(DOMAIN, SHOTS, seed), {"ids": {"llm": ids, "conventional": ids}})
+        files.write_json(
+            paths.draw_folder(DOMAIN, SHOTS, seed) / "draw.json", {"ids": {"llm": ids, "conventional": ids}}
+        )
     for cell in cells(params, {DOMAIN: N_TRAIN}):
         path = paths.cell_folder("predictions", cell) / "scores.parquet"
         path.parent.mkdir(parents=True)

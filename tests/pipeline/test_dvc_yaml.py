@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from benchmark.config.params import Params
 from benchmark.config.reading import read_yaml
 from benchmark.methods.configuration import load_config
 from benchmark.methods.controls import CONTROLS
-from benchmark.planning.pipeline import stage_counts
+from benchmark.planning.pipeline import pipeline_stages, stage_counts
 
 ROOT = Path(__file__).parents[2]
-STAGES: dict[str, dict[str, Any]] = read_yaml(ROOT / "dvc.yaml")["stages"]
+STAGES: dict[str, dict[str, Any]] = pipeline_stages(ROOT)
 PARAMS = read_yaml(ROOT / "params.yaml")
+PARAMS["grid"]["other_models"], PARAMS["icl"]["models"] = ["served"], {"served": {}}  # else that stage has no item
+WORD = re.compile(r"\$\{([\w.]+)(?:\[0\])?\}")
 COMMAND = re.compile(r"python -m benchmark\.stages\.(\w+)\b")
 
 
@@ -42,7 +45,7 @@ EXEMPT = {
     *(name for name in MODULES if name.startswith("benchmark.config.")),
     *("benchmark.errors", "benchmark.arguments", "benchmark.progress"),
     *("benchmark.artifacts.paths", "benchmark.artifacts.provenance"),
-    "benchmark.data.download",
+    *("benchmark.data.download", "tallrec.telling"),
     *(f"benchmark.methods.{name}" for name in ("configuration", "launching", "rules", "pinning", "baseline_values")),
     "benchmark.stages",
 }
@@ -84,20 +87,24 @@ def unfolded(name: str, key: str) -> list[str]:
     matrix = {axis: resolved(values) for axis, values in STAGES[name].get("matrix", {}).items()}
     paths: list[str] = []
     for chosen in product(*matrix.values()):
+        item = dict(zip(matrix, chosen, strict=True))
         for entry in entries(STAGES[name], key):
-            path = entry
-            for axis, value in zip(matrix, chosen, strict=True):
-                path = path.replace(f"${{item.{axis}}}", str(value))
-            paths.append(re.sub(r"\$\{([\w.]+)\}", lambda found: str(value_at(found[1])), path))
+            paths.append(WORD.sub(partial(resolved_word, item), entry))
     return paths
+
+
+def resolved_word(item: dict[str, Any], found: re.Match[str]) -> str:
+    """What DVC puts in the place of `${...}`: a value of the matrix, a value of params.yaml, or the first of a list."""
+    value = value_at(found[1], {**PARAMS, "item": item})
+    return str(value[0] if found[0].endswith("[0]}") else value)
 
 
 def resolved(values: Any) -> list[Any]:
     return value_at(values[2:-1]) if isinstance(values, str) else values
 
 
-def value_at(dotted: str) -> Any:
-    value: Any = PARAMS
+def value_at(dotted: str, values: Any = PARAMS) -> Any:
+    value = values
     for part in dotted.split("."):
         value = value[part]
     return value
@@ -175,6 +182,6 @@ def test_every_name_of_the_grid_has_its_code():
 
 
 def test_unfolded_stages_are_counted():
-    counts = stage_counts(read_yaml(ROOT / "dvc.yaml"), PARAMS)
+    counts = stage_counts(STAGES, PARAMS)
     assert set(counts) == set(STAGES)
     assert all(counts.values())

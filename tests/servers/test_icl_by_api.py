@@ -19,7 +19,7 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.overlays import merged
 from benchmark.config.params import Params
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import icl_cells
+from benchmark.methods.language_model_cells import icl_cells
 from benchmark.schema import FewShotTask
 from benchmark.stages import icl
 from tallrec.scoring.samples import Scoring, score_samples

@@ -75,7 +75,7 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             for seed in params.grid.seeds:
                 drawn = [f"{domain}-train-{row}" for row in range(n_shots)]
                 draw = {"ids": {"llm": drawn, "conventional": drawn}}
-                files.write_json(paths.draw_file(domain, n_shots, seed), draw)
+                files.write_json(paths.draw_folder(domain, n_shots, seed) / "draw.json", draw)
         files.write_labels(paths.labels_file(domain), {sample_id: liked(sample_id) for sample_id in ids})
         split = {"users": 6, "like_rate": 0.5}
         splits = {"train": {"rows": N_TRAIN[domain]} | split, "test": {"rows": N_TEST} | split}

@@ -93,9 +93,9 @@ def test_plan_counts_cells(monkeypatch: pytest.MonkeyPatch):
 
 def test_stages_are_counted_over_their_matrix():
     pipeline = {"stages": {"one": {"cmd": "x"}, "many": {"matrix": {"a": "${grid.seeds}", "b": ["x", "y"]}}}}
-    assert stage_counts(pipeline, {"grid": {"seeds": [0, 1, 2]}}) == {"one": 1, "many": 6}
+    assert stage_counts(pipeline["stages"], {"grid": {"seeds": [0, 1, 2]}}) == {"one": 1, "many": 6}
     with pytest.raises(ConfigError, match="a matrix axis is no list"):
-        stage_counts(pipeline, {"grid": {}})
+        stage_counts(pipeline["stages"], {"grid": {}})
 
 
 def test_doctor_names_what_it_looked_at():

@@ -142,7 +142,7 @@ def test_a_missing_artifact_is_named(repository: Path) -> None:
     with pytest.raises(MissingArtifactError, match=r"data/prepared/movie/test\.parquet: not there"):
         files.read_samples(Path("data/prepared/movie/test.parquet"))
     with pytest.raises(MissingArtifactError, match=r"seed0\.json"):
-        files.read_json(paths.draw_file("movie", 16, 0))
+        files.read_json(paths.draw_folder("movie", 16, 0) / "draw.json")
 
 
 def test_cells_of_different_keys_have_different_folders() -> None:

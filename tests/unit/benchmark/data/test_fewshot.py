@@ -74,20 +74,38 @@ def test_the_stage_writes_a_self_contained_folder_for_every_training_domain(repo
     fewshot = repository / "data/fewshot"
     assert {folder.name for folder in fewshot.iterdir()} == {"movie", "book", "both"}
     for domain, factor in (("movie", 1), ("book", 1), ("both", 2)):
-        assert {path.name for path in (fewshot / domain).glob("k*")} == {"k2", "k3", "k4"}
-        pool = {row.sample.sample_id for row in files.read_labelled(fewshot / domain / "pool.parquet")}
-        items = files.read_items(fewshot / domain / "items.parquet")
-        drawn: set[str] = set()
-        for n_shots in (2, 3, 4):
+        assert {path.name for path in (fewshot / domain).glob("k*")} == {"k2", "k4"}
+        for n_shots in (2, 4):
             for seed in (0, 1):
-                content = files.read_json(paths.draw_file(domain, n_shots, seed))
-                assert (content["domain"], content["n_shots"], content["seed"]) == (domain, n_shots, seed)
-                for side in ("llm", "conventional"):
-                    assert len(set(content["ids"][side])) == factor * n_shots
-                    drawn.update(content["ids"][side])
-                assert (content["ids"]["llm"] == content["ids"]["conventional"]) == (how == "shared")
-        assert pool == drawn
-        assert len(items) == 2 * factor
+                refuse_a_broken_draw(paths.draw_folder(domain, n_shots, seed), how, domain, n_shots, seed, factor)
+        assert len(files.read_items(fewshot / domain / "items.parquet")) == 2 * factor
+    for domain in ("movie", "book"):
+        assert [path.name for path in (repository / "data/demonstrations" / domain).iterdir()] == ["k3"]
+        for seed in (0, 1):
+            refuse_a_broken_draw(paths.demonstrations_folder(domain, 3, seed), how, domain, 3, seed, 1)
+
+
+def refuse_a_broken_draw(folder: Path, how: str, domain: str, n_shots: int, seed: int, factor: int) -> None:
+    content = files.read_json(folder / "draw.json")
+    assert (content["domain"], content["n_shots"], content["seed"]) == (domain, n_shots, seed)
+    drawn: set[str] = set()
+    for side in ("llm", "conventional"):
+        assert len(set(content["ids"][side])) == factor * n_shots
+        drawn.update(content["ids"][side])
+    assert (content["ids"]["llm"] == content["ids"]["conventional"]) == (how == "shared")
+    assert {row.sample.sample_id for row in files.read_labelled(folder / "rows.parquet")} == drawn
+
+
+def test_more_draws_leave_every_file_of_the_others_as_it_is(repository: Path):
+    write_prepared("movie")
+    write_prepared("book")
+    draw_all(params())
+    before = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
+    more = params()
+    grid = more.grid.model_copy(update={"seeds": (0, 1, 2), "n_shots": (2, 4, 5)})
+    draw_all(more.model_copy(update={"grid": grid, "icl": IclParams(n_demonstrations=(0, 1, 3), models={})}))
+    after = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
+    assert before.items() < after.items()
 
 
 def test_both_refuses_two_items_of_one_name(repository: Path):
@@ -105,8 +123,10 @@ def test_both_is_the_draw_of_each_domain(repository: Path):
     write_prepared("movie")
     write_prepared("book")
     draw_all(params())
-    parts = [files.read_json(paths.draw_file(domain, 4, 1))["ids"]["llm"] for domain in ("movie", "book")]
-    assert files.read_json(paths.draw_file("both", 4, 1))["ids"]["llm"] == [*parts[0], *parts[1]]
+    parts = [
+        files.read_json(paths.draw_folder(domain, 4, 1) / "draw.json")["ids"]["llm"] for domain in ("movie", "book")
+    ]
+    assert files.read_json(paths.draw_folder("both", 4, 1) / "draw.json")["ids"]["llm"] == [*parts[0], *parts[1]]
     assert {row.sample.sample_id for row in files.read_labelled(repository / "data/fewshot/both/valid.parquet")} == {
         f"movie-valid-{number}" for number in range(3)
     }

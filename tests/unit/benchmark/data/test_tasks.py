@@ -64,7 +64,7 @@ def test_the_full_task_trains_on_every_row(domain: str, toy_task: FewShotTask) -
 
 
 def test_what_is_not_there_is_named(repository: Path) -> None:
-    with pytest.raises(MissingArtifactError, match=r"data/fewshot/toy/k4/seed0\.json"):
+    with pytest.raises(MissingArtifactError, match=r"data/fewshot/toy/k4/seed0/draw\.json"):
         tasks.few_shot_task("toy", "toy", N_SHOTS, seed=0, side="llm")
     with pytest.raises(MissingArtifactError, match=r"data/prepared/toy/train\.parquet"):
         tasks.full_task("toy", seed=0)
@@ -72,11 +72,11 @@ def test_what_is_not_there_is_named(repository: Path) -> None:
         tasks.count_training_rows("toy")
 
 
-def test_a_drawn_row_that_is_not_in_the_pool_is_named(domain: str) -> None:
-    path = paths.draw_file(domain, N_SHOTS, 0)
+def test_a_drawn_row_that_is_not_there_is_named(domain: str) -> None:
+    path = paths.draw_folder(domain, N_SHOTS, 0) / "draw.json"
     ids = files.read_json(path)["ids"]["llm"]
     files.write_json(path, {"ids": {"llm": [*ids, "nowhere"], "conventional": ids}})
-    with pytest.raises(DataError, match=r"seed0\.json: 1 of 5 rows are not in pool\.parquet, e\.g\. 'nowhere'"):
+    with pytest.raises(DataError, match=r"seed0/draw\.json: 1 of 5 rows are not in rows\.parquet, e\.g\. 'nowhere'"):
         tasks.few_shot_task(domain, domain, N_SHOTS, seed=0, side="llm")
 
 

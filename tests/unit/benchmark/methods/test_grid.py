@@ -2,7 +2,8 @@
 
 from benchmark.artifacts.paths import CELL_FOLDERS, cell_folder
 from benchmark.config.params import Params
-from benchmark.methods.grid import baseline_cells, cells, control_cells, icl_cells, probe_cells, tuned_cells
+from benchmark.methods.grid import baseline_cells, cells, control_cells
+from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 
 N_TRAIN = {"movie": 100, "book": 90}
 

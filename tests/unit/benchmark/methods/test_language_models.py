@@ -6,7 +6,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.config.params import Params
-from benchmark.methods import language_models
+from benchmark.methods import language_models, tuning
 from benchmark.schema import FewShotTask, check_predictions
 from tallrec.scoring.samples import Scoring
 
@@ -28,7 +28,7 @@ def test_loading_and_lora_follow_their_sections(params: Params) -> None:
     quantized = changed(params, "llm", quantization="4bit", dtype="bfloat16", n_threads=3)
     loading = language_models.loading(quantized)
     assert (loading.dtype, loading.quantization, loading.n_threads) == ("bfloat16", "4bit", 3)
-    lora = language_models.lora(changed(params, "lora", rank=3, target_modules=("o_proj",)))
+    lora = tuning.lora(changed(params, "lora", rank=3, target_modules=("o_proj",)))
     assert (lora.rank, lora.target_modules) == (3, ("o_proj",))
 
 
@@ -45,14 +45,14 @@ def test_tuned_adapters_are_scored_in_a_quantization_of_their_own(
 
 @pytest.mark.parametrize(("checkpoint", "keep_best"), [("best_auc", True), ("last", False)])
 def test_fidelity_decides_the_checkpoint(params: Params, checkpoint: str, keep_best: bool) -> None:
-    schedule = language_models.tuning_schedule(changed(params, "fidelity", checkpoint=checkpoint), seed=0)
+    schedule = tuning.tuning_schedule(changed(params, "fidelity", checkpoint=checkpoint), seed=0)
     assert schedule.keep_best is keep_best
     assert schedule.n_updates == params.tune.n_updates
     assert schedule.eval_every == params.tune.eval_every
 
 
 def test_each_seed_tunes_with_its_own(params: Params) -> None:
-    seeds = {language_models.tuning_schedule(params, seed).seed for seed in (0, 1, 0)}
+    seeds = {tuning.tuning_schedule(params, seed).seed for seed in (0, 1, 0)}
     assert len(seeds) == 2
 
 

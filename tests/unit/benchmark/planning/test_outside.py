@@ -9,9 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from benchmark.artifacts import paths
-from benchmark.artifacts.paths import MIRROR_VARIABLE
+from benchmark.artifacts.paths import MIRROR_VARIABLE, STARTS
 from benchmark.data.sources import MANIFEST, OUTSIDE, checksum, describe_outside
-from benchmark.methods.language_models import STARTS
 from benchmark.planning.outside import changed_files
 from benchmark.stages.raw import main as raw
 
@@ -79,14 +78,14 @@ def test_changed_weights_in_a_folder_are_named(repository: Path) -> None:
     (paths.BASE_MODEL / "reference.json").write_text(json.dumps(reference))
     assert changed_files(PARAMS) == []
     (model / MODEL).write_bytes(b"two")
-    assert changed_files(PARAMS) == [(model / MODEL, "base")]
+    assert changed_files(PARAMS) == [(model / MODEL, "tallrec/dvc.yaml:base")]
 
 
 @pytest.mark.parametrize(
     ("key", "record", "stage"),
     [
-        ("instruct.adapter", STARTS / "tallrec", "instruct"),
-        ("instruct.data", STARTS / "tallrec", "instruct"),
+        ("instruct.adapter", STARTS / "tallrec", "tallrec/dvc.yaml:instruct"),
+        ("instruct.data", STARTS / "tallrec", "tallrec/dvc.yaml:instruct"),
         ("baselines.text_encoder.model", paths.texts_file("book").parent, "encode@book"),
     ],
 )

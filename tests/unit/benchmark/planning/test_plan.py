@@ -122,7 +122,8 @@ def test_a_measured_share_of_the_peak_takes_the_place_of_the_assumed_one(
         {"device": "NVIDIA GeForce RTX 3090", "status": "does not fit"},
         {"device": "CPU", "utilisation": 0.9},
     ]
-    files.write_json(paths.EFFICIENCY_JSON, rows)
+    for number, row in enumerate(rows):
+        files.write_json(paths.efficiency_file(f"c{number}"), row)
     found = named_device("NVIDIA GeForce RTX 3090", 24 * GIB)
     assert (found.utilisation, found.is_measured, found.flops_per_second) == (0.41, True, 71e12)
 

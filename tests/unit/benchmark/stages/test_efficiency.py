@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON
+from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON, STARTS
 from benchmark.config.params import EfficiencyConfiguration, Params
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_models import STARTS
 from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency
 from tallrec.models.adapters import write_fresh_start

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from benchmark.artifacts import files, paths
+from benchmark.artifacts.paths import STARTS
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
 from benchmark.data.sources import OUTSIDE, checksum
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import icl_cells, probe_cells, tuned_cells
-from benchmark.methods.language_models import STARTS
+from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
 
 REPOSITORY = Path(__file__).parents[4]
@@ -334,5 +334,7 @@ def test_stages_without_a_base_model_end_with_one_line(
 ) -> None:
     use(PARAMS, monkeypatch)
     assert instruct.main([]) == 2
-    assert capsys.readouterr().err.startswith("error: models/base/reference.json: not there; `dvc repro base`")
+    assert capsys.readouterr().err.startswith(
+        "error: models/base/reference.json: not there; `dvc repro tallrec/dvc.yaml:base`"
+    )
     assert not Path("models/start").exists()

@@ -13,7 +13,14 @@ from benchmark.sweep.cell import Order
 from benchmark.sweep.gpus import gpus_asked_for, visible_gpus
 from benchmark.sweep.graph import Graph
 
-STAGES = ["raw@movie", "base", "baselines@caser-movie", "tune@tallrec-movie-16-0", "score@rt-book", "icl@base-released"]
+STAGES = [
+    "raw@movie",
+    "tallrec/dvc.yaml:base",
+    "baselines@caser-movie",
+    "tune@tallrec-movie-16-0",
+    "score@rt-book",
+    "icl@base-released",
+]
 
 
 @pytest.fixture
@@ -24,7 +31,12 @@ def params() -> Params:
 def test_stages_with_a_language_model_ask_for_what_they_run_on(params: Params) -> None:
     several = params.model_copy(update={"tune": params.tune.model_copy(update={"n_processes": 4})})
     asked = gpus_asked_for(several, STAGES, 4)
-    assert asked == {"base": 1, "tune@tallrec-movie-16-0": 4, "score@rt-book": 1, "icl@base-released": 1}
+    assert asked == {
+        "tallrec/dvc.yaml:base": 1,
+        "tune@tallrec-movie-16-0": 4,
+        "score@rt-book": 1,
+        "icl@base-released": 1,
+    }
     with pytest.raises(ConfigError, match=r"--gpus 2: a cell of stage `tune` asks for 4 \(tune.n_processes\)"):
         gpus_asked_for(several, STAGES, 2)
 
@@ -34,7 +46,7 @@ def test_models_behind_an_address_and_bases_of_the_hub_ask_for_none(params: Para
     icl = params.icl.model_copy(update={"models": {"served": served}})
     hub = params.llm.model_copy(update={"model": "huggyllama/llama-7b"})
     changed = params.model_copy(update={"icl": icl, "llm": hub})
-    stages = ["base", "icl@served-released", "icl@alpaca-released"]
+    stages = ["tallrec/dvc.yaml:base", "others@served-released", "icl@alpaca-released"]
     assert gpus_asked_for(changed, stages, 1) == {"icl@alpaca-released": 1}
 
 

@@ -50,13 +50,16 @@ def test_a_model_whose_folder_has_changed_is_refused(saved_base: Path, tmp_path:
     with (saved_base / name).open("ab") as file:
         file.write(b" ")
     with pytest.raises(
-        DataError, match=rf"^llm\.model: .*{name}: not as stage `base` has read it; `dvc repro -f base`"
+        DataError,
+        match=rf"^llm\.model: .*{name}: not as stage `base` has read it; `dvc repro -f -s tallrec/dvc\.yaml:base`",
     ):
         load_base(tmp_path / "reference", FULL)
 
 
 def test_a_folder_without_a_reference_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MissingArtifactError, match=r"reference\.json: not there; `dvc repro base` makes it"):
+    with pytest.raises(
+        MissingArtifactError, match=r"reference\.json: not there; `dvc repro tallrec/dvc\.yaml:base` makes it"
+    ):
         load_base(tmp_path, FULL)
 
 

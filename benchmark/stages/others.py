@@ -1,0 +1,37 @@
+"""Stage `others`: a model of `icl.models`, behind an address or local, and a prompt style -> predictions.
+
+Usage: python -m benchmark.stages.others --model gpt-4o-mini --prompt released
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.arguments import stage_arguments
+from benchmark.config.names import unknown
+from benchmark.errors import ConfigError, exit_code_of
+from benchmark.methods.configuration import load_config
+from benchmark.methods.in_context import run_in_context
+from benchmark.methods.other_models import other_method, other_settings
+
+
+def run(model: str, prompt: str) -> None:
+    """Score every domain with one model of `grid.other_models`."""
+    params = load_config()
+    if model not in params.grid.other_models:
+        raise ConfigError(f"--model: {unknown(model, params.grid.other_models)} of grid.other_models")
+    notes: dict[str, Any] = {}
+    method = other_method(params, model, prompt, notes)
+    run_in_context(params, model, prompt, method, other_settings(params, model, prompt), notes)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; exit code 0, or 2 with one line on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    args = stage_arguments(__doc__, argv, "model", "prompt")
+    return exit_code_of(lambda: run(args.model, args.prompt))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
