@@ -34,7 +34,7 @@ def write_params(folder: Path, n_samples: int, baseline: str) -> None:
     content["domains"] = {"movie": {**section, "n_samples": n_samples, "split": [0.89, 0.01, 0.1]}}
     content["grid"] |= {"domains": ["movie"], "n_shots": [16, 64, 256], "seeds": [0, 1, 2, 3, 4]}
     content["grid"] |= {"baselines": [baseline], "recipes": [], "train_domains": ["movie"], "icl_models": []}
-    content["probe"]["variants"] = []
+    content["probe"]["variants"], content["efficiency"]["configurations"] = [], []
     content["baselines"]["n_updates"] = {}
     with (folder / "params.yaml").open("w") as stream:
         yaml.dump(content, stream)

@@ -27,7 +27,8 @@ CONFIGURATION = {
     **{"n_tokens": None, "attention": "sdpa"},
 }
 CHANGES = toy.CHANGES | {
-    "grid.icl_models": ["base", "loopback"],
+    "grid.icl_models": ["base"],
+    "grid.other_models": ["loopback"],
     "icl.n_demonstrations": [0, 2],
     "efficiency.configurations": [CONFIGURATION],
     "efficiency.n_updates": 1,
@@ -91,7 +92,11 @@ def _run_once(repository: Repository) -> None:
         time.sleep(0.01)
     assert process.returncode == 0, repository.log.read_text()[-3000:]
     ended = [*began.values(), time.monotonic()][1:]
-    locked = YAML(typ="safe").load(repository.folder / "dvc.lock")["stages"]
+    locked = {
+        prefix + name: stage
+        for prefix, lock in (("", "dvc.lock"), ("tallrec/dvc.yaml:", "tallrec/dvc.lock"))
+        for name, stage in YAML(typ="safe").load(repository.folder / lock)["stages"].items()
+    }
     for (name, start), end in zip(began.items(), ended, strict=True):
         outputs = [Path(out["path"]) for out in locked[name]["outs"]]
         repository.stages[name] = Stage(name, locked[name]["cmd"], outputs, end - start)

@@ -50,6 +50,7 @@ def test_a_domain_of_ones_own_gets_its_rows_in_the_table(repository: Path, monke
     params["grid"] |= {"domains": ["games"], "n_shots": [16], "seeds": [0], "baselines": ["gru4rec"]}
     params["grid"] |= {key: [] for key in ("recipes", "train_domains", "icl_models", "prompts")}
     params["probe"] |= {"variants": [], "inputs": []}
+    params["efficiency"] |= {"configurations": []}
     params["baselines"]["training"] |= {"n_updates": 2, "eval_every": 1}
     with Path("params.yaml").open("w") as stream:
         YAML(typ="safe", pure=True).dump(params, stream)

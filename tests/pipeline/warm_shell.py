@@ -20,6 +20,7 @@ from pathlib import Path
 PREFIX = ["python", "-m"]
 STAGES = (
     *("raw", "prepare", "draw", "encode", "controls", "baselines", "base", "instruct", "tune", "score", "probe", "icl"),
+    "others",
     *("efficiency", "evaluate", "report"),
 )
 

@@ -21,7 +21,7 @@ from benchmark.config.params import Params
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells
 from benchmark.schema import FewShotTask
-from benchmark.stages import icl
+from benchmark.stages import others
 from tallrec.scoring.samples import Scoring, score_samples
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,7 +30,8 @@ OVERLAY = """
 grid:
   domains: [movie, book]
   seeds: [0, 1]
-  icl_models: [tiny-server]
+  icl_models: []
+  other_models: [tiny-server]
 icl:
   n_demonstrations: [0, 4]
   models:
@@ -82,7 +83,7 @@ def test_the_stage_writes_the_scores_of_the_same_weights(
     tiny_server: Any, toy_task: FewShotTask, scoring: Scoring, tiny_model: Any, tokenizer: Any
 ) -> None:
     params = configured(tiny_server.address)
-    assert icl.main(ARGUMENTS) == 0
+    assert others.main(ARGUMENTS) == 0
     cells = cells_of(params)
     assert [(cell.n_shots, cell.seed) for cell in cells] == [(0, 0), (4, 0), (4, 1)] * 2
     for cell in cells:
@@ -94,7 +95,7 @@ def test_the_stage_writes_the_scores_of_the_same_weights(
 
 def test_the_record_of_a_cell_counts_requests_tokens_and_dollars(tiny_server: Any) -> None:
     params = configured(tiny_server.address)
-    assert icl.main(ARGUMENTS) == 0
+    assert others.main(ARGUMENTS) == 0
     first, *_, again = (record_of(cell) for cell in cells_of(params) if cell.n_shots == 0)
     assert (first["n_requests"], first["n_from_cache"], first["n_retries"]) == (N_ROWS, 0, 0)
     assert first["n_output_tokens"] == N_ROWS
@@ -110,17 +111,17 @@ def test_the_record_of_a_cell_counts_requests_tokens_and_dollars(tiny_server: An
 
 def test_a_second_run_asks_nothing_and_writes_the_same(tiny_server: Any) -> None:
     params = configured(tiny_server.address)
-    assert icl.main(ARGUMENTS) == 0
+    assert others.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == len(tiny_server.counts()) == 3 * N_ROWS
     folders = [paths.cell_folder("predictions", cell) for cell in cells_of(params)]
     before = [path.read_bytes() for folder in folders for path in sorted(folder.iterdir())]
-    assert icl.main(ARGUMENTS) == 0
+    assert others.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == 3 * N_ROWS
     assert [path.read_bytes() for folder in folders for path in sorted(folder.iterdir())] == before
     # Another reading of the same answers costs nothing either.
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("scoring: double_softmax", "scoring: logit_difference"))
-    assert icl.main(ARGUMENTS) == 0
+    assert others.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == 3 * N_ROWS
 
 
@@ -150,7 +151,7 @@ def test_a_killed_run_goes_on_without_paying_again(
 
 
 def _started() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "benchmark.stages.icl", *ARGUMENTS]
+    command = [sys.executable, "-m", "benchmark.stages.others", *ARGUMENTS]
     return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL)
 
 
@@ -179,7 +180,7 @@ def test_the_key_is_in_no_file_and_no_line(
 
     with serving(answering) as server:
         configured(server.address, key_variable="PLANTED_KEY")
-        assert icl.main(ARGUMENTS) == (0 if status == 200 else 2)
+        assert others.main(ARGUMENTS) == (0 if status == 200 else 2)
     printed = capfd.readouterr()
     written = [path for path in domains.rglob("*") if path.is_file()]
     assert any(path.name == "answers.sqlite3" for path in written)
@@ -206,7 +207,7 @@ def test_answers_as_text_are_scored_where_there_are_no_probabilities(serving: An
 
     with serving(answering) as server:
         params = configured(server.address, read="text")
-        assert icl.main(ARGUMENTS) == 0
+        assert others.main(ARGUMENTS) == 0
         prompts = {body["prompt"] for body in server.asked}
         assert {"logprobs"}.isdisjoint(server.asked[0])
     expected = [texts[sum(prompt.encode()) % len(texts)] for prompt in prompts]
@@ -231,7 +232,7 @@ def test_answers_as_text_are_scored_where_there_are_no_probabilities(serving: An
 )
 def test_what_is_missing_is_one_line(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
     configured("http://127.0.0.1:9/v1", key_variable="NO_SUCH_KEY")
-    assert icl.main(arguments) == 2
+    assert others.main(arguments) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert problem in errors[0]
@@ -243,7 +244,7 @@ def test_scores_that_would_all_be_the_same_are_refused(
     body = {"choices": [{"text": "The", "logprobs": {"top_logprobs": [{"The": -0.1, "A": -3.0}]}}]}
     with serving(lambda *_: reply.of(body)) as server:
         configured(server.address)
-        assert icl.main(ARGUMENTS) == 2
+        assert others.main(ARGUMENTS) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"error: {server.address}: no answer of {N_ROWS} has Yes or No among its likeliest first tokens" in error
     assert "(most often 'The')" in error

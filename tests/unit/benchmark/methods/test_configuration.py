@@ -165,7 +165,7 @@ API = {
 def test_more_models_may_be_asked_in_context(model: dict[str, Any]):
     params = content()
     params["icl"]["models"] = {"mine": model}
-    params["grid"]["icl_models"] = ["base", "mine"]
+    params["grid"]["other_models"] = ["mine"]
     assert parse_config(params, Path("params.yaml")).icl.models["mine"].model_dump(mode="json") == model
 
 
@@ -268,7 +268,10 @@ def test_rows_without_titles_are_refused_for_language_models():
     }
     assert "domains.book.format: released-csv has no titles" in refused(params)
     params["grid"] |= {"recipes": [], "icl_models": []}
+    assert "probe.variants: they are of tuned models, and grid.recipes" in refused(params)
     params["probe"] |= {"variants": []}
+    assert "efficiency.configurations: they measure rec-tuning, and grid.recipes is empty" in refused(params)
+    params["efficiency"] |= {"configurations": []}
     parse_config(params, Path("params.yaml"))
 
 

@@ -14,7 +14,7 @@ from benchmark.config.overlays import merged
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells
 from benchmark.schema import FewShotTask
-from benchmark.stages import icl
+from benchmark.stages import others
 from tallrec.scoring.samples import Scoring, score_samples
 
 REPOSITORY = Path(__file__).parents[4]
@@ -27,7 +27,8 @@ grid:
   domains: [movie]
   train_domains: [movie]
   seeds: [0]
-  icl_models: [chatty]
+  icl_models: []
+  other_models: [chatty]
   prompts: [gpt, paper]
 icl:
   n_demonstrations: [0, 4]
@@ -64,7 +65,7 @@ def test_an_instruct_model_is_asked_in_its_own_way(
     write_domain("movie")
     Path("params.yaml").write_text(merged((REPOSITORY / "params.yaml").read_text(), OVERLAY.format(folder=folder)))
     params = load_config()
-    assert icl.main(["--model", "chatty", "--prompt", prompt]) == 0
+    assert others.main(["--model", "chatty", "--prompt", prompt]) == 0
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.chat_template == TEMPLATE
     cells = list(icl_cells(params, "chatty", prompt, "movie"))
@@ -92,5 +93,5 @@ def test_a_model_that_is_not_there_is_named(folder: Path, repository: Path, caps
     Path("params.yaml").write_text(merged((REPOSITORY / "params.yaml").read_text(), OVERLAY.format(folder=folder)))
     (folder / "config.json").unlink()
     (folder / "tokenizer.json").unlink()
-    assert icl.main(["--model", "chatty", "--prompt", "gpt"]) == 2
+    assert others.main(["--model", "chatty", "--prompt", "gpt"]) == 2
     assert capsys.readouterr().err.startswith("error: icl.models.chatty.model: cannot load")

@@ -288,8 +288,8 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         "tuned,tallrec-movie,movie,movie,16,1,title_removed,0.6,0.6\n"
         "baseline,gru4rec,movie,movie,16,0,no_history,0.5,0.4\n"
     )
-    row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
-    files.write_json(paths.EFFICIENCY_JSON, [row | {"status": "out of memory"}])
+    row = {"name": "4bit", "quantization": "4bit", "micro_batch_size": 32, "gradient_checkpointing": False}
+    files.write_json(paths.efficiency_file("4bit"), row | {"status": "out of memory"})
     lock = "stages:\n  baselines@movie:\n    outs:\n    - path: predictions/baseline/movie-movie/gru4rec\n"
     Path("dvc.lock").write_text(lock)
     page = _report()

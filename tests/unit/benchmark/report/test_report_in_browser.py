@@ -157,10 +157,10 @@ def page(request: pytest.FixtureRequest, finished_run: Path) -> Path:
     Path("results/probes.csv").write_text(
         f"family,method,train_domain,test_domain,n_shots,seed,probe,auc,uauc\n{''.join(rows)}"
     )
-    row = {"name": "8bit", "quantization": "8bit", "micro_batch_size": 32, "gradient_checkpointing": False}
+    row = {"name": "4bit", "quantization": "4bit", "micro_batch_size": 32, "gradient_checkpointing": False}
     row |= {"attention": "sdpa", "peak_memory_bytes": 21 * 2**30, "foretold_bytes": 20 * 2**30, "status": "ok"}
     row |= {"samples_per_second": 12.34, "tokens_per_second": 12345, "utilisation": 0.41, "weights": "pretrained"}
-    files.write_json(paths.EFFICIENCY_JSON, [row | {"device": "NVIDIA GeForce RTX 3090"}])
+    files.write_json(paths.efficiency_file("4bit"), row | {"device": "NVIDIA GeForce RTX 3090"})
     assert report.main([]) == 0
     return finished_run / "results/report.html"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY_JSON, STARTS
+from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY, STARTS, efficiency_file
 from benchmark.config.params import EfficiencyConfiguration, Params
 from benchmark.methods.configuration import load_config
 from benchmark.schema import FewShotTask
@@ -37,7 +37,7 @@ CONFIGURATIONS = tuple(
 def few(params: Params) -> Params:
     section = params.efficiency.model_copy(update={"configurations": CONFIGURATIONS, "memory_limit_gb": 0.5})
     grid = params.grid.model_copy(update={"domains": ("movie",), "n_shots": (4,), "seeds": (0,)})
-    tune = params.tune.model_copy(update={"batch_size": 20})
+    tune = params.tune.model_copy(update={"batch_size": 6})
     return params.model_copy(update={"efficiency": section, "grid": grid, "tune": tune})
 
 
@@ -68,8 +68,9 @@ def answering(
 
 def test_each_configuration_is_measured_in_its_own_process(answering: Callable[..., list[dict[str, Any]]]) -> None:
     asked = answering(0, stdout='a warning\n{"status": "ok", "samples_per_second": 3.5}\n')
-    assert efficiency.main([]) == 0
-    rows = json.loads(EFFICIENCY_JSON.read_text())
+    for configuration in CONFIGURATIONS:
+        assert efficiency.main(["--configuration", configuration.name]) == 0
+    rows = [json.loads(efficiency_file(configuration.name).read_text()) for configuration in CONFIGURATIONS]
     assert [(row["name"], row["status"], row["samples_per_second"]) for row in rows] == [
         ("full", "ok", 3.5),
         ("small", "ok", 3.5),
@@ -80,9 +81,9 @@ def test_each_configuration_is_measured_in_its_own_process(answering: Callable[.
     assert all(settings["schedule"]["eval_every"] is None for settings in asked)
 
 
-def test_prompts_are_those_of_the_draw_filled_up_to_a_batch(few: Params, toy_task: FewShotTask) -> None:
+def test_prompts_are_those_of_a_batch_of_validation_rows(few: Params, toy_task: FewShotTask) -> None:
     settings = efficiency.settings_of(few, toy_task, CONFIGURATIONS[0])
-    assert len(settings["prompts"]) == len(settings["answers"]) == 20
+    assert len(settings["prompts"]) == len(settings["answers"]) == 6
     assert settings["answers"][:2] == ["Yes.", "No."]
     assert "Good-0" in settings["prompts"][0]
     json.dumps(settings)
@@ -90,17 +91,24 @@ def test_prompts_are_those_of_the_draw_filled_up_to_a_batch(few: Params, toy_tas
 
 def test_a_killed_process_does_not_fit(answering: Callable[..., list[dict[str, Any]]]) -> None:
     answering(-9)
-    assert efficiency.main([]) == 0
-    assert [row["status"] for row in json.loads(EFFICIENCY_JSON.read_text())] == ["does not fit"] * 2
+    assert efficiency.main(["--configuration", "full"]) == 0
+    assert json.loads(efficiency_file("full").read_text())["status"] == "does not fit"
 
 
 def test_any_other_failure_is_one_line_and_no_result(
     answering: Callable[..., list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     answering(1, stderr="Traceback\nKeyError: 'base'\n")
-    assert efficiency.main([]) == 2
+    assert efficiency.main(["--configuration", "full"]) == 2
     assert capsys.readouterr().err == "error: efficiency.configurations.full: KeyError: 'base'\n"
-    assert not EFFICIENCY_JSON.exists()
+    assert not EFFICIENCY.exists()
+
+
+def test_an_unknown_configuration_is_one_line(few: Params, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(efficiency, "load_config", lambda: few)
+    assert efficiency.main(["--configuration", "smal"]) == 2
+    said = "'smal' is not one of full, small, did you mean 'small'? of efficiency.configurations"
+    assert capsys.readouterr().err == f"error: --configuration: {said}\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")

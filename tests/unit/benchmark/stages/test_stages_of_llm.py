@@ -313,7 +313,7 @@ def test_a_model_in_a_folder_is_referred_to_with_its_digests(
         (
             tune,
             ["--recipe", "rt", "--train-domain", "movie", "--n-shots", "9", "--seed", "0"],
-            "k9/seed0.json: not there",
+            "k9/seed0/draw.json: not there",
         ),
         (tune, ["--recipe", "rt", "--train-domain", "book2", "--n-shots", "4", "--seed", "0"], "book2"),
         (score, ["--recipe", "rt", "--train-domain", "book"], "rt-book/k4/seed0/adapter_model.safetensors: not there"),
