@@ -16,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock repro smoke test lint types bench gpu harden audit
+.PHONY: help install lock repro report smoke test lint types bench gpu harden audit
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs ag
 	@$(BIN)/tallrec-bench validate
 	@$(BIN)/tallrec-bench verify --mend
 	$(BIN)/dvc repro
+	@echo "The report is results/report.html"
+
+report: $(INSTALLED)  ## a page of what is there already, with the rest as missing; no model runs
+	$(BIN)/python -m benchmark.stages.evaluate --partial
+	$(BIN)/python -m benchmark.stages.report
 	@echo "The report is results/report.html"
 
 smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from raw files to report

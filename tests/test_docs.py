@@ -18,6 +18,7 @@ from dvc.repo import Repo
 from benchmark.cli import app
 from benchmark.config.overlays import preset_names
 from benchmark.config.reading import read_yaml
+from benchmark.planning.pipeline import pipeline_stages
 from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -170,7 +171,7 @@ def test_the_graph_of_the_readme_is_that_of_the_pipeline():
         chain = [part.split(" & ") for part in line.strip().split(" --> ")]
         drawn.add_edges_from((a, b) for before, after in pairwise(chain) for a in before for b in after)
     pipeline = networkx.DiGraph()
-    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    stages = pipeline_stages(ROOT)
     for name, stage in stages.items():
         read = [path_of(dependency) for dependency in stage["deps"]]
         for other in stages:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,32 @@ WRITTEN = {
     "dist",
 }
 SEEN_OF_THE_HARNESS = {"benchmark.schema", "benchmark.errors", "benchmark.statistics.auc", "benchmark.seeding"}
+ROOMS: dict[str, set[str]] = {
+    "artifacts": set(),
+    "config": {"artifacts"},
+    "data": {"artifacts", "config"},
+    "methods": {"artifacts", "config", "data"},
+    "statistics": {"artifacts", "config", "data", "methods"},
+    "verdicts": {"artifacts", "config", "data", "methods", "statistics"},
+    "planning": {"artifacts", "config", "data", "methods", "statistics", "verdicts"},
+    "report": {"artifacts", "config", "data", "methods", "statistics", "verdicts", "planning"},
+}
+"""Room of `benchmark/` -> the rooms that it may use; data flows down this list."""
+ROOMS_OF_TALLREC: dict[str, set[str]] = {
+    "prompts": set(),
+    "models": set(),
+    "scoring": {"prompts", "models"},
+    "training": {"prompts", "models", "scoring"},
+    "tiny": {"prompts", "models", "scoring", "training"},
+    "api": {"prompts"},
+    "cost": {"prompts", "models", "scoring", "training", "tiny"},
+}
+"""The same for `tallrec/`."""
+EVERY_ROOM = {"stages", "sweep"}
+"""Folders whose modules may use all of `benchmark/`, and that no room uses."""
+OF_ONE_KIND = {"benchmark/stages", "benchmark/data/domains", "tallrec/prompts/styles", "baselines"}
+"""Folders whose modules are instances of one kind, or hold them: there may be more than `MOST_MODULES`."""
+MOST_MODULES = 15
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes"}
 MAX_LINES = 300
 DISTRIBUTIONS = {
@@ -85,6 +112,60 @@ def test_modules_are_found():
 def test_models_see_the_contract_alone(path: Path):
     of_the_harness = {name for name in imported(parsed(path)) if name.split(".")[0] == "benchmark"}
     assert of_the_harness <= SEEN_OF_THE_HARNESS
+
+
+def room_of(module: str) -> str:
+    """The folder right below the package that a module lies in; none for a module beside the rooms."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and (ROOT / parts[0] / parts[1]).is_dir() else ""
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if ROOT / "baselines" not in path.parents], ids=name_of)
+def test_a_room_uses_those_before_it(path: Path):
+    package, *folders = path.relative_to(ROOT).parts[:-1]
+    if not folders or folders[0] in EVERY_ROOM:
+        return
+    permitted = (ROOMS if package == "benchmark" else ROOMS_OF_TALLREC)[folders[0]] | {folders[0], ""}
+    used = {room_of(name) for name in imported(parsed(path)) if name.split(".")[0] == package}
+    assert used <= permitted
+
+
+def test_the_table_of_rooms_is_that_of_the_folders():
+    for package, rooms in (("benchmark", {*ROOMS, *EVERY_ROOM}), ("tallrec", {*ROOMS_OF_TALLREC})):
+        assert {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} == rooms
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
+    uses: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found = {other for node in ast.walk(parsed(path)) for other in names_in(node) if other in names}
+        uses[name] = found - {name}
+    tuple(TopologicalSorter(uses).static_order())  # raises CycleError
+
+
+def names_in(node: ast.AST) -> Iterator[str]:
+    """Modules that an import may mean: that of its `from`, or of the names that it takes."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        if not any((ROOT / node.module.replace(".", "/") / f"{alias.name}.py").exists() for alias in node.names):
+            yield node.module
+    elif isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+
+
+def test_a_folder_is_small_and_not_deep():
+    folders = {path.parent.relative_to(ROOT) for path in MODULES}
+    assert len(folders) > 15
+    assert not [folder for folder in folders if len(folder.parts) > 3]
+    crowded = {folder for folder in folders if len([*(ROOT / folder).glob("[!_]*.py")]) > MOST_MODULES}
+    assert {folder.as_posix() for folder in crowded} <= OF_ONE_KIND
+
+
+def test_unit_tests_mirror_the_folders():
+    folders = {path.parent.relative_to(ROOT / "tests/unit") for path in (ROOT / "tests/unit").rglob("test_*.py")}
+    assert len(folders) > 15
+    assert not [folder for folder in folders if not (ROOT / folder).is_dir()]
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if ROOT / "baselines" in path.parents], ids=name_of)

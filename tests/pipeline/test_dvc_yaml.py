@@ -129,6 +129,31 @@ def test_code_that_a_stage_imports_is_a_dependency(name: str):
     assert not sorted(map(str, undeclared))
 
 
+# Whatever is edited in one of these, the stage takes seconds, or stops at an output that is equal.
+FOLDERS_AS_A_WHOLE = {
+    *(("raw", "benchmark/data/domains"), ("prepare", "benchmark/data/domains"), ("base", "benchmark/data/world")),
+    *(("instruct", "benchmark/data/world"), ("report", "benchmark/verdicts"), ("evaluate", "benchmark/statistics")),
+    *(("report", "benchmark/statistics"), ("report", "benchmark/report")),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_folder_of_code_is_a_dependency_where_all_of_it_is_imported(name: str):
+    needed = {MODULES[module] for module in closure(f"benchmark.stages.{name}")}
+    if name == "efficiency":  # it starts a process of this module
+        needed |= {MODULES[module] for module in closure("tallrec.cost.measuring")}
+    for folder in (dep for dep in unfolded(name, "deps") if dep.split("/")[0] in ("benchmark", "tallrec")):
+        if (ROOT / folder).is_dir() and (name, folder) not in FOLDERS_AS_A_WHOLE:
+            assert set((ROOT / folder).rglob("[!_]*.py")) <= needed, folder
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_that_renders_prompts_depends_on_their_styles(name: str):
+    """They are imported by their names, which the code does not show."""
+    asks = "tallrec.prompts.rendering" in closure(f"benchmark.stages.{name}")
+    assert asks == any(dep.startswith("tallrec/prompts/styles/") for dep in unfolded(name, "deps"))
+
+
 @pytest.mark.parametrize("name", sorted(STAGES.keys() - {"report"}))  # which prints every value
 def test_a_stage_reads_the_sections_that_it_tracks(name: str):
     code = [ast.parse(MODULES[module].read_text()) for module in closure(f"benchmark.stages.{name}")]
