@@ -11,7 +11,7 @@ from benchmark.data.domains import raw_files
 from benchmark.data.sources import MANIFEST, OUTSIDE, ManifestEntry, SourceFile, checksum, chosen_mirror, read_manifest
 from benchmark.methods.language_models import STARTS
 
-REFERENCE = BASE_MODEL / "reference.json"
+ORIGIN = BASE_MODEL / "origin.json"
 
 
 def changed_files(params_yaml: Path) -> list[tuple[Path, str]]:
@@ -52,10 +52,10 @@ def _in_mirror(file: SourceFile, entry: ManifestEntry, mirror: Path) -> Path | N
 
 
 def _of_model(model: str) -> Iterator[tuple[Path, str]]:
-    if REFERENCE.exists():
-        reference = read_json(REFERENCE)
-        if reference.get("sizes") and reference["model"] == model:
-            files: dict[str, str] = reference["files"]
+    if ORIGIN.exists():
+        origin = read_json(ORIGIN)
+        if origin.get("sizes") and origin["model"] == model:
+            files: dict[str, str] = origin["files"]
             yield from ((Path(model, name), "base") for name in files if _is_other(Path(model, name), files[name]))
 
 
