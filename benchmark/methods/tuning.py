@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def decisive(params: Params) -> dict[str, Any]:
     """What decides a tuned adapter beside its schedule, rows and start: a checkpoint of another one is not taken."""
     return {
-        "base": files.read_json(paths.BASE_MODEL / "reference.json"),
+        "base": files.read_json(paths.BASE_MODEL / "origin.json"),
         "llm": params.llm.model_dump(mode="json"),
         "lora": params.lora.model_dump(mode="json"),
     }

@@ -10,7 +10,7 @@ from benchmark.data.domains import raw_files
 from benchmark.data.sources import MANIFEST, OUTSIDE, ManifestEntry, SourceFile, checksum, chosen_mirror, read_manifest
 from benchmark.methods.configuration import load_config
 
-REFERENCE = BASE_MODEL / "reference.json"
+ORIGIN = BASE_MODEL / "origin.json"
 
 
 def changed_files(params_yaml: Path) -> list[tuple[Path, str]]:
@@ -51,10 +51,10 @@ def _in_mirror(file: SourceFile, entry: ManifestEntry, mirror: Path) -> Path | N
 
 
 def _of_model(model: str) -> Iterator[tuple[Path, str]]:
-    if REFERENCE.exists():
-        reference = read_json(REFERENCE)
-        if reference.get("sizes") and reference["model"] == model:
-            files: dict[str, str] = reference["files"]
+    if ORIGIN.exists():
+        origin = read_json(ORIGIN)
+        if origin.get("sizes") and origin["model"] == model:
+            files: dict[str, str] = origin["files"]
             yield from (
                 (Path(model, name), "tallrec/dvc.yaml:base")
                 for name in files

@@ -1,7 +1,7 @@
 """Stage `base`: the base model -> models/base/, and what rec-tuning alone starts from -> models/start/rt/.
 
 Where `llm.model` is `tiny`, a LLaMA is pretrained on the reviews of the embedded world. Any other model stays where
-it is (Hub cache or local folder), and models/base/reference.json names it with its revision and file digests. Where
+it is (Hub cache or local folder), and models/base/origin.json names it with its revision and file digests. Where
 `llm.weights` is `random`, its architecture alone is copied.
 
 Usage: python -m benchmark.stages.base
@@ -35,7 +35,7 @@ def pretrain(params: Params, folder: Path) -> None:
     import torch
 
     from tallrec.models.loading import save_base
-    from tallrec.models.origin import file_digests, write_reference
+    from tallrec.models.origin import file_digests, write_origin
     from tallrec.prompts.layouts import alpaca_template
     from tallrec.prompts.rendering import templates
     from tallrec.tiny.pretraining import pretrain
@@ -65,24 +65,24 @@ def pretrain(params: Params, folder: Path) -> None:
         model = pretrain(tokenizer, corpus, tiny_shape(params), schedule, base.sequence_length, SCRATCH, tell)
     save_base(model, tokenizer, folder)
     write_bytes(folder / "corpus.txt", "".join(f"{line}\n" for line in corpus).encode())
-    write_reference(folder, "tiny", None, file_digests(folder))
+    write_origin(folder, "tiny", None, file_digests(folder))
 
 
 def refer(params: Params, folder: Path) -> None:
-    """Write a reference to a Hub model or a local folder, with the digests of its files.
+    """Write which Hub model or local folder is meant, with the digests of its files.
 
     Of a model with random weights only the architecture and the tokenizer are looked for, and copied.
 
     Raises:
         DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded.
     """
-    from tallrec.models.origin import file_digests, write_reference
+    from tallrec.models.origin import file_digests, write_origin
 
     name, revision, is_random = params.llm.model, params.llm.revision, params.llm.weights == "random"
     snapshot = _snapshot(name, revision, [*SMALL_FILES] if is_random else [*SMALL_FILES, "*.safetensors"])
     if is_random:
         _copy_architecture(snapshot, folder)
-    write_reference(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
+    write_origin(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
 
 
 def _snapshot(name: str, revision: str | None, wanted: list[str]) -> Path:

@@ -1,4 +1,4 @@
-"""The body of a server's answer -> what is read of it: text, log-probabilities of the first token, token counts."""
+"""The body of a server's reply -> what is read of it: text, log-probabilities of the first token, token counts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer."""
+class Reply:
+    """One reply."""
 
     text: str
     top: tuple[tuple[str, float], ...] | None
     """The likeliest first tokens and their log-probabilities, as many as the server gave; None: it gave none."""
     is_withheld: bool
-    """Whether the server says itself that the model refused, or that a filter took the answer away."""
+    """Whether the server says itself that the model refused, or that a filter took the reply away."""
     n_input_tokens: int | None
     """As the server counts them, None where it does not."""
     n_output_tokens: int | None
@@ -35,17 +35,17 @@ def body_of(content: bytes) -> Any:
         raise ValueError("JSON that is nested too deeply") from None
 
 
-def answer_of(body: object) -> Answer:
-    """The answer in the body of either endpoint, completions or chat.
+def reply_of(body: object) -> Reply:
+    """The reply in the body of either endpoint, completions or chat.
 
     Raises:
-        ValueError: it is not the body of an answer, such as an error with the status of a success.
+        ValueError: it is not the body of a reply, such as an error with the status of a success.
     """
     try:
         choice = _mapping(_mapping(body)["choices"][0])
         usage = _mapping(_mapping(body).get("usage") or {})
         message = _mapping(choice["message"]) if "message" in choice else {"content": choice["text"]}
-        return Answer(
+        return Reply(
             text=str(message.get("content") or ""),
             top=_top(choice.get("logprobs")),
             is_withheld=bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter",

@@ -1,6 +1,6 @@
-"""Answers of servers, kept on disk by what was asked, so that an interrupted run never pays twice.
+"""Replies of servers, kept on disk by what was asked, so that an interrupted run never pays twice.
 
-One SQLite file for all checkouts of a user, since an answer costs money and not time alone. Each answer is a
+One SQLite file for all checkouts of a user, since a reply costs money and not time alone. Each reply is a
 transaction of its own: when `put` has returned, it outlives a kill.
 """
 
@@ -28,12 +28,12 @@ def default_cache_file() -> Path:
 
 
 def key_of(question: Mapping[str, Any]) -> str:
-    """SHA-256 in hexadecimal of all that decides an answer, whatever the order of its keys."""
+    """SHA-256 in hexadecimal of all that decides a reply, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(question, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-class AnswerCache:
-    """Question -> body of the answer. One process may hold several, and several processes one file."""
+class ReplyCache:
+    """Question -> body of the reply. One process may hold several, and several processes one file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -51,7 +51,7 @@ class AnswerCache:
             raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
     def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-        """Keep `body`; on disk when this returns. The first answer to a question stays."""
+        """Keep `body`; on disk when this returns. The first reply to a question stays."""
         packed = (zlib.compress(json.dumps(part).encode()) for part in (question, body))
         with self._connection:
             self._connection.execute(
@@ -61,7 +61,7 @@ class AnswerCache:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[AnswerCache]:
+def opened(path: Path) -> Generator[ReplyCache]:
     """The cache in `path`, made if it is not there.
 
     Raises:
@@ -71,7 +71,7 @@ def opened(path: Path) -> Generator[AnswerCache]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=WAIT_SECONDS)
-        # A write-ahead log lets several processes read and one write; FULL waits for the disk at each answer.
+        # A write-ahead log lets several processes read and one write; FULL waits for the disk at each reply.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         with connection:
@@ -79,7 +79,7 @@ def opened(path: Path) -> Generator[AnswerCache]:
                 "CREATE TABLE IF NOT EXISTS answers "
                 "(key TEXT PRIMARY KEY, question BLOB NOT NULL, body BLOB NOT NULL, asked_at TEXT NOT NULL)"
             )
-        yield AnswerCache(connection)
+        yield ReplyCache(connection)
     except (sqlite3.Error, OSError, UnicodeError) as error:
         raise DataError(f"{path}: the cache of answers cannot be used{_room(path)}: {error}") from error
     finally:

@@ -17,8 +17,8 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
 from benchmark.errors import ConfigError, DataError, ServerError
 from benchmark.seeding import derive_seed
-from tallrec.api.bodies import Answer, answer_of, body_of
-from tallrec.api.cache import AnswerCache, key_of
+from tallrec.api.bodies import Reply, body_of, reply_of
+from tallrec.api.cache import ReplyCache, key_of
 from tallrec.telling import Tell, silent
 
 CHATTY = ("httpx", "httpx2", "openai")
@@ -55,7 +55,7 @@ class ApiModel:
     """Attempts after the first."""
 
     def question(self, prompt: str | Sequence[Mapping[str, str]]) -> dict[str, Any]:
-        """All that decides an answer: the key of the cache, and without the address the body of the request."""
+        """All that decides a reply: the key of the cache, and without the address the body of the request."""
         is_chat = self.endpoint == "chat"
         logprobs = {} if self.n_top_logprobs is None else {"logprobs": self.n_top_logprobs}
         if is_chat and logprobs:
@@ -74,22 +74,22 @@ class Traffic:
     n_retries: int
     n_from_cache: int
     n_input_tokens: int | None
-    """Of all answers, as the server counts tokens; None where it does not."""
+    """Of all replies, as the server counts tokens; None where it does not."""
     n_output_tokens: int | None
     n_input_tokens_of_this_run: int | None
-    """Of the answers that this run asked for."""
+    """Of the replies that this run asked for."""
     n_output_tokens_of_this_run: int | None
 
 
 def ask(
     model: ApiModel,
     prompts: Sequence[str | Sequence[Mapping[str, str]]],
-    cache: AnswerCache,
+    cache: ReplyCache,
     tell: Tell = silent,
-) -> tuple[list[Answer], Traffic]:
-    """The answer to every prompt, in their order; what the cache knows is not asked, equal prompts are asked once.
+) -> tuple[list[Reply], Traffic]:
+    """The reply to every prompt, in their order; what the cache knows is not asked, equal prompts are asked once.
 
-    An answer is in the cache as soon as it has come. After an error no new question is sent, and those under way are
+    A reply is in the cache as soon as it has come. After an error no new question is sent, and those under way are
     waited for, since they are paid for.
 
     Args:
@@ -100,44 +100,44 @@ def ask(
 
     Raises:
         ConfigError: a question must be sent and the key is not in the environment.
-        ServerError: the server refuses a question, or gives no answer after every retry.
+        ServerError: the server refuses a question, or gives no reply after every retry.
     """
     questions = {key_of(question): question for question in map(model.question, prompts)}
     known = {key: body for key in questions if (body := cache.get(key)) is not None}
-    answers = {key: _kept(key, body) for key, body in known.items()}
+    replies = {key: _kept(key, body) for key, body in known.items()}
     asked = {key: question for key, question in questions.items() if key not in known}
 
-    def keep(key: str, body: dict[str, Any], answer: Answer) -> None:
+    def keep(key: str, body: dict[str, Any], reply: Reply) -> None:
         cache.put(key, questions[key], body)
-        answers[key] = answer
-        tell(len(answers), len(questions))
+        replies[key] = reply
+        tell(len(replies), len(questions))
 
     n_retries = asyncio.run(_ask_server(model, _secret(model.key_variable), asked, keep)) if asked else 0
     traffic = Traffic(
         len(asked),
         n_retries,
         len(known),
-        *_n_tokens(list(answers.values())),
-        *_n_tokens([answers[key] for key in asked]),
+        *_n_tokens(list(replies.values())),
+        *_n_tokens([replies[key] for key in asked]),
     )
-    return [answers[key_of(model.question(prompt))] for prompt in prompts], traffic
+    return [replies[key_of(model.question(prompt))] for prompt in prompts], traffic
 
 
-def _kept(key: str, body: Mapping[str, Any]) -> Answer:
-    """The answer in a body of the cache.
+def _kept(key: str, body: Mapping[str, Any]) -> Reply:
+    """The reply in a body of the cache.
 
     Raises:
         DataError: it is none, so that somebody else wrote it.
     """
     try:
-        return answer_of(body)
+        return reply_of(body)
     except ValueError as error:
         raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
 
-def _n_tokens(answers: Sequence[Answer]) -> tuple[int | None, int | None]:
-    """Tokens of the questions and of the answers; None where one is not counted."""
-    counts = ([answer.n_input_tokens for answer in answers], [answer.n_output_tokens for answer in answers])
+def _n_tokens(replies: Sequence[Reply]) -> tuple[int | None, int | None]:
+    """Tokens of the questions and of the replies; None where one is not counted."""
+    counts = ([reply.n_input_tokens for reply in replies], [reply.n_output_tokens for reply in replies])
     n_input, n_output = (None if None in column else sum(filter(None, column)) for column in counts)
     return n_input, n_output
 
@@ -160,7 +160,7 @@ async def _ask_server(
     model: ApiModel,
     secret: str,
     questions: Mapping[str, Mapping[str, Any]],
-    keep: Callable[[str, dict[str, Any], Answer], None],
+    keep: Callable[[str, dict[str, Any], Reply], None],
 ) -> int:
     """Send all questions, the first one alone: what is wrong with every one is learnt from it. Returns the retries."""
     for name in CHATTY:
@@ -175,12 +175,12 @@ async def _ask_server(
                 if failures:
                     return
                 try:
-                    body, answer, n_more = await _answered(client, model, questions[key], secret)
+                    body, reply, n_more = await _replied(client, model, questions[key], secret)
                 except ServerError as error:
                     failures.append(ServerError(f"{model.address}: {_one_line(error, secret)}"))
                     return
                 n_retries += n_more
-                keep(key, body, answer)
+                keep(key, body, reply)
 
         waiting = iter(questions)
         await work(iter([next(waiting)]))
@@ -190,10 +190,10 @@ async def _ask_server(
     return n_retries
 
 
-async def _answered(
+async def _replied(
     client: AsyncOpenAI, model: ApiModel, question: Mapping[str, Any], secret: str
-) -> tuple[dict[str, Any], Answer, int]:
-    """The body of the answer, the answer in it, and the number of retries that it took.
+) -> tuple[dict[str, Any], Reply, int]:
+    """The body of the reply, the reply in it, and the number of retries that it took.
 
     Raises:
         ServerError: no attempt gave one.
@@ -205,7 +205,7 @@ async def _answered(
             if secret != NO_KEY:  # a server may repeat what it was sent
                 content = content.replace(secret.encode(), b"***")
             body = body_of(content)
-            answer = answer_of(body)
+            reply = reply_of(body)
         except (OpenAIError, TimeoutError, ValueError) as error:
             problem = _problem(error, model)
             if not _may_pass(error):
@@ -214,15 +214,15 @@ async def _answered(
                 raise ServerError(f"no answer after {attempt + 1} attempts: {problem}") from None
             delay = _delay_seconds(error, attempt, key_of(question))
         else:
-            if model.n_top_logprobs is not None and answer.top is None and answer.text:
+            if model.n_top_logprobs is not None and reply.top is None and reply.text:
                 raise ServerError("the answer has no log-probabilities; `read: text` does without")
-            return body, answer, attempt
+            return body, reply, attempt
         await asyncio.sleep(delay)
     raise AssertionError("the last attempt returns or raises")
 
 
 async def _sent(client: AsyncOpenAI, question: Mapping[str, Any]) -> bytes:
-    """The body of the response, unread: the client's own reading takes one that is no JSON for an answer."""
+    """The body of the response, unread: the client's own reading takes one that is no JSON for a reply."""
     body = dict(question["body"])
     name = body.pop("model")
     if question["endpoint"] == "chat":

@@ -1,4 +1,4 @@
-"""Scores from a server's answers: from the log-probabilities of the first token, or from the text.
+"""Scores from a server's replies: from the log-probabilities of the first token, or from the text.
 
 With log-probabilities the rules are those of `tallrec.scoring.rules`, on the probabilities that a server
 gives: those of the likeliest few tokens. An answer that is not among them gets one by either rule of the authors.
@@ -13,21 +13,21 @@ import re
 from collections.abc import Mapping, Sequence
 
 from benchmark.schema import Prediction
-from tallrec.api.bodies import Answer
+from tallrec.api.bodies import Reply
 
 SMALLEST_PROBABILITY = 1e-10
 """Of an answer that rounding leaves nothing, or less, of one minus the others; its logarithm must be finite."""
 SPACES = " \t\r\n\u2581\u0120\u010a"
 """White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
 ANSWER = re.compile(r"\W*(?:answer\W+)?(yes|no)\b", re.IGNORECASE)
-"""An answer is what the text begins with: a "no" further on may belong to "no way to know"."""
+"""An answer is what a reply begins with: a "no" further on may belong to "no way to know"."""
 REFUSAL = re.compile(r"\b(sorry|apologi[sz]e|can ?not|can['\u2019]t|(un|not )able|as an ai)\b", re.IGNORECASE)
 """What refusals say."""
 NEUTRAL_TEXT_SCORE = 0.5
 
 
 def score_of_top(
-    sample_id: str, answer: Answer, answers: Mapping[bool, str], *, missing_answer: str, rule: str
+    sample_id: str, reply: Reply, answers: Mapping[bool, str], *, missing_answer: str, rule: str
 ) -> Prediction:
     """The score of one sample from the first token's log-probabilities.
 
@@ -36,12 +36,12 @@ def score_of_top(
 
     Args:
         sample_id: of the sample.
-        answer: with at least one log-probability, unless it was withheld; that one is scored as undecided.
+        reply: with at least one log-probability, unless it was withheld; that one is scored as undecided.
         answers: the text of each answer.
         missing_answer: `smallest_of_top` or `remainder`.
         rule: `double_softmax` or `logit_difference`, as in `tallrec.scoring.rules.answer_scores`.
     """
-    top = answer.top or ()
+    top = reply.top or ()
     found = {liked: _probability(top, text) for liked, text in answers.items()}
     n_missing = sum(probability is None for probability in found.values())
     substitute = _substitute(top, missing_answer)
@@ -52,8 +52,8 @@ def score_of_top(
     details = {
         "answer_mass": sum(probability or 0.0 for probability in found.values()),
         "n_missing": float(n_missing),
-        "is_refused": float(answer.is_withheld),
-        "is_unparsable": float(n_missing == 2 and not answer.is_withheld),
+        "is_refused": float(reply.is_withheld),
+        "is_unparsable": float(n_missing == 2 and not reply.is_withheld),
     }
     return Prediction(sample_id, score, details)
 
@@ -73,14 +73,14 @@ def _substitute(top: Sequence[tuple[str, float]], missing_answer: str) -> float:
     return max(1 - sum(probabilities), SMALLEST_PROBABILITY)
 
 
-def score_of_text(sample_id: str, answer: Answer) -> Prediction:
+def score_of_text(sample_id: str, reply: Reply) -> Prediction:
     """The score of one sample from the text: 1 for yes, 0 for no, one half for a refusal or what says neither.
 
     Details: `is_refused`, `is_unparsable`.
     """
-    match = ANSWER.match(answer.text)
-    if match and not answer.is_withheld:
+    match = ANSWER.match(reply.text)
+    if match and not reply.is_withheld:
         return Prediction(sample_id, float(match[1].lower() == "yes"), {"is_refused": 0.0, "is_unparsable": 0.0})
-    is_refused = answer.is_withheld or bool(REFUSAL.search(answer.text))
+    is_refused = reply.is_withheld or bool(REFUSAL.search(reply.text))
     details = {"is_refused": float(is_refused), "is_unparsable": float(not is_refused)}
     return Prediction(sample_id, NEUTRAL_TEXT_SCORE, details)

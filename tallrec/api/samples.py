@@ -1,4 +1,4 @@
-"""In-context learning with a model behind an address: prompts, answers, one score a sample."""
+"""In-context learning with a model behind an address: prompts, replies, one score a sample."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.errors import ServerError
 from benchmark.schema import Item, Labelled, Prediction, Sample
-from tallrec.api.bodies import Answer
+from tallrec.api.bodies import Reply
 from tallrec.api.cache import opened
 from tallrec.api.client import ApiModel, Traffic, ask
 from tallrec.api.rules import score_of_text, score_of_top
@@ -17,7 +17,7 @@ from tallrec.telling import Tell, silent
 
 @dataclass(frozen=True, slots=True)
 class ApiScoring:
-    """How a sample becomes a question and its answer a score."""
+    """How a sample becomes a question and the reply to it a score."""
 
     style: str
     """Prompt style, a name of `tallrec/prompts/styles/`."""
@@ -42,7 +42,7 @@ def score_samples_by_api(
 
     Raises:
         ConfigError: the key is not in the environment.
-        ServerError: the server refuses, or its answers cannot be scored.
+        ServerError: the server refuses, or its replies cannot be scored.
         DataError: the cache cannot be used.
     """
     write = conversation if model.endpoint == "chat" else render
@@ -54,25 +54,25 @@ def score_samples_by_api(
         found, traffic = ask(model, prompts, cache, tell)
     rows = list(zip(samples, found, strict=True))
     if model.n_top_logprobs is None:
-        return [score_of_text(sample.sample_id, answer) for sample, answer in rows], traffic
+        return [score_of_text(sample.sample_id, reply) for sample, reply in rows], traffic
     predictions = [
         score_of_top(
             sample.sample_id,
-            answer,
+            reply,
             answer_texts(scoring.style),
             missing_answer=scoring.missing_answer,
             rule=scoring.rule,
         )
-        for sample, answer in rows
+        for sample, reply in rows
     ]
     if predictions and all(prediction.details["n_missing"] == 2 for prediction in predictions):
         raise ServerError(f"{model.address}: {_what_came_instead(found)}")
     return predictions, traffic
 
 
-def _what_came_instead(found: Sequence[Answer]) -> str:
+def _what_came_instead(found: Sequence[Reply]) -> str:
     """Why there is nothing to score: no answer is among the first tokens of any sample."""
-    likeliest = Counter(answer.top[0][0] for answer in found if answer.top)
+    likeliest = Counter(reply.top[0][0] for reply in found if reply.top)
     seen = ", ".join(f"{token!r}" for token, _ in likeliest.most_common(3)) or "none"
     return (
         f"no answer of {len(found)} has Yes or No among its likeliest first tokens (most often {seen}), so all "

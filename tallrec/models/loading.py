@@ -12,7 +12,7 @@ from benchmark.errors import DataError
 from tallrec.disk import UNREADABLE
 from tallrec.models.architecture import config_of, random_model
 from tallrec.models.loading_settings import Loading, quantization_config
-from tallrec.models.origin import RANDOM, read_reference
+from tallrec.models.origin import RANDOM, read_origin
 from tallrec.models.sharding import refuse_whole_layers, sharding
 
 
@@ -26,15 +26,15 @@ def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrain
     """The base model that `folder` holds or refers to, in evaluation mode, and its tokenizer.
 
     Raises:
-        MissingArtifactError: there is no reference in `folder`.
+        MissingArtifactError: there is no `origin.json` in `folder`.
         DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers; or
             they are not those that stage `base` has read.
     """
-    reference = read_reference(folder)
-    if reference.get("weights") == RANDOM:
+    origin = read_origin(folder)
+    if origin.get("weights") == RANDOM:
         return _load_random(folder, loading)
-    source = str(folder) if reference["model"] == "tiny" else reference["model"]
-    return load_model(source, reference["revision"], loading, key="llm.model")
+    source = str(folder) if origin["model"] == "tiny" else origin["model"]
+    return load_model(source, origin["revision"], loading, key="llm.model")
 
 
 def _load_random(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

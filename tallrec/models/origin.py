@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import DataError, MissingArtifactError
 
-REFERENCE = "reference.json"
+ORIGIN = "origin.json"
 RANDOM = "random"
 """Weights of a model that is built from its architecture alone, for memory and speed."""
 
@@ -28,7 +28,7 @@ def file_sizes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_size for path in paths}
 
 
-def write_reference(
+def write_origin(
     folder: Path, model: str, revision: str | None, files: Mapping[str, str], weights: str = "pretrained"
 ) -> None:
     """Write which weights `folder` stands for; a model elsewhere is only named, with the digests of its files.
@@ -38,22 +38,22 @@ def write_reference(
     is_in_folder = model != "tiny" and revision is None and weights != RANDOM
     sizes = file_sizes(Path(model)) if is_in_folder else {}
     content = {"model": model, "revision": revision, "weights": weights, "files": dict(files), "sizes": sizes}
-    (folder / REFERENCE).write_text(json.dumps(content, indent=2) + "\n")
+    (folder / ORIGIN).write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read_reference(folder: Path) -> dict[str, Any]:
-    """What `write_reference` wrote, if a model in a folder still has files of the same names and sizes.
+def read_origin(folder: Path) -> dict[str, Any]:
+    """What `write_origin` wrote, if a model in a folder still has files of the same names and sizes.
 
     Their digests are compared by `tallrec-bench verify`: to read all weights for each cell would take too long.
 
     Raises:
-        MissingArtifactError: there is no reference in `folder`.
+        MissingArtifactError: there is no `origin.json` in `folder`.
         DataError: a file of the model has come, gone or changed its size.
     """
-    if not (folder / REFERENCE).exists():
-        raise MissingArtifactError(f"{folder / REFERENCE}: not there; `dvc repro tallrec/dvc.yaml:base` makes it")
-    reference = json.loads((folder / REFERENCE).read_text())
-    sizes, model = reference.get("sizes", {}), Path(reference["model"])
+    if not (folder / ORIGIN).exists():
+        raise MissingArtifactError(f"{folder / ORIGIN}: not there; `dvc repro tallrec/dvc.yaml:base` makes it")
+    origin = json.loads((folder / ORIGIN).read_text())
+    sizes, model = origin.get("sizes", {}), Path(origin["model"])
     if sizes and model.is_dir():
         changed = sorted({name for name, _ in sizes.items() ^ file_sizes(model).items()})
         if changed:
@@ -61,4 +61,4 @@ def read_reference(folder: Path) -> dict[str, Any]:
                 f"llm.model: {model / changed[0]}: not as stage `base` has read it; "
                 "`dvc repro -f -s tallrec/dvc.yaml:base`"
             )
-    return reference
+    return origin

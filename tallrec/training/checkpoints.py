@@ -25,6 +25,10 @@ OWNER = "settings.sha256"
 """File of a scratch folder that says which run its checkpoints belong to."""
 STATE = "trainer_state.json"
 """The file that the Trainer writes last, so that a checkpoint with a readable one is whole."""
+CODE = Path(__file__).parents[1]
+"""The package `tallrec`."""
+OTHER_ROOMS = ("api", "cost")
+"""Folders of the package that decide nothing of a training: servers, and what a step takes."""
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "bitsandbytes")
 
 
@@ -42,13 +46,16 @@ class Checkpoint:
 
 
 def digest_of_run(
-    model: PreTrainedModel | PeftModel, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+    model: PreTrainedModel | PeftModel,
+    rows: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    code_folder: Path = CODE,
 ) -> str:
     """SHA-256 of all that decides how training `model` on `rows` ends: values, code, versions, threads and device.
 
     Weights that are not trained are left out, since reading billions of them takes long; `settings` names them.
     """
-    code = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parents[1].rglob("*.py"))}
+    code = _code(code_folder)
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     device = [str(model.device), torch.get_num_threads()]
     digest = hashlib.sha256(
@@ -59,6 +66,16 @@ def digest_of_run(
             digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}".encode())
             digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _code(folder: Path) -> dict[str, str]:
+    """Text of each module in `folder` and below that may decide a training, by its path."""
+    modules = {path.relative_to(folder): path for path in folder.rglob("*.py")}
+    return {
+        name.as_posix(): path.read_text(encoding="utf-8")
+        for name, path in modules.items()
+        if name.parts[0] not in OTHER_ROOMS
+    }
 
 
 def claim(scratch: Path, digest: str) -> None:

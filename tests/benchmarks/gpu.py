@@ -37,7 +37,7 @@ from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
 from tallrec.models.architecture import config_of
 from tallrec.models.loading import load_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import RANDOM, write_reference
+from tallrec.models.origin import RANDOM, write_origin
 from tallrec.prompts.chat import question_of
 from tallrec.prompts.layouts import ANSWER_TEXTS
 from tallrec.scoring.samples import encode_samples, score_samples
@@ -65,7 +65,7 @@ def write_base(folder: Path, architecture: Path) -> None:
     (folder / "base").mkdir()
     config_of(str(architecture)).save_pretrained(folder / "base")
     new_tokenizer().save_pretrained(folder / "base")
-    write_reference(folder / "base", str(architecture), None, {}, RANDOM)
+    write_origin(folder / "base", str(architecture), None, {}, RANDOM)
     write_fresh_start(folder / "start")
 
 

@@ -37,7 +37,7 @@ from benchmark.schema import FewShotTask, Labelled
 from tallrec.models.adapters import write_fresh_start
 from tallrec.models.loading import load_base, save_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import write_reference
+from tallrec.models.origin import write_origin
 from tallrec.prompts.answer_tokens import AnswerTokens
 from tallrec.prompts.chat import question_of
 from tallrec.scoring.samples import Scoring
@@ -94,7 +94,7 @@ def write_models(folder: Path) -> None:
             encoded = encoded_rows(tokenizer, task.train, task, "answer")
             fit(model, encoded, Schedule(30, 16, 16, 0.003, 0, 0), folder / "scratch")
         save_base(model, tokenizer, folder / name)
-        write_reference(folder / name, "tiny", None, {})
+        write_origin(folder / name, "tiny", None, {})
 
 
 def _json(name: str) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["benchmark", "tallrec"]):
     from benchmark.data.domains.titles import plain
     from benchmark.errors import BenchmarkError
     from benchmark.statistics.results import read_rows
-    from tallrec.api.bodies import answer_of, body_of
+    from tallrec.api.bodies import body_of, reply_of
     from tallrec.prompts.instructions import read_instructions
 
 FOLDER = Path(tempfile.mkdtemp(prefix="guided."))
@@ -33,7 +33,7 @@ ROWS = released_csv.Params.model_construct(noun="book", history_length=10)
 
 def answer(content: bytes) -> None:
     try:
-        answer_of(body_of(content))
+        reply_of(body_of(content))
     except ValueError:  # what `tallrec.api.client` tries again
         return
 

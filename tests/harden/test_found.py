@@ -20,7 +20,7 @@ from benchmark.methods.configuration import parse_config
 from benchmark.statistics.results import COLUMNS, read_rows
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.paper import load_paper
-from tallrec.api.bodies import answer_of, body_of
+from tallrec.api.bodies import body_of, reply_of
 from tallrec.api.cache import key_of, opened
 from tallrec.api.client import ApiModel, _retry_after_seconds, ask
 from tallrec.prompts.instructions import read_instructions
@@ -189,7 +189,7 @@ def test_metrics_with_numbers_out_of_range(tmp_path: Path, number: str):
 def test_a_log_probability_that_is_none(logprob: str):
     body = f'{{"choices": [{{"text": "Yes", "logprobs": {{"top_logprobs": [{{"Yes": {logprob}}}]}}}}]}}'
     with pytest.raises(ValueError, match=r"log-probability|too large"):
-        answer_of(body_of(body.encode()))
+        reply_of(body_of(body.encode()))
 
 
 def test_an_answer_that_is_too_deep():

@@ -14,7 +14,7 @@ import pytest
 from mutation import mutated, mutated_value
 
 from benchmark.errors import DataError
-from tallrec.api.bodies import answer_of, body_of
+from tallrec.api.bodies import body_of, reply_of
 from tallrec.api.cache import opened
 from tallrec.api.client import _retry_after_seconds
 from tallrec.api.rules import score_of_text, score_of_top
@@ -80,13 +80,13 @@ def test_a_hostile_instruction_file_is_read_row_for_row_or_refused(
 def scored(content: bytes) -> None:
     """As `tallrec.api.client` and `tallrec.api.samples` do; a body that is no answer is a `ValueError` there."""
     try:
-        answer = answer_of(body_of(content))
+        reply = reply_of(body_of(content))
     except ValueError as error:
         raise DataError(str(error)) from error
-    predictions = [score_of_text("s", answer)]
-    if answer.top is not None:
+    predictions = [score_of_text("s", reply)]
+    if reply.top is not None:
         predictions += [
-            score_of_top("s", answer, ANSWER_TEXTS, missing_answer=missing, rule=rule)
+            score_of_top("s", reply, ANSWER_TEXTS, missing_answer=missing, rule=rule)
             for missing in ("smallest_of_top", "remainder")
             for rule in ("double_softmax", "logit_difference")
         ]

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM, Pre
 from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.models.loading import load_base, save_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import write_reference
+from tallrec.models.origin import write_origin
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.prefix import SharedPrefix
 
@@ -109,7 +109,7 @@ def test_a_quantized_model_keeps_its_scores(
     new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer, tmp_path: Path, quantization: str
 ) -> None:
     save_base(new_tiny_model(64), tokenizer, tmp_path)
-    write_reference(tmp_path, "tiny", None, {})
+    write_origin(tmp_path, "tiny", None, {})
     model, _ = load_base(tmp_path, Loading("float32", quantization, 1))
     prompts = prompts_after(20)
     expected = plain_logits(model, prompts)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import ConfigError, ServerError
-from tallrec.api.bodies import Answer
+from tallrec.api.bodies import Reply
 from tallrec.api.cache import opened
 from tallrec.api.client import ApiModel, Traffic, ask
 
@@ -47,7 +47,7 @@ def model() -> ApiModel:
 
 def asked(
     model: ApiModel, cache_file: Path, prompts: list[Any] = PROMPTS, tell: Any = None
-) -> tuple[list[Answer], Traffic]:
+) -> tuple[list[Reply], Traffic]:
     with opened(cache_file) as cache:
         return ask(model, prompts, cache, *([tell] if tell else []))
 
@@ -77,8 +77,8 @@ def test_every_question_goes_out_as_the_protocol_has_it(serving: Serving, reply:
     ]
     assert [path for path, _ in seen] == ["/v1/completions", "/v1/chat/completions", "/v1/completions"]
     assert {authorization for _, authorization in seen} == {"Bearer none"}
-    assert text == bare == Answer("Yes", (("Yes", -0.1), ("No", -2.5)), False, 5, 1)
-    assert chat == Answer("Yes", (("Yes", -0.1),), False, None, None)
+    assert text == bare == Reply("Yes", (("Yes", -0.1), ("No", -2.5)), False, 5, 1)
+    assert chat == Reply("Yes", (("Yes", -0.1),), False, None, None)
     assert (counted.n_input_tokens, counted.n_output_tokens) == (5, 1)
     assert uncounted.n_input_tokens is None
 

@@ -19,7 +19,7 @@ import pytest
 
 from benchmark.errors import ServerError
 from benchmark.schema import FewShotTask, Prediction
-from tallrec.api.bodies import Answer
+from tallrec.api.bodies import Reply
 from tallrec.api.client import ApiModel
 from tallrec.api.rules import score_of_text
 from tallrec.api.samples import ApiScoring, score_samples_by_api
@@ -220,7 +220,7 @@ def test_transformers_serve_gives_the_text_of_the_same_weights(
         ids = tokenizer(text, return_tensors="pt", add_special_tokens=endpoint != "chat")["input_ids"]
         with torch.inference_mode():
             new = tiny_model.generate(ids, do_sample=False, max_new_tokens=N_TEXT_TOKENS)[0, ids.shape[1] :]
-        return score_of_text(sample.sample_id, Answer(tokenizer.decode(new), None, False, None, None))
+        return score_of_text(sample.sample_id, Reply(tokenizer.decode(new), None, False, None, None))
 
     asked = ApiScoring("gpt", stray_comment=True, rule="double_softmax", missing_answer="smallest_of_top")
     model = api_model(transformers_serve, endpoint, n_top_logprobs=None, model=str(tmp_path / "tiny"))

@@ -73,9 +73,9 @@ def test_changed_weights_in_a_folder_are_named(repository: Path) -> None:
     model.mkdir()
     (model / MODEL).write_bytes(b"one")
     configure({"llm.model": str(model)})
-    reference = {"model": str(model), "files": {MODEL: checksum(model / MODEL)}, "sizes": {MODEL: 3}}
+    origin = {"model": str(model), "files": {MODEL: checksum(model / MODEL)}, "sizes": {MODEL: 3}}
     paths.BASE_MODEL.mkdir(parents=True)
-    (paths.BASE_MODEL / "reference.json").write_text(json.dumps(reference))
+    (paths.BASE_MODEL / "origin.json").write_text(json.dumps(origin))
     assert changed_files(PARAMS) == []
     (model / MODEL).write_bytes(b"two")
     assert changed_files(PARAMS) == [(model / MODEL, "tallrec/dvc.yaml:base")]

@@ -17,7 +17,7 @@ from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency
 from tallrec.models.adapters import write_fresh_start
 from tallrec.models.loading import save_base
-from tallrec.models.origin import write_reference
+from tallrec.models.origin import write_origin
 
 REPOSITORY = Path(__file__).parents[4]
 CONFIGURATIONS = tuple(
@@ -120,7 +120,7 @@ def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     save_base(new_tiny_model(64), tokenizer, BASE_MODEL)
-    write_reference(BASE_MODEL, "tiny", None, {})
+    write_origin(BASE_MODEL, "tiny", None, {})
     write_fresh_start(STARTS / "rt")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     params = load_config(REPOSITORY / "params.yaml")

@@ -94,18 +94,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_base_model_lies_with_its_digests_and_its_corpus(finished: Path) -> None:
     from tallrec.models.origin import file_digests
 
-    reference = files.read_json(paths.BASE_MODEL / "reference.json")
+    origin = files.read_json(paths.BASE_MODEL / "origin.json")
     digests = file_digests(paths.BASE_MODEL)
-    del digests["reference.json"]
-    assert reference == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests, "sizes": {}}
+    del digests["origin.json"]
+    assert origin == {"model": "tiny", "revision": None, "weights": "pretrained", "files": digests, "sizes": {}}
     assert {"model.safetensors", "tokenizer.json", "corpus.txt"} <= digests.keys()
     assert not Path("scratch/base").exists()
 
 
 def test_the_base_model_comes_out_the_same_again(finished: Path) -> None:
-    before = (paths.BASE_MODEL / "reference.json").read_text()
+    before = (paths.BASE_MODEL / "origin.json").read_text()
     assert base.main([]) == 0
-    assert (paths.BASE_MODEL / "reference.json").read_text() == before
+    assert (paths.BASE_MODEL / "origin.json").read_text() == before
 
 
 def test_instruction_tuning_leaves_an_adapter_and_its_curve(finished: Path) -> None:
@@ -301,10 +301,10 @@ def test_a_model_in_a_folder_is_referred_to_with_its_digests(
     section = PARAMS.llm.model_copy(update={"model": str(model)})
     use(PARAMS.model_copy(update={"llm": section}), monkeypatch)
     assert base.main([]) == 0
-    assert [path.name for path in paths.BASE_MODEL.iterdir()] == ["reference.json"]
-    reference = files.read_json(paths.BASE_MODEL / "reference.json")
-    assert reference["model"] == str(model)
-    assert re.fullmatch("[0-9a-f]{64}", reference["files"]["model.safetensors"])
+    assert [path.name for path in paths.BASE_MODEL.iterdir()] == ["origin.json"]
+    origin = files.read_json(paths.BASE_MODEL / "origin.json")
+    assert origin["model"] == str(model)
+    assert re.fullmatch("[0-9a-f]{64}", origin["files"]["model.safetensors"])
 
 
 @pytest.mark.parametrize(
@@ -335,6 +335,6 @@ def test_stages_without_a_base_model_end_with_one_line(
     use(PARAMS, monkeypatch)
     assert instruct.main([]) == 2
     assert capsys.readouterr().err.startswith(
-        "error: models/base/reference.json: not there; `dvc repro tallrec/dvc.yaml:base`"
+        "error: models/base/origin.json: not there; `dvc repro tallrec/dvc.yaml:base`"
     )
     assert not Path("models/start").exists()

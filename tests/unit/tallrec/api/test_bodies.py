@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tallrec.api.bodies import Answer, answer_of
+from tallrec.api.bodies import Reply, reply_of
 
 COMPLETION = {
     "id": "cmpl-1",
@@ -40,18 +40,18 @@ CHAT = {
 }
 
 
-def of_choice(**choice: Any) -> Answer:
-    return answer_of({"choices": [choice]})
+def of_choice(**choice: Any) -> Reply:
+    return reply_of({"choices": [choice]})
 
 
 def test_both_endpoints_are_read() -> None:
-    assert answer_of(COMPLETION) == Answer(" Yes", ((" Yes", -0.5), (" No", -1.5)), False, 10, 1)
-    assert answer_of(CHAT) == Answer("Yes", (("Yes", -0.5), ("No", -1.5)), False, 10, 1)
+    assert reply_of(COMPLETION) == Reply(" Yes", ((" Yes", -0.5), (" No", -1.5)), False, 10, 1)
+    assert reply_of(CHAT) == Reply("Yes", (("Yes", -0.5), ("No", -1.5)), False, 10, 1)
 
 
 def test_what_a_server_leaves_out_is_none() -> None:
-    assert of_choice(text="Yes") == Answer("Yes", None, False, None, None)
-    assert of_choice(message={"content": None}) == Answer("", None, False, None, None)
+    assert of_choice(text="Yes") == Reply("Yes", None, False, None, None)
+    assert of_choice(message={"content": None}) == Reply("", None, False, None, None)
     for logprobs in (None, {"content": None}, {"content": []}, {"top_logprobs": []}, {"top_logprobs": [None]}):
         assert of_choice(text="", logprobs=logprobs).top is None
 
@@ -78,4 +78,4 @@ def test_what_was_withheld_is_marked() -> None:
 )
 def test_what_is_no_answer_is_refused(body: Any) -> None:
     with pytest.raises(ValueError, match="no answer in it"):
-        answer_of(body)
+        reply_of(body)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tallrec.api.bodies import Answer
+from tallrec.api.bodies import Reply
 from tallrec.api.rules import score_of_text, score_of_top
 from tallrec.prompts.answer_tokens import AnswerTokens
 from tallrec.scoring.rules import answer_scores
@@ -15,13 +15,13 @@ ANSWERS = {True: "Yes.", False: "No."}
 TOP = {"Yes": 0.4, "No": 0.2, "The": 0.1, "I": 0.08, "A": 0.02}
 
 
-def answer(top: dict[str, float] | None, text: str = "", **changes: Any) -> Answer:
+def reply(top: dict[str, float] | None, text: str = "", **changes: Any) -> Reply:
     pairs = None if top is None else tuple((token, math.log(p)) for token, p in top.items())
-    return Answer(text, pairs, **({"is_withheld": False, "n_input_tokens": None, "n_output_tokens": None} | changes))
+    return Reply(text, pairs, **({"is_withheld": False, "n_input_tokens": None, "n_output_tokens": None} | changes))
 
 
 def score(top: dict[str, float], *, missing: str = "smallest_of_top", rule: str = "logit_difference") -> float:
-    return score_of_top("a", answer(top), ANSWERS, missing_answer=missing, rule=rule).score
+    return score_of_top("a", reply(top), ANSWERS, missing_answer=missing, rule=rule).score
 
 
 @pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
@@ -73,7 +73,7 @@ def test_what_is_only_like_an_answer_is_none(token: str) -> None:
 def test_spellings_of_an_answer_are_added() -> None:
     found = score_of_top(
         "a",
-        answer({"Yes": 0.3, " Yes": 0.2, " No": 0.1}),
+        reply({"Yes": 0.3, " Yes": 0.2, " No": 0.1}),
         {True: " Yes", False: " No"},
         missing_answer="remainder",
         rule="logit_difference",
@@ -85,7 +85,7 @@ def test_spellings_of_an_answer_are_added() -> None:
 def test_what_is_missing_is_counted() -> None:
     tops = [TOP, {"Yes": 0.5, "The": 0.1}, {"The": 0.5, "A": 0.1}]
     found = [
-        score_of_top("a", answer(top), ANSWERS, missing_answer="remainder", rule="double_softmax").details
+        score_of_top("a", reply(top), ANSWERS, missing_answer="remainder", rule="double_softmax").details
         for top in tops
     ]
     assert [details["n_missing"] for details in found] == [0, 1, 2]
@@ -96,7 +96,7 @@ def test_what_is_missing_is_counted() -> None:
 @pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
 @pytest.mark.parametrize("missing", ["smallest_of_top", "remainder"])
 def test_what_was_withheld_is_undecided(rule: str, missing: str) -> None:
-    withheld = answer(None, is_withheld=True)
+    withheld = reply(None, is_withheld=True)
     found = score_of_top("a", withheld, ANSWERS, missing_answer=missing, rule=rule)
     assert found.score == (0.5 if rule == "double_softmax" else 0.0)
     assert (found.details["is_refused"], found.details["is_unparsable"]) == (1, 0)
@@ -122,10 +122,10 @@ def test_what_was_withheld_is_undecided(rule: str, missing: str) -> None:
     ],
 )
 def test_text_is_read_as_it_begins(text: str, score: float, refused: int, unparsable: int) -> None:
-    found = score_of_text("a", answer(None, text))
+    found = score_of_text("a", reply(None, text))
     assert (found.score, found.details) == (score, {"is_refused": refused, "is_unparsable": unparsable})
 
 
 def test_text_that_was_withheld_is_a_refusal_whatever_it_says() -> None:
-    found = score_of_text("a", answer(None, "Yes", is_withheld=True))
+    found = score_of_text("a", reply(None, "Yes", is_withheld=True))
     assert (found.score, found.details) == (0.5, {"is_refused": 1, "is_unparsable": 0})

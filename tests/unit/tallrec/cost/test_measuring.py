@@ -12,7 +12,7 @@ from tallrec.cost.measuring import _of_length, is_out_of_memory, measure
 from tallrec.models.adapters import Lora
 from tallrec.models.loading import save_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import write_reference
+from tallrec.models.origin import write_origin
 from tallrec.scoring.samples import Scoring
 from tallrec.training.schedule import Schedule
 
@@ -29,7 +29,7 @@ def settings(
     tmp_path: Path,
 ) -> dict[str, Any]:
     save_base(tiny_model, tokenizer, tmp_path / "base")
-    write_reference(tmp_path / "base", "tiny", None, {})
+    write_origin(tmp_path / "base", "tiny", None, {})
     return {
         "base": str(tmp_path / "base"),
         "start": str(fresh_start),

@@ -31,7 +31,7 @@ from benchmark.schema import FewShotTask
 from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
 from tallrec.models.loading import load_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import file_digests, write_reference
+from tallrec.models.origin import file_digests, write_origin
 from tallrec.prompts.answer_tokens import encode_questions
 from tallrec.prompts.chat import question_of
 from tallrec.prompts.rendering import style_names, templates
@@ -192,7 +192,7 @@ def base(family: Family, tmp_path: Path) -> Path:
     new_model(family).save_pretrained(weights)
     family.tokenizer().save_pretrained(weights)
     reference.mkdir()
-    write_reference(reference, str(weights), None, file_digests(weights))
+    write_origin(reference, str(weights), None, file_digests(weights))
     return reference
 
 

@@ -12,7 +12,7 @@ from benchmark.errors import DataError, MissingArtifactError
 from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.models.loading import load_base, save_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import file_digests, write_reference
+from tallrec.models.origin import file_digests, write_origin
 from tallrec.scoring.logits import last_logits
 
 FULL = Loading(dtype="float32", quantization="none", n_threads=1)
@@ -25,7 +25,7 @@ def saved_base(
 ) -> Path:
     """A base model of 64 hidden units; the kernels of bitsandbytes ask for so many."""
     save_base(new_tiny_model(64), tokenizer, tmp_path / "base")
-    write_reference(tmp_path / "base", "tiny", None, file_digests(tmp_path / "base"))
+    write_origin(tmp_path / "base", "tiny", None, file_digests(tmp_path / "base"))
     return tmp_path / "base"
 
 
@@ -38,7 +38,7 @@ def test_a_base_model_comes_back(saved_base: Path, new_tiny_model: Callable[...,
 
 def test_a_reference_to_another_folder_is_followed(saved_base: Path, tmp_path: Path) -> None:
     (tmp_path / "reference").mkdir()
-    write_reference(tmp_path / "reference", str(saved_base), None, file_digests(saved_base))
+    write_origin(tmp_path / "reference", str(saved_base), None, file_digests(saved_base))
     model, _ = load_base(tmp_path / "reference", FULL)
     assert model.config.hidden_size == 64
 
@@ -46,7 +46,7 @@ def test_a_reference_to_another_folder_is_followed(saved_base: Path, tmp_path: P
 @pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja"])
 def test_a_model_whose_folder_has_changed_is_refused(saved_base: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "reference").mkdir()
-    write_reference(tmp_path / "reference", str(saved_base), None, file_digests(saved_base))
+    write_origin(tmp_path / "reference", str(saved_base), None, file_digests(saved_base))
     with (saved_base / name).open("ab") as file:
         file.write(b" ")
     with pytest.raises(
@@ -58,14 +58,14 @@ def test_a_model_whose_folder_has_changed_is_refused(saved_base: Path, tmp_path:
 
 def test_a_folder_without_a_reference_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        MissingArtifactError, match=r"reference\.json: not there; `dvc repro tallrec/dvc\.yaml:base` makes it"
+        MissingArtifactError, match=r"origin\.json: not there; `dvc repro tallrec/dvc\.yaml:base` makes it"
     ):
         load_base(tmp_path, FULL)
 
 
 def test_weights_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    write_reference(tmp_path, str(tmp_path / "empty"), None, {})
+    write_origin(tmp_path, str(tmp_path / "empty"), None, {})
     with pytest.raises(DataError, match=r"^llm\.model: cannot load '.*empty'") as caught:
         load_base(tmp_path, FULL)
     assert "\n" not in str(caught.value)

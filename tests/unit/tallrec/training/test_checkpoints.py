@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 
 from benchmark.errors import DataError
 from tallrec.models.adapters import Lora, save_adapter, trainable_adapter
-from tallrec.training.checkpoints import STATE, claim, digest_of_run, last_whole, restore, scratch_folder
+from tallrec.training.checkpoints import CODE, STATE, claim, digest_of_run, last_whole, restore, scratch_folder
 from tallrec.training.fitting import fit
 from tallrec.training.schedule import Schedule
 
@@ -94,6 +94,31 @@ def test_a_run_knows_its_rows_settings_weights_and_threads(new_tiny_model: Calla
     finally:
         torch.set_num_threads(1)
     assert len(others | {known}) == 5
+
+
+@pytest.mark.parametrize(
+    ("module", "decides"),
+    [
+        ("processes.py", True),
+        ("prompts/rendering.py", True),
+        ("models/adapters.py", True),
+        ("scoring/rules.py", True),
+        ("training/loss.py", True),
+        ("tiny/exact.py", True),
+        ("api/rules.py", False),
+        ("api/cache.py", False),
+        ("cost/simulation.py", False),
+    ],
+)
+def test_a_run_knows_the_code_that_decides_it(
+    tiny_model: LlamaForCausalLM, tmp_path: Path, module: str, decides: bool
+) -> None:
+    copied = shutil.copytree(CODE, tmp_path / "tallrec", ignore=shutil.ignore_patterns("__pycache__"))
+    known = digest_of_run(tiny_model, ROWS, {})
+    assert digest_of_run(tiny_model, ROWS, {}, copied) == known
+    with (copied / module).open("a") as file:
+        file.write("\n# edited\n")
+    assert (digest_of_run(tiny_model, ROWS, {}, copied) != known) is decides
 
 
 def test_a_longer_schedule_is_another_run(

@@ -12,7 +12,7 @@ from benchmark.schema import FewShotTask
 from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
 from tallrec.models.loading import load_base, save_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import file_digests, write_reference
+from tallrec.models.origin import file_digests, write_origin
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.samples import Scoring, score_samples
 from tallrec.training.schedule import Schedule
@@ -36,7 +36,7 @@ LORA = Lora(8, 16, 0.0, ("q_proj", "v_proj", "up_proj", "down_proj"))
 def base(new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
     """A base model of 64 hidden units; the kernels of bitsandbytes ask for so many."""
     save_base(new_tiny_model(64), tokenizer, tmp_path / "base")
-    write_reference(tmp_path / "base", "tiny", None, file_digests(tmp_path / "base"))
+    write_origin(tmp_path / "base", "tiny", None, file_digests(tmp_path / "base"))
     return tmp_path / "base"
 
 
