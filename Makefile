@@ -37,7 +37,7 @@ lock:  ## constraints.txt anew for pyproject.toml, without moving a version that
 	.lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'
 	@# Python 3.11 asks for all that 3.12 and 3.13 ask for, and more.
 	.lock/bin/uv pip compile --quiet --custom-compile-command "make lock" --python-version 3.11 --python-platform linux \
-	  --all-extras --group encoder --output-file constraints.txt $(LOCK) pyproject.toml
+	  --all-extras --group encoder --group models --output-file constraints.txt $(LOCK) pyproject.toml
 
 repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs again
 	@$(BIN)/tallrec-bench validate
