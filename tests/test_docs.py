@@ -95,7 +95,7 @@ def stages() -> set[str]:
     """Every stage of the committed `params.yaml`, and what each is an instance of."""
     with Repo(str(ROOT)) as repo:
         names = {stage.addressing for stage in repo.index.stages}
-    return names | {name.split("@")[0] for name in names}
+    return names | {name.split("@")[0] for name in names} | {*pipeline_stages(ROOT)}
 
 
 def has_key(content: object, key: str) -> bool:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config.params import Params
 from benchmark.methods import language_models, tuning
-from benchmark.methods.tiny_model import tiny_shape
 from benchmark.planning.devices import CPU, TERA, Device, chosen_device
 from benchmark.planning.sizes import Sizes, sizes
 
@@ -48,11 +47,11 @@ def architecture(params: Params) -> "PreTrainedConfig":
         DataError: it is not on this machine.
     """
     from tallrec.models.architecture import config_of
-    from tallrec.tiny.shape import tiny_config
+    from tallrec.tiny.shape import shape_in, tiny_config
 
     if params.llm.model != "tiny":
         return config_of(params.llm.model, params.llm.revision)
-    return tiny_config(tiny_shape(params), params.base.vocabulary_size)
+    return tiny_config(shape_in(params.base), params.base.vocabulary_size)
 
 
 class Planner:

@@ -19,7 +19,6 @@ from benchmark.config.params import Params
 from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.tiny_model import tiny_shape
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
@@ -39,6 +38,7 @@ def pretrain(params: Params, folder: Path) -> None:
     from tallrec.prompts.layouts import alpaca_template
     from tallrec.prompts.rendering import templates
     from tallrec.tiny.pretraining import pretrain
+    from tallrec.tiny.shape import shape_in
     from tallrec.tiny.tokenizer import train_tokenizer
     from tallrec.training.schedule import Schedule
 
@@ -62,7 +62,7 @@ def pretrain(params: Params, folder: Path) -> None:
         adam_beta2=base.adam_beta2,
     )
     with progress("pretrain the tiny LLaMA") as tell:
-        model = pretrain(tokenizer, corpus, tiny_shape(params), schedule, base.sequence_length, SCRATCH, tell)
+        model = pretrain(tokenizer, corpus, shape_in(base), schedule, base.sequence_length, SCRATCH, tell)
     save_base(model, tokenizer, folder)
     write_bytes(folder / "corpus.txt", "".join(f"{line}\n" for line in corpus).encode())
     write_origin(folder, "tiny", None, file_digests(folder))

@@ -1,6 +1,6 @@
 """The shape of the tiny LLaMA."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from transformers import LlamaConfig
@@ -16,6 +16,11 @@ class TinyModel:
     n_layers: int
     n_heads: int
     max_positions: int
+
+
+def shape_in(section: Any) -> TinyModel:
+    """The shape that an object has, such as section `base` of `params.yaml`, under the same names."""
+    return TinyModel(**{field.name: getattr(section, field.name) for field in fields(TinyModel)})
 
 
 def tiny_config(shape: TinyModel, n_tokens: int, **special: Any) -> LlamaConfig:
