@@ -137,7 +137,8 @@ class LlmParams(Section):
     """The language model, one word to swap."""
 
     model: str
-    """`tiny` (pretrained by the pipeline), a Hub id, or a local folder."""
+    """`tiny` (pretrained by the pipeline), a Hub id, a local folder, a `.gguf` file, or `package:NAME/PATH.gguf` for
+    one that an installed package carries."""
     revision: str | None
     """Commit of the Hub model, required for one."""
     weights: Literal["pretrained", "random"]

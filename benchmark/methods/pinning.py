@@ -10,6 +10,8 @@ from benchmark.config.values import Problem
 from benchmark.methods.baselines import reads_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+PACKAGE, GGUF = "package:", ".gguf"
+PACKAGED = re.compile(r"package:[A-Za-z]\w*/[\w./-]+\.gguf")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ADDRESS = re.compile(r"https?://[^\s@?#/]+(/[^\s@?#]*)?")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -69,14 +71,23 @@ def _is_folder(model: str) -> bool:
         return False
 
 
+def is_gguf(model: str) -> bool:
+    """Whether `llm.model` names a GGUF file: by its path, or as `package:NAME/PATH` the one that a package carries."""
+    return model.startswith(PACKAGE) or model.endswith(GGUF)
+
+
 def _pinned(model_key: str, revision_key: str, model: str, revision: str | None) -> Iterator[Problem]:
-    """A model other than `tiny` is a folder without a revision, or one of the Hub at a commit."""
-    if _is_folder(model):
+    """A model other than `tiny` is a folder or a GGUF file without a revision, or one of the Hub at a commit."""
+    if _is_folder(model) or (model_key == "llm.model" and is_gguf(model)):
         if revision is not None:
             yield revision_key, f"only a Hub model has one, expected null for {model!r}"
+        if model.startswith(PACKAGE) and not PACKAGED.fullmatch(model):
+            yield model_key, f"expected {PACKAGE}NAME/PATH.gguf, got {model!r}"
+        elif model.endswith(GGUF) and not model.startswith(PACKAGE) and not Path(model).is_file():
+            yield model_key, f"{model}: no such file"
     elif not HUB_ID.fullmatch(model):
-        tiny = "'tiny', nor " if model_key == "llm.model" else ""
-        yield model_key, f"{model!r} is neither {tiny}a folder, nor a Hub id OWNER/NAME"
+        others = "'tiny', nor a GGUF file, nor " if model_key == "llm.model" else ""
+        yield model_key, f"{model!r} is neither {others}a folder, nor a Hub id OWNER/NAME"
     elif revision is None or not COMMIT.fullmatch(revision):
         yield (
             revision_key,

@@ -23,7 +23,7 @@ def changed_files(params_yaml: Path) -> list[tuple[Path, str]]:
         return []
     params = load_config(params_yaml)
     instruct, encoder = params.instruct, params.baselines.text_encoder.model
-    found = [*_of_mirror(params), *_of_model(params.llm.model)]
+    found = [*_of_mirror(params), *_of_model(params.llm.model), *_of_gguf(params.llm.model)]
     found += _of_record(STARTS / "tallrec" / OUTSIDE, instruct.adapter or instruct.data, "tallrec/dvc.yaml:instruct")
     for domain in params.grid.domains if encoder else ():
         found += _of_record(texts_file(domain).with_name(OUTSIDE), str(encoder), f"encode@{domain}")
@@ -60,6 +60,15 @@ def _of_model(model: str) -> Iterator[tuple[Path, str]]:
                 for name in files
                 if _is_other(Path(model, name), files[name])
             )
+
+
+def _of_gguf(model: str) -> Iterator[tuple[Path, str]]:
+    """A GGUF file that is not in a package, of which pip says that it does not change."""
+    if ORIGIN.exists():
+        origin = read_json(ORIGIN)
+        digest = origin.get("gguf_sha256")
+        if digest and origin["model"] == model and _is_other(Path(model), digest):
+            yield Path(model), "tallrec/dvc.yaml:base"
 
 
 def _of_record(record: Path, source: str, stage: str) -> Iterator[tuple[Path, str]]:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.artifacts.paths import BASE_MODEL
 from benchmark.config.params import Params
+from benchmark.errors import DataError
 from benchmark.methods import language_models, tuning
+from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, TERA, Device, chosen_device
 from benchmark.planning.sizes import Sizes, sizes
 
@@ -49,6 +52,10 @@ def architecture(params: Params) -> "PreTrainedConfig":
     from tallrec.models.architecture import config_of
     from tallrec.tiny.shape import shape_in, tiny_config
 
+    if is_gguf(params.llm.model):
+        if not (BASE_MODEL / "config.json").exists():
+            raise DataError("llm.model: what a GGUF file holds is known after `dvc repro tallrec/dvc.yaml:base`")
+        return config_of(str(BASE_MODEL))
     if params.llm.model != "tiny":
         return config_of(params.llm.model, params.llm.revision)
     return tiny_config(shape_in(params.base), params.base.vocabulary_size)

@@ -6,6 +6,7 @@ from typing import Any
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.data.domains import format_module
+from benchmark.methods.pinning import is_gguf
 
 RELEASED_SPLIT = (0.8, 0.1, 0.1)
 """Of the released files, which are split already."""
@@ -70,7 +71,8 @@ def _measured_tokens(params: Params) -> int | None:
 
     from tallrec.prompts.rendering import render
 
-    source = str(paths.BASE_MODEL) if params.llm.model == "tiny" else params.llm.model
+    is_here = params.llm.model == "tiny" or is_gguf(params.llm.model)
+    source = str(paths.BASE_MODEL) if is_here else params.llm.model
     try:
         kind: Any = transformers.AutoTokenizer
         tokenizer: Any = kind.from_pretrained(source, revision=params.llm.revision, trust_remote_code=False)

@@ -1,15 +1,15 @@
 """Stage `base`: the base model -> models/base/, and what rec-tuning alone starts from -> models/start/rt/.
 
-Where `llm.model` is `tiny`, a LLaMA is pretrained on the reviews of the embedded world. Any other model stays where
-it is (Hub cache or local folder), and models/base/origin.json names it with its revision and file digests. Where
-`llm.weights` is `random`, its architecture alone is copied.
+Where `llm.model` is `tiny`, a LLaMA is pretrained on the reviews of the embedded world; a GGUF file is unpacked. Any
+other model stays where it is (Hub cache or local folder), and models/base/origin.json names it with its revision and
+file digests. Where `llm.weights` is `random`, its architecture alone is copied.
 
 Usage: python -m benchmark.stages.base
 """
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.arguments import stage_arguments
@@ -19,6 +19,7 @@ from benchmark.config.params import Params
 from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of
 from benchmark.methods.configuration import load_config
+from benchmark.methods.pinning import PACKAGE, is_gguf
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
@@ -85,6 +86,21 @@ def refer(params: Params, folder: Path) -> None:
     write_origin(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
 
 
+def unpack(params: Params, folder: Path) -> None:
+    """Turn a GGUF file into the weights and the tokenizer that every other stage loads; done once, since it is slow.
+
+    Raises:
+        DataError: the file or its package is not there, damaged, or of a model that cannot be unpacked as it is.
+    """
+    from tallrec.models.gguf import GgufFile, Part, convert, package_gguf
+    from tallrec.models.origin import file_digests, write_origin
+
+    name = params.llm.model
+    gguf = package_gguf(name) if name.startswith(PACKAGE) else GgufFile(name, (Part(Path(name)),))
+    digest = convert(gguf, folder)
+    write_origin(folder, name, None, file_digests(folder), gguf_sha256=digest)
+
+
 def _snapshot(name: str, revision: str | None, wanted: list[str]) -> Path:
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -113,6 +129,10 @@ def _copy_architecture(snapshot: Path, folder: Path) -> None:
         train_tokenizer(templates(texts.NOUNS), config.vocab_size).save_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
 
 
+def _maker(model: str) -> Callable[[Params, Path], None]:
+    return pretrain if model == "tiny" else unpack if is_gguf(model) else refer
+
+
 def run() -> None:
     """Make or refer to the base model."""
     from tallrec.models.adapters import write_fresh_start
@@ -121,7 +141,7 @@ def run() -> None:
     params = load_config()
     with scratch_folder(SCRATCH):
         with replacing_folder(BASE_MODEL) as folder:
-            (pretrain if params.llm.model == "tiny" else refer)(params, folder)
+            _maker(params.llm.model)(params, folder)
         for name in ("rt", "base"):
             with replacing_folder(STARTS / name) as folder:
                 write_fresh_start(folder)

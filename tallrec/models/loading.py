@@ -33,7 +33,7 @@ def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrain
     origin = read_origin(folder)
     if origin.get("weights") == RANDOM:
         return _load_random(folder, loading)
-    source = str(folder) if origin["model"] == "tiny" else origin["model"]
+    source = str(folder) if origin["holds_weights"] else origin["model"]
     return load_model(source, origin["revision"], loading, key="llm.model")
 
 

@@ -29,15 +29,36 @@ def file_sizes(folder: Path) -> dict[str, int]:
 
 
 def write_origin(
-    folder: Path, model: str, revision: str | None, files: Mapping[str, str], weights: str = "pretrained"
+    folder: Path,
+    model: str,
+    revision: str | None,
+    files: Mapping[str, str],
+    weights: str = "pretrained",
+    gguf_sha256: str | None = None,
 ) -> None:
     """Write which weights `folder` stands for; a model elsewhere is only named, with the digests of its files.
 
     Of a model in a folder, which may change, the sizes are written too.
+
+    Args:
+        folder: where it is written, with the weights if they were made here (`tiny`) or unpacked from a GGUF file.
+        model: as `llm.model` names it.
+        revision: the commit of a Hub model.
+        files: SHA-256 of the files of the model, by name.
+        weights: `pretrained`, or `random` where the architecture alone is kept.
+        gguf_sha256: of the whole GGUF file that the weights in `folder` were unpacked from.
     """
-    is_in_folder = model != "tiny" and revision is None and weights != RANDOM
-    sizes = file_sizes(Path(model)) if is_in_folder else {}
-    content = {"model": model, "revision": revision, "weights": weights, "files": dict(files), "sizes": sizes}
+    holds_weights = model == "tiny" or gguf_sha256 is not None
+    is_in_folder = not holds_weights and revision is None and weights != RANDOM
+    content = {
+        "model": model,
+        "revision": revision,
+        "weights": weights,
+        "holds_weights": holds_weights,
+        "gguf_sha256": gguf_sha256,
+        "files": dict(files),
+        "sizes": file_sizes(Path(model)) if is_in_folder else {},
+    }
     (folder / ORIGIN).write_text(json.dumps(content, indent=2) + "\n")
 
 
