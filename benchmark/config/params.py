@@ -225,7 +225,7 @@ class ScoreParams(Section):
     batch_tokens: PositiveInt
     """Most tokens (padding included) of a batch."""
     quantization: Literal["none", "8bit", "4bit"]
-    """Of the base model while tuned adapters are scored; `llm.quantization` is that of tuning and of untuned models."""
+    """Of the base model while it is asked, with an adapter or without, so that all have one yardstick."""
 
 
 class ProbeParams(Section):

@@ -42,7 +42,7 @@ def run_in_context(
 
 def own_method(params: Params, name: str, prompt: str) -> Method:
     """The method that asks the model of section `llm` in the style `prompt`: `base`, or `alpaca` with its adapter."""
-    model, tokenizer = language_models.load_base(params)
+    model, tokenizer = language_models.load_base(params, to_score=True)
     if name == "alpaca":
         from tallrec.models.adapters import load_adapter
 
@@ -56,4 +56,5 @@ def own_settings(params: Params, prompt: str) -> dict[str, Any]:
         "fidelity": params.fidelity.model_dump(mode="json"),
         "prompt": prompt,
         "llm": params.llm.model_dump(mode="json"),
+        "score": params.score.model_dump(mode="json"),
     }

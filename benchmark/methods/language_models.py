@@ -20,7 +20,7 @@ def loading(params: Params, *, to_score: bool = False) -> "Loading":
 
     Args:
         params: the configuration.
-        to_score: quantized as section `score` says instead of as `llm` does, for tuned adapters.
+        to_score: quantized as section `score` says instead of as `llm` does, for whatever is scored.
 
     Source:
         The released code tunes in 8 bits and scores in half precision: finetune_rec.py, evaluate.py at c1db29ce.

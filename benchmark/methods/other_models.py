@@ -35,7 +35,7 @@ def other_method(params: Params, name: str, prompt: str, notes: dict[str, Any]) 
     from tallrec.models.loading import load_model
 
     model, tokenizer = load_model(
-        section.model, section.revision, language_models.loading(params), key=f"icl.models.{name}.model"
+        section.model, section.revision, language_models.loading(params, to_score=True), key=f"icl.models.{name}.model"
     )
     return language_models.scoring_method(model, tokenizer, language_models.scoring(params, prompt))
 
@@ -45,7 +45,7 @@ def other_settings(params: Params, name: str, prompt: str) -> dict[str, Any]:
     section = params.icl.models[name]
     settings = {"fidelity": params.fidelity.model_dump(mode="json"), "prompt": prompt}
     if not isinstance(section, ApiModelParams):
-        settings["llm"] = params.llm.model_dump(mode="json")
+        settings |= {"llm": params.llm.model_dump(mode="json"), "score": params.score.model_dump(mode="json")}
     return {**settings, "model": section.model_dump(mode="json", exclude=set(PACE_AND_PRICE))}
 
 

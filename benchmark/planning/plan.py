@@ -186,7 +186,7 @@ class Planner:
         from benchmark.methods.language_model_cells import icl_cells
 
         grid = self.params.grid
-        scored = self.scoring(of_tuned=False)
+        scored = self.scoring(of_tuned=True)
         flops_a_sample = scored.flops / self.rows_a_batch()
         local: Sequence[str] = [model for model in grid.icl_models if model in ("base", "alpaca")]
         flops, n_cells = 0.0, 0

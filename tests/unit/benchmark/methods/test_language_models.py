@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmark.config.in_context import LocalModelParams
 from benchmark.config.params import Params
 from benchmark.methods import language_models, tuning
+from benchmark.methods.in_context import own_method
+from benchmark.methods.other_models import other_method
 from benchmark.schema import FewShotTask, check_predictions
 from tallrec.scoring.samples import Scoring
 
@@ -41,6 +44,26 @@ def test_tuned_adapters_are_scored_in_a_quantization_of_their_own(
     language_models.load_base(released)
     language_models.load_base(released, to_score=True)
     assert [(loading.dtype, loading.quantization) for loading in loaded] == [("float16", "8bit"), ("float16", "none")]
+
+
+def test_models_as_they_are_are_scored_as_tuned_ones(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Any] = []
+
+    def load(folder: Any, loading: Any) -> tuple[None, None]:
+        loaded.append(loading.quantization)
+        return None, None
+
+    monkeypatch.setattr("tallrec.models.loading.load_base", load)
+    monkeypatch.setattr(
+        "tallrec.models.loading.load_model", lambda source, revision, loading, key: load(source, loading)
+    )
+    local = LocalModelParams(kind="local", model="folder", revision=None)
+    released = changed(changed(params, "llm", quantization="8bit", dtype="float16"), "score", quantization="none")
+    released = changed(released, "icl", models={"chatty": local})
+    own_method(released, "base", "released")
+    other_method(released, "chatty", "released", {})
+    language_models.load_base(released, to_score=True)  # as stage `score` does
+    assert loaded == ["none"] * 3
 
 
 @pytest.mark.parametrize(("checkpoint", "keep_best"), [("best_auc", True), ("last", False)])

@@ -9,19 +9,27 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import torch
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from benchmark.artifacts.files import read_json
+from benchmark.artifacts.paths import BASE_MODEL, STARTS
 from benchmark.errors import DataError
+from benchmark.methods.configuration import load_config
+from benchmark.planning.outside import changed_files
+from benchmark.stages import base
+from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.models.gguf import GgufFile, Part, convert, package_gguf
-from tallrec.models.loading import Loading, Lora, load_model, trainable_adapter
-from tallrec.training.fitting import Schedule, fit
+from tallrec.models.loading import load_base, load_model
+from tallrec.models.loading_settings import Loading
+from tallrec.training.fitting import fit
+from tallrec.training.schedule import Schedule
 
-gguf = pytest.importorskip("gguf", reason="the extra `gguf` is not installed")
-
+ROOT = Path(__file__).parents[4]
 CHAT = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 TEXTS = [
     "",
@@ -288,6 +296,30 @@ def test_an_empty_folder_is_filled(write: Write, tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     convert(alone(tmp_path / "tiny.gguf"), tmp_path / "made")
     assert (tmp_path / "made" / "model.safetensors").exists()
+
+
+def test_stage_base_unpacks_it_once_for_all_stages(
+    write: Write, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = load_config(ROOT / "params.yaml")
+    llm = params.llm.model_copy(update={"model": "own.gguf", "dtype": "bfloat16"})
+    monkeypatch.setattr(base, "load_config", lambda: params.model_copy(update={"llm": llm}))
+    assert base.main([]) == 2
+    assert capsys.readouterr().err == "error: llm.model: own.gguf: No such file or directory\n"
+    assert not BASE_MODEL.exists()
+    expected = write(Path("own.gguf"))
+    assert base.main([]) == 0
+    content = Path("own.gguf").read_bytes()
+    origin = read_json(BASE_MODEL / "origin.json")
+    assert (origin["model"], origin["gguf_sha256"]) == ("own.gguf", sha256(content))
+    Path("own.gguf").unlink()  # what is unpacked needs it no more
+    state = load_base(BASE_MODEL, LOADING)[0].state_dict()
+    assert all(torch.equal(state[name].float(), tensor.bfloat16().float()) for name, tensor in expected.items())
+    assert (STARTS / "base").is_dir()
+    Path("own.gguf").write_bytes(content + b"0")
+    text = (ROOT / "params.yaml").read_text().replace("  model: tiny  ", "  model: own.gguf  ")
+    Path("params.yaml").write_text(text)
+    assert changed_files(Path("params.yaml")) == [(Path("own.gguf"), "tallrec/dvc.yaml:base")]
 
 
 def refused(make: Callable[[], object], folder: Path) -> str:
