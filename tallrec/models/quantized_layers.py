@@ -28,6 +28,7 @@ def quantize(model: PreTrainedModel, loading: Loading, *, is_empty: bool) -> Non
         if type(layer) is nn.Linear and layer is not head:
             made = _layer(layer, loading, threshold=0.0 if is_empty else OUTLIERS)
             (_fill_empty if is_empty else _fill)(made, layer, loading)
+            made.bias = layer.bias
             model.set_submodule(name, made)
     # What transformers' loader leaves, and what PEFT and the Trainer ask for.
     model.hf_quantizer = AutoHfQuantizer.from_config(quantization_config(loading))  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
@@ -52,7 +53,6 @@ def _fill(made: Any, layer: nn.Linear, loading: Loading) -> None:
     if loading.quantization == "4bit":
         kept = {"quant_type": "nf4", "compress_statistics": False}
     made.weight = type(made.weight)(layer.weight.detach().cpu(), requires_grad=False, **kept).to(layer.weight.device)
-    made.bias = layer.bias
 
 
 def _fill_empty(made: Any, layer: nn.Linear, loading: Loading) -> None:
