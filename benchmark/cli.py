@@ -105,6 +105,10 @@ def plan(
     device: Annotated[
         str, typer.Option("--device", help="Card to plan for, e.g. 'RTX 3090'. By default: this machine's.")
     ] = "",
+    tflops: Annotated[
+        float | None,
+        typer.Option("--tflops", help="Its dense half-precision speed. By default: as listed, or measured here."),
+    ] = None,
     tokens: Annotated[
         int | None,
         typer.Option("--tokens", min=1, help="Tokens of a prompt. By default: measured, or else llm.max_length."),
@@ -126,7 +130,7 @@ def plan(
         families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
         _print_counts("cells", dict(families))
         _print_counts("stages", stage_counts(pipeline_stages(Path()), read_yaml(PARAMS_YAML)))
-        show(params, memory=memory, device=device, n_tokens=tokens)
+        show(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens)
 
     _finish(work)
 

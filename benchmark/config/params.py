@@ -146,7 +146,8 @@ class LlmParams(Section):
     dtype: Literal["float32", "bfloat16", "float16"]
     quantization: Literal["none", "8bit", "4bit"]
     max_length: PositiveInt
-    """Most tokens of a prompt with its answer; longer prompts are cut at the left and counted."""
+    """Most tokens of a training row, its answer included; longer rows are cut at the left. Prompts that are scored are
+    bounded by the positions of the model instead."""
     n_threads: PositiveInt
     """CPU threads; part of what makes a CPU result repeatable."""
 

@@ -78,8 +78,17 @@ def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], rec
     record.update(_details_of_the_run(predictions))
     if all("n_prompt_tokens" in prediction.details for prediction in predictions):
         record["n_tokens"] = int(sum(prediction.details["n_prompt_tokens"] for prediction in predictions))
+    dropped = [_n_dropped(prediction) for prediction in predictions]
+    if any(n is not None for n in dropped):
+        record["n_truncated"] = sum(bool(n) for n in dropped)
     if predictions and all("answer_mass" in prediction.details for prediction in predictions):
         record["answer_mass"] = fmean(prediction.details["answer_mass"] for prediction in predictions)
+
+
+def _n_dropped(prediction: Prediction) -> float | None:
+    """Demonstrations and interactions that a prompt was written without; None of a method that writes no prompt."""
+    found = [prediction.details.get(f"n_dropped_{what}") for what in ("demonstrations", "interactions")]
+    return None if None in found else sum(n for n in found if n is not None)
 
 
 def _details_of_the_run(predictions: Sequence[Prediction]) -> dict[str, float]:

@@ -6,6 +6,7 @@ operations, the speed of the device and the share of it that is reached.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmark.artifacts.paths import BASE_MODEL
@@ -72,9 +73,12 @@ class Planner:
         self.lora = tuning.lora(params)
         self._known: dict[tuple[Any, ...], Any] = {}
 
-    def tuning(self, n_rows: int) -> Any:
-        """The `tallrec.cost.simulation.Step` of a micro-batch of rec-tuning, in one of its processes."""
-        return self._in_shards(self._tuning(n_rows, self.params.fidelity.loss))
+    def tuning(self, n_rows: int, domain: str | None = None) -> Any:
+        """The `tallrec.cost.simulation.Step` of a micro-batch of rec-tuning, in one of its processes.
+
+        Its prompts are those of `domain`, or of the domain with the longest.
+        """
+        return self._in_shards(self._tuning(n_rows, self.params.fidelity.loss, domain))
 
     def instructing(self, n_rows: int) -> Any:
         """The `tallrec.cost.simulation.Step` of a micro-batch of instruction tuning."""
@@ -92,36 +96,44 @@ class Planner:
             return step
         return in_shards(step, self.config, self.loading, tune.n_processes)
 
-    def _tuning(self, n_rows: int, loss: str) -> Any:
+    def _tuning(self, n_rows: int, loss: str, domain: str | None = None) -> Any:
         from tallrec.cost.simulation import simulate_tuning
 
+        n_tokens = self.sizes.tokens_of(domain)
         return self._once(
-            ("tuning", n_rows, loss),
+            ("tuning", n_rows, loss, n_tokens),
             lambda: simulate_tuning(
                 self.config,
                 self.loading,
                 self.lora,
                 n_rows=n_rows,
-                n_tokens=self.sizes.n_tokens,
+                n_tokens=n_tokens,
                 loss=loss,
                 gradient_checkpointing=self.params.tune.gradient_checkpointing,
             ),
         )
 
-    def scoring(self, *, of_tuned: bool) -> Any:
-        """The `tallrec.cost.simulation.Step` of a batch of scoring, with tuned adapters or in context."""
+    def scoring(self, *, of_tuned: bool, domain: str | None = None) -> Any:
+        """The `tallrec.cost.simulation.Step` of a batch of scoring, with tuned adapters or in context.
+
+        Its prompts are those of `domain`, or of the domain with the longest.
+        """
         from tallrec.cost.simulation import simulate_scoring
 
-        n_rows = self.rows_a_batch()
+        n_rows, n_tokens = self.rows_a_batch(domain), self.sizes.tokens_of(domain)
         loading = language_models.loading(self.params, to_score=of_tuned)
         return self._once(
-            ("scoring", n_rows, loading),
-            lambda: simulate_scoring(self.config, loading, n_rows=n_rows, n_tokens=self.sizes.n_tokens),
+            ("scoring", n_rows, n_tokens, loading),
+            lambda: simulate_scoring(self.config, loading, n_rows=n_rows, n_tokens=n_tokens),
         )
 
-    def rows_a_batch(self) -> int:
+    def rows_a_batch(self, domain: str | None = None) -> int:
         """Rows of a batch of scoring."""
-        return max(1, self.params.score.batch_tokens // self.sizes.n_tokens)
+        return max(1, self.params.score.batch_tokens // self.sizes.tokens_of(domain))
+
+    def flops_a_sample(self, domain: str, *, of_tuned: bool) -> float:
+        """Operations of scoring one sample of `domain`."""
+        return self.scoring(of_tuned=of_tuned, domain=domain).flops / self.rows_a_batch(domain)
 
     def largest_micro_batch(self, memory_bytes: int, *, at_most: int = 256) -> int:
         """Most rows that a tuning step may hold at a time; 0 where not even one fits."""
@@ -148,14 +160,13 @@ class Planner:
             return flops / (device.flops_per_second * device.utilisation)
 
         scored = self.scoring(of_tuned=True)
-        flops_a_sample = scored.flops / self.rows_a_batch()
         micro = min(params.instruct.micro_batch_size, params.instruct.batch_size)
         if params.instruct.adapter is None and ("tallrec" in grid.recipes or "alpaca" in grid.icl_models):
             step = self.instructing(micro)
             flops = step.flops / micro * params.instruct.batch_size * params.instruct.n_updates
             yield Work("instruct", 1, 0, step.peak_bytes + RUNTIME_BYTES, START_SECONDS + seconds(flops))
         shots = [
-            (train, n_shots * (len(grid.domains) if train == "both" else 1))
+            (grid.domains if train == "both" else (train,), n_shots)
             for train in grid.train_domains
             for n_shots in grid.n_shots
         ]
@@ -164,20 +175,22 @@ class Planner:
             validated_step = self.validating()
             peak, total = 0, 0.0
             n_devices = 1 if device.name == CPU else tune.n_processes  # processes on a CPU share its cores
-            for train_domain, n_rows in shots:
-                batch = min(tune.batch_size, n_rows)
+            for train_domains, n_shots in shots:
+                batch = min(tune.batch_size, n_shots * len(train_domains))
                 micro = min(tune.micro_batch_size, batch // tune.n_processes)
-                step = self.tuning(micro)
-                peak = max(peak, step.peak_bytes, validated_step.peak_bytes)
-                validated = grid.domains[0] if train_domain == "both" else train_domain
-                flops = step.flops / micro * batch * tune.n_updates
-                flops += (tune.n_updates // tune.eval_every) * self.sizes.n_valid[validated] * flops_a_sample
+                steps = [self.tuning(micro, domain) for domain in train_domains]
+                peak = max(peak, self.tuning(micro).peak_bytes, validated_step.peak_bytes)
+                validated = train_domains[0]
+                flops = fmean(step.flops for step in steps) / micro * batch * tune.n_updates
+                n_validations = tune.n_updates // tune.eval_every
+                flops_a_sample = self.flops_a_sample(validated, of_tuned=True)
+                flops += n_validations * self.sizes.n_valid[validated] * flops_a_sample
                 total += n_variants * (START_SECONDS + seconds(flops) / n_devices)
             n_cells = n_variants * len(shots)
             yield Work("tune", n_cells, n_cells, peak + RUNTIME_BYTES, total)
             n_processes = len(grid.recipes) * len(grid.train_domains)
-            n_tested = sum(self.sizes.n_test.values())
-            flops = n_tested * n_cells * flops_a_sample
+            tested = self.sizes.n_test.items()
+            flops = n_cells * sum(n * self.flops_a_sample(domain, of_tuned=True) for domain, n in tested)
             time = START_SECONDS * n_processes + seconds(flops)
             yield Work("score", n_processes, n_cells * len(grid.domains), scored.peak_bytes + RUNTIME_BYTES, time)
         yield from self._in_context(seconds)
@@ -187,12 +200,12 @@ class Planner:
 
         grid = self.params.grid
         scored = self.scoring(of_tuned=True)
-        flops_a_sample = scored.flops / self.rows_a_batch()
         local: Sequence[str] = [model for model in grid.icl_models if model in ("base", "alpaca")]
         flops, n_cells = 0.0, 0
         for model in local:
             for prompt in grid.prompts:
                 for domain in grid.domains:
+                    flops_a_sample = self.flops_a_sample(domain, of_tuned=False)
                     for cell in icl_cells(self.params, model, prompt, domain):
                         # A demonstration is as long as the question that it stands before.
                         flops += (1 + cell.n_shots) * self.sizes.n_test[domain] * flops_a_sample
@@ -208,13 +221,14 @@ class Planner:
             )
 
 
-def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> None:
+def show(params: Params, *, memory: str, device: str, tflops: float | None, n_tokens: int | None) -> None:
     """Print memory and time of the stages that run the language model.
 
     Args:
         params: the configuration.
         memory: of the device, e.g. `24GB`; empty: that of this machine.
         device: a card by name; empty: this machine's.
+        tflops: its dense half-precision speed; None: as listed, or measured here.
         n_tokens: of a prompt; None: measured, or `llm.max_length`.
 
     Raises:
@@ -224,7 +238,7 @@ def show(params: Params, *, memory: str, device: str, n_tokens: int | None) -> N
     from rich.console import Console
     from rich.table import Table
 
-    where = chosen_device(params.llm.dtype, name=device, memory=memory)
+    where = chosen_device(params.llm.dtype, name=device, memory=memory, tflops=tflops)
     planner = Planner(params, sizes(params, n_tokens))
     table = Table("language model", "cells", "processes", "peak GB", "", "hours", box=None, show_footer=True)
     total = 0.0
@@ -264,7 +278,9 @@ def _remarks(params: Params, planner: "Planner", where: Device) -> Iterator[str]
         yield f"tune.n_processes: {tune.n_processes} such devices a cell, which {weights}; what they send comes on top"
     yield f"share of the peak: {where.utilisation:.0%} ({known})"
     bound = "" if planner.sizes.tokens_are_measured else " (llm.max_length, an upper bound)"
-    yield f"tokens of a prompt: {planner.sizes.n_tokens}{bound}"
+    lengths = planner.sizes.n_tokens
+    told = ", ".join(f"{domain} {n_tokens}" for domain, n_tokens in lengths.items())
+    yield f"tokens of a prompt: {told if len(set(lengths.values())) > 1 else planner.sizes.tokens_of()}{bound}"
     if planner.sizes.assumed:
         domains = " and ".join(planner.sizes.assumed)
         yield f"rows of {domains}: as in the released data, until `dvc repro prepare` counts them"

@@ -20,12 +20,16 @@ class Sizes:
 
     n_valid: dict[str, int]
     n_test: dict[str, int]
-    n_tokens: int
-    """Of a prompt; the longest of a batch."""
+    n_tokens: dict[str, int]
+    """Of a prompt of each domain; the longest of a batch."""
     tokens_are_measured: bool
-    """False: nothing is prepared, and `llm.max_length` bounds it."""
+    """False: a domain is not prepared, and `llm.max_length` bounds its prompts."""
     assumed: tuple[str, ...]
     """Domains whose rows are not known yet."""
+
+    def tokens_of(self, domain: str | None = None) -> int:
+        """Tokens of a prompt of `domain`, or of the domain with the longest."""
+        return max(self.n_tokens.values()) if domain is None else self.n_tokens[domain]
 
 
 def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
@@ -33,7 +37,7 @@ def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
 
     Args:
         params: the configuration.
-        n_tokens: overrides the length of a prompt.
+        n_tokens: overrides the length of a prompt, in every domain.
     """
     n_valid: dict[str, int] = {}
     n_test: dict[str, int] = {}
@@ -44,10 +48,9 @@ def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
             assumed.append(domain)
         n_rows_valid, n_test[domain] = rows or RELEASED_BOOK_ROWS
         n_valid[domain] = min(n_rows_valid, params.tune.max_valid_samples or n_rows_valid)
-    measured = None if n_tokens else _measured_tokens(params)
-    return Sizes(
-        n_valid, n_test, n_tokens or measured or params.llm.max_length, bool(n_tokens or measured), tuple(assumed)
-    )
+    known = {domain: n_tokens or _measured_tokens(params, domain) for domain in params.grid.domains}
+    lengths = {domain: length or params.llm.max_length for domain, length in known.items()}
+    return Sizes(n_valid, n_test, lengths, all(known.values()), tuple(assumed))
 
 
 def _rows(params: Params, domain: str) -> tuple[int, int] | None:
@@ -65,8 +68,8 @@ def _rows(params: Params, domain: str) -> tuple[int, int] | None:
     return round(n_train * valid / train), round(n_train * test / train)
 
 
-def _measured_tokens(params: Params) -> int | None:
-    """95th percentile of prompt lengths in the first domain's test samples, if the tokenizer is on this machine."""
+def _measured_tokens(params: Params, domain: str) -> int | None:
+    """95th percentile of prompt lengths in a domain's test samples, if the tokenizer is on this machine."""
     import transformers
 
     from tallrec.prompts.rendering import render
@@ -78,7 +81,7 @@ def _measured_tokens(params: Params) -> int | None:
         tokenizer: Any = kind.from_pretrained(source, revision=params.llm.revision, trust_remote_code=False)
     except (OSError, ValueError):
         return None
-    folder = paths.prepared_folder(params.grid.domains[0])
+    folder = paths.prepared_folder(domain)
     if not (folder / "test.parquet").exists():
         return None
     samples, items = files.read_samples(folder / "test.parquet")[:200], files.read_items(folder / "items.parquet")

@@ -1,7 +1,7 @@
 """What the records of a run say against its results, which are shown all the same, with a warning.
 
 A validation that was never better than chance, or that the test disagrees with; and answers that the model never
-gives, so that the score is made of what is left of the probability.
+gives, so that the score is made of what is left of the probability; and prompts for which the model has no room.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,23 +37,29 @@ def doubts(rows: Sequence[MetricRow]) -> list[str]:
             f"Validation and test AUC disagree by more than {GROSS} and the margins of both in {len(disagreeing)} of "
             f"the tuned cells: {_listed(disagreeing)}."
         )
-    unanswered = [f"{row.cell} ({mass:.1g})" for row, mass in _answer_masses(rows) if mass < UNANSWERED]
+    unanswered = [f"{row.cell} ({mass:.1g})" for row, mass in _recorded(rows, "answer_mass") if mass < UNANSWERED]
     if unanswered:
         found.append(
             f"In {len(unanswered)} of the cells the model gives both answers together less than {UNANSWERED:.0%} of "
             f"the probability, so that its score is no opinion: {_listed(unanswered)}."
         )
+    truncated = [f"{row.cell} ({n} of {row.n_samples})" for row, n in _recorded(rows, "n_truncated") if n]
+    if truncated:
+        found.append(
+            f"In {len(truncated)} of the cells prompts were longer than the model has positions for, so that "
+            f"demonstrations or the oldest of the history were left out: {_listed(truncated)}."
+        )
     return found
 
 
-def _answer_masses(rows: Sequence[MetricRow]) -> Iterator[tuple[MetricRow, float]]:
-    """Rows of language models with the mean probability of both answers together."""
+def _recorded(rows: Sequence[MetricRow], name: str) -> Iterator[tuple[MetricRow, float]]:
+    """Rows of language models with a value of their records, where it is there."""
     for row in rows:
         path = run_file(row.cell)
         if row.cell.family in ("icl", "tuned") and path.exists():
-            mass = read_json(path).get("answer_mass")
-            if mass is not None:
-                yield row, mass
+            value = read_json(path).get(name)
+            if value is not None:
+                yield row, value
 
 
 def _listed(cells: Sequence[str]) -> str:

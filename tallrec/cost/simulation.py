@@ -28,7 +28,7 @@ from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
 from tallrec.models.architecture import empty_model
 from tallrec.models.loading_settings import Loading
-from tallrec.models.output_layer import output_layer, output_layer_reads
+from tallrec.models.output_layer import output_layer, output_layer_in_single_precision, output_layer_reads
 from tallrec.training.fitting import checkpointing_settings
 from tallrec.training.loss import LOGITS, LabelledLoss
 from tallrec.training.rows import IGNORED
@@ -147,7 +147,7 @@ def simulate_scoring(config: PreTrainedConfig, loading: Loading, *, n_rows: int,
     input_ids = torch.zeros((n_rows, n_tokens), dtype=torch.long, device="meta")
     live = LiveStorages()
     weights = _count_weights(live, model)
-    with live, torch.inference_mode(), _last_position(model):
+    with live, torch.inference_mode(), _last_position(model), output_layer_in_single_precision(model):
         model(input_ids=input_ids, use_cache=False)
     whole = empty_model(config, replace(loading, quantization="none"))
     with _operations() as counter, torch.inference_mode(), _last_position(whole):

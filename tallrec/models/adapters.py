@@ -1,10 +1,9 @@
 """LoRA adapters of a base model: new ones, stored ones, and those from elsewhere; every tensor is checked."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training
@@ -46,11 +45,6 @@ def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int
     """
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        for layer in cast("Iterable[Any]", model.modules()):
-            # On a CPU that has instructions for it, bitsandbytes packs 4-bit weights anew in the first validation, and
-            # from then on no gradient passes through them.
-            if hasattr(layer, "support_avx512bf16_for_cpu"):
-                layer.support_avx512bf16_for_cpu = False
     if (start / START).exists():
         _check_layers(model, lora.target_modules)
         set_seed(seed)

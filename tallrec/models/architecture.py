@@ -6,11 +6,15 @@ Random weights cost the same memory and time as trained ones and rank nothing.
 from copy import deepcopy
 
 import torch
+from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, set_seed
 
 from benchmark.errors import DataError
 from tallrec.models.loading_settings import Loading
 from tallrec.models.quantized_layers import quantize
+
+POSITIONS = ("max_position_embeddings", "max_seq_len")
+"""Keys of an architecture that tell its positions; transformers gives most other names the first one too."""
 
 
 def config_of(source: str, revision: str | None = None) -> PreTrainedConfig:
@@ -23,6 +27,13 @@ def config_of(source: str, revision: str | None = None) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise DataError(f"llm.model: no architecture of {source!r}: {str(error).splitlines()[0]}") from error
+
+
+def positions_of(model: PreTrainedModel | PeftModel) -> int | None:
+    """Most tokens that `model` has positions for; None where its architecture names no limit."""
+    config = model.config.get_text_config()
+    found = [getattr(config, name, None) for name in POSITIONS]
+    return next((n_positions for n_positions in found if isinstance(n_positions, int) and n_positions > 0), None)
 
 
 def empty_model(config: PreTrainedConfig, loading: Loading) -> PreTrainedModel:

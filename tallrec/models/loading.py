@@ -13,6 +13,7 @@ from tallrec.disk import UNREADABLE
 from tallrec.models.architecture import config_of, random_model
 from tallrec.models.loading_settings import Loading, quantization_config
 from tallrec.models.origin import RANDOM, read_origin
+from tallrec.models.quantized_layers import leave_unpacked
 from tallrec.models.sharding import refuse_whole_layers, sharding
 
 
@@ -81,6 +82,7 @@ def load_model(
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{key}: cannot load {source!r}: {reason}") from error
+    leave_unpacked(model)
     if loading.sharded:
         refuse_whole_layers(model)
     elif torch.cuda.is_available() and quantization is None:

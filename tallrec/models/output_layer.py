@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+HALF = (torch.float16, torch.bfloat16)
+N_AT_A_TIME = 8192
+"""Rows of the output layer that are held in single precision at a time."""
+
 
 def output_layer(model: PreTrainedModel | PeftModel) -> nn.Module:
     """The layer from hidden states to logits."""
@@ -29,6 +33,33 @@ def output_layer_reads(model: PreTrainedModel | PeftModel, choose: Callable[[Ten
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def output_layer_in_single_precision(model: PreTrainedModel | PeftModel) -> Iterator[None]:
+    """Within this context the output layer of a model in half precision multiplies in float32 and gives float32.
+
+    Logits in half precision are so coarse that many samples get the same score. What a family does with its logits
+    afterwards it then does in float32 too. A layer that is quantized, adapted, or in float32 is left as it is.
+    """
+    head = output_layer(model)
+    if not (type(head).forward is nn.Linear.forward and cast("Tensor", head.weight).dtype in HALF):
+        yield
+        return
+    handle = head.register_forward_hook(lambda _, inputs, __: _product_in_single_precision(head, inputs[0]))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _product_in_single_precision(head: nn.Module, hidden: Tensor) -> Tensor:
+    """Part by part, since a large vocabulary in float32 would be gigabytes."""
+    weight, bias = cast("Tensor", head.weight), cast("Tensor | None", head.bias)
+    with torch.autocast(hidden.device.type, enabled=False):
+        parts = [functional.linear(hidden.float(), rows.float()) for rows in weight.split(N_AT_A_TIME)]
+    logits = torch.cat(parts, dim=-1)
+    return logits if bias is None else logits + bias.float()
 
 
 @contextmanager

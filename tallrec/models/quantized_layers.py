@@ -1,6 +1,7 @@
 """The layers of bitsandbytes in a model that was not loaded from a file, as transformers would have put them there."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import bitsandbytes.nn
 import torch
@@ -28,11 +29,23 @@ def quantize(model: PreTrainedModel, loading: Loading, *, is_empty: bool) -> Non
         if type(layer) is nn.Linear and layer is not head:
             made = _layer(layer, loading, threshold=0.0 if is_empty else OUTLIERS)
             (_fill_empty if is_empty else _fill)(made, layer, loading)
+            made.bias = layer.bias
             model.set_submodule(name, made)
+    leave_unpacked(model)
     # What transformers' loader leaves, and what PEFT and the Trainer ask for.
     model.hf_quantizer = AutoHfQuantizer.from_config(quantization_config(loading))  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     setattr(model, f"is_loaded_in_{loading.quantization}", True)
     setattr(model, "is_quantized", True)  # noqa: B010  # no attribute of the class, set by transformers' loader
+
+
+def leave_unpacked(model: PreTrainedModel) -> None:
+    """Keep bitsandbytes from packing 4-bit weights anew at the first evaluation, as it does on CPUs with AVX512-BF16.
+
+    The second scoring would differ from the first, and no gradient would pass through packed weights.
+    """
+    for layer in cast("Iterable[Any]", model.modules()):
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _layer(layer: nn.Linear, loading: Loading, threshold: float) -> Any:
@@ -52,7 +65,6 @@ def _fill(made: Any, layer: nn.Linear, loading: Loading) -> None:
     if loading.quantization == "4bit":
         kept = {"quant_type": "nf4", "compress_statistics": False}
     made.weight = type(made.weight)(layer.weight.detach().cpu(), requires_grad=False, **kept).to(layer.weight.device)
-    made.bias = layer.bias
 
 
 def _fill_empty(made: Any, layer: nn.Linear, loading: Loading) -> None:

@@ -7,7 +7,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tallrec.models.output_layer import evaluating, output_layer_reads
+from tallrec.models.output_layer import evaluating, output_layer_in_single_precision, output_layer_reads
 from tallrec.scoring.batches import batches_by_tokens
 from tallrec.scoring.prefix import SharedPrefix
 
@@ -26,7 +26,8 @@ def last_logits(
     """Logits of the token that would follow each prompt, or what `read` makes of them; on the CPU.
 
     Prompts are batched by length and padded on the right: attention is causal, so the padding changes nothing. What
-    the prompts of a batch begin with alike is computed once. Only the last position goes through the output layer.
+    the prompts of a batch begin with alike is computed once. Only the last position goes through the output layer,
+    which multiplies in single precision where the model is in half.
 
     Args:
         model: a causal LM.
@@ -37,7 +38,7 @@ def last_logits(
     """
     found: list[Tensor] = [torch.empty(0)] * len(prompts)
     prefix = SharedPrefix(model)
-    with evaluating(model):
+    with evaluating(model), output_layer_in_single_precision(model):
         for batch in batches_by_tokens([len(prompt) for prompt in prompts], batch_tokens):
             whole = [list(prompts[position]) for position in batch]
             n_shared, cache = prefix.of(whole)

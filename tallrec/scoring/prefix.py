@@ -10,13 +10,16 @@ from typing import TypeGuard
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from tallrec.models.output_layer import output_layer_reads
 from tallrec.token_sequences import n_shared
 
 TURNS_WITH_LENGTH = ("dynamic", "longrope")
 """Rotary embeddings that turn all positions by the length of the whole prompt."""
+
+KEYS_AND_VALUES = (DynamicLayer, DynamicSlidingWindowLayer)
+"""Layers of a cache that hold nothing else; classes derived from them hold, say, a recurrent state beside these."""
 
 SHORTEST = 16
 """Tokens of a beginning that is worth a call of its own."""
@@ -38,7 +41,7 @@ def is_plain(cache: object, n_tokens: int) -> TypeGuard[DynamicCache]:
     """Whether a model keeps of `n_tokens` tokens their keys and values and nothing else; it may also keep nothing."""
     if not isinstance(cache, DynamicCache):
         return False
-    return all(isinstance(layer, DynamicLayer) for layer in cache.layers) and cache.get_seq_length() == n_tokens
+    return all(type(layer) in KEYS_AND_VALUES for layer in cache.layers) and cache.get_seq_length() == n_tokens
 
 
 class SharedPrefix:

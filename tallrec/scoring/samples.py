@@ -1,19 +1,24 @@
 """Score samples with one forward pass each: the logits at the last position, where the answer begins.
 
-In-context learning is this with an untuned model, and with demonstrations in the prompt.
+In-context learning is this with an untuned model, and with demonstrations in the prompt. A prompt of more tokens than
+the model has positions for is written again without its earliest demonstrations, and then without the oldest of the
+history; its beginning, the instruction and the target stay.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Never
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmark.errors import DataError
 from benchmark.schema import Item, Labelled, Prediction, Sample
+from tallrec.models.architecture import positions_of
 from tallrec.prompts.answer_tokens import AnswerTokens, encode_questions
-from tallrec.prompts.chat import question_of
+from tallrec.prompts.chat import Question, question_of
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.rules import answer_scores
 
@@ -29,9 +34,17 @@ class Scoring:
     rule: str
     """`double_softmax` or `logit_difference`."""
     max_length: int
-    """Most tokens of a prompt; longer ones are cut at the left."""
+    """Most tokens of a training row, its answer included. What is scored is bounded by the model's positions alone."""
     batch_tokens: int
     """Most tokens of a batch, padding included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a prompt was written without, so that the model has positions for it."""
+
+    demonstrations: int = 0
+    interactions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class EncodedSamples:
     sample_ids: tuple[str, ...]
     prompts: list[list[int]]
     tokens: AnswerTokens
+    dropped: tuple[Dropped, ...]
 
 
 def encode_samples(
@@ -49,30 +63,68 @@ def encode_samples(
     items: Mapping[str, Item],
     scoring: Scoring,
     demonstrations: Sequence[Labelled] = (),
+    *,
+    n_positions: int | None = None,
 ) -> EncodedSamples:
     """The prompts of `samples` up to where the answers differ.
 
+    Args:
+        tokenizer: of the model.
+        samples: what is asked.
+        items: every item of `samples` and `demonstrations`.
+        scoring: style of the prompts.
+        demonstrations: shown before each question, the earliest first.
+        n_positions: most tokens of a prompt; None: no limit. What does not fit is written without the earliest
+            demonstrations, then without the oldest interactions.
+
     Raises:
-        DataError: the tokenizer cannot tell the answers apart.
+        DataError: the tokenizer cannot tell the answers apart, or a prompt without a history has too many tokens.
     """
-    questions = [
-        question_of(
+
+    def ask(sample: Sample, dropped: Dropped) -> Question:
+        return question_of(
             tokenizer,
             scoring.style,
-            sample,
+            replace(sample, history=sample.history[dropped.interactions :]),
             items,
             stray_comment=scoring.stray_comment,
-            demonstrations=demonstrations,
+            demonstrations=demonstrations[dropped.demonstrations :],
         )
-        for sample in samples
-    ]
-    return EncodedSamples(tuple(sample.sample_id for sample in samples), *encode_questions(tokenizer, questions))
+
+    dropped = [Dropped()] * len(samples)
+    questions = [ask(sample, Dropped()) for sample in samples]
+    prompts, tokens = encode_questions(tokenizer, questions)
+    if n_positions is not None and any(len(prompt) > n_positions for prompt in prompts):
+        for place, sample in enumerate(samples):
+            n_tokens = len(prompts[place])
+            shorter = _less_and_less(len(demonstrations), len(sample.history))
+            while n_tokens > n_positions:
+                dropped[place] = next(shorter, None) or _refused(sample, n_tokens, n_positions)
+                questions[place] = ask(sample, dropped[place])
+                n_tokens = len(encode_questions(tokenizer, [questions[place]])[0][0])
+        prompts, tokens = encode_questions(tokenizer, questions)
+    return EncodedSamples(tuple(sample.sample_id for sample in samples), prompts, tokens, tuple(dropped))
+
+
+def _less_and_less(n_demonstrations: int, n_interactions: int) -> Iterator[Dropped]:
+    """What is left out of a prompt, step by step."""
+    for n in range(1, n_demonstrations + 1):
+        yield Dropped(n, 0)
+    for n in range(1, n_interactions + 1):
+        yield Dropped(n_demonstrations, n)
+
+
+def _refused(sample: Sample, n_tokens: int, n_positions: int) -> Never:
+    raise DataError(
+        f"{sample.sample_id}: its prompt without demonstrations and history has {n_tokens} tokens, the model "
+        f"{n_positions} positions"
+    )
 
 
 def score_encoded(model: PreTrainedModel | PeftModel, encoded: EncodedSamples, scoring: Scoring) -> list[Prediction]:
     """One prediction a sample, in the order given.
 
-    The details hold what explains a score: probability of both answers together, prompt length, whether it was cut.
+    The details hold what explains a score: probability of both answers together, prompt length, what was left out.
     """
     answers = [encoded.tokens.yes, encoded.tokens.no]
 
@@ -80,9 +132,8 @@ def score_encoded(model: PreTrainedModel | PeftModel, encoded: EncodedSamples, s
         answer_mass = logits.softmax(dim=-1)[:, answers].sum(dim=-1)
         return torch.stack([answer_scores(logits, encoded.tokens, scoring.rule), answer_mass.double()], dim=1)
 
-    ids = [prompt[-scoring.max_length :] for prompt in encoded.prompts]
-    found = last_logits(model, ids, scoring.batch_tokens, read).tolist()
-    rows = zip(encoded.sample_ids, found, encoded.prompts, strict=True)
+    found = last_logits(model, encoded.prompts, scoring.batch_tokens, read).tolist()
+    rows = zip(encoded.sample_ids, found, encoded.prompts, encoded.dropped, strict=True)
     return [
         Prediction(
             sample_id,
@@ -90,10 +141,11 @@ def score_encoded(model: PreTrainedModel | PeftModel, encoded: EncodedSamples, s
             {
                 "answer_mass": mass,
                 "n_prompt_tokens": float(len(prompt)),
-                "is_truncated": float(len(prompt) > scoring.max_length),
+                "n_dropped_demonstrations": float(dropped.demonstrations),
+                "n_dropped_interactions": float(dropped.interactions),
             },
         )
-        for sample_id, (score, mass), prompt in rows
+        for sample_id, (score, mass), prompt, dropped in rows
     ]
 
 
@@ -106,4 +158,6 @@ def score_samples(
     demonstrations: Sequence[Labelled] = (),
 ) -> list[Prediction]:
     """Encode samples and score them (`encode_samples`, `score_encoded`)."""
-    return score_encoded(model, encode_samples(tokenizer, samples, items, scoring, demonstrations), scoring)
+    n_positions = positions_of(model)
+    encoded = encode_samples(tokenizer, samples, items, scoring, demonstrations, n_positions=n_positions)
+    return score_encoded(model, encoded, scoring)

@@ -12,6 +12,7 @@ from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
 from benchmark.statistics.auc import roc_auc
+from tallrec.models.architecture import positions_of
 from tallrec.models.sharding import in_step
 from tallrec.processes import gathered, own_share
 from tallrec.prompts.chat import question_of
@@ -115,7 +116,8 @@ def rec_tune(
         )
 
     encoded = [encode(row) for row in task.train]
-    to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring)
+    n_positions = positions_of(model)
+    to_validate = encode_samples(tokenizer, [row.sample for row in valid], task.items, scoring, n_positions=n_positions)
     shown = encode_samples(tokenizer, [row.sample for row in task.train], task.items, scoring)
     answer = {True: to_validate.tokens.yes, False: to_validate.tokens.no}
     refuse_unread_answers(
@@ -128,7 +130,8 @@ def rec_tune(
         settings = {**settings, "scoring": asdict(scoring), "validation": [to_validate.prompts, labels]}
 
     ids, prompts = own_share(to_validate.sample_ids), own_share(to_validate.prompts)
-    share = replace(to_validate, sample_ids=tuple(ids), prompts=list(prompts))
+    dropped = own_share(to_validate.dropped)
+    share = replace(to_validate, sample_ids=tuple(ids), prompts=list(prompts), dropped=tuple(dropped))
 
     def validate() -> dict[str, float]:
         with in_step(model):

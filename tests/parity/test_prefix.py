@@ -124,6 +124,21 @@ def test_a_quantized_model_keeps_its_scores(
     [
         ("mamba", {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 2}),
         (
+            "falcon_h1",  # each layer is attention and recurrence at once
+            {
+                "hidden_size": 32,
+                "intermediate_size": 48,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
+                "mamba_d_ssm": 32,
+                "mamba_n_heads": 4,
+                "mamba_d_head": 8,
+                "mamba_d_state": 8,
+                "mamba_chunk_size": 8,
+            },
+        ),
+        (
             "phi3",
             {
                 "hidden_size": 32,

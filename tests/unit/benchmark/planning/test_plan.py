@@ -8,7 +8,7 @@ import pytest
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.errors import ConfigError
-from benchmark.planning.devices import Device, bytes_of, chosen_device, named_device
+from benchmark.planning.devices import CPU, Device, bytes_of, chosen_device, named_device, stated_speed
 from benchmark.planning.plan import Planner, Work
 from benchmark.planning.sizes import sizes
 
@@ -40,7 +40,8 @@ def test_rows_before_a_run_follow_from_the_format_or_are_said_to_be_assumed(
     found = sizes(params)
     assert found.n_test == {"movie": 300, "book": 2427}
     assert found.assumed == ("book",)
-    assert (found.n_tokens, found.tokens_are_measured) == (params.llm.max_length, False)
+    bound = params.llm.max_length
+    assert (found.n_tokens, found.tokens_are_measured) == ({"movie": bound, "book": bound}, False)
 
 
 def test_every_stage_that_runs_the_model_is_planned(planner: Planner) -> None:
@@ -135,8 +136,70 @@ def test_sizes_of_memory(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "memory", "problem"),
-    [("", "24", "'24' is no size"), ("RTX 3090", "", "give --memory too"), ("Abacus", "1GB", "'Abacus' is not known")],
+    [
+        ("", "24", "'24' is no size"),
+        ("RTX 3090", "", "give --memory too"),
+        ("Abacus", "1GB", r"'Abacus' is not listed; give its .*--tflops 71"),
+    ],
 )
 def test_a_device_that_is_not_understood_is_one_line(name: str, memory: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         chosen_device("float32", name=name, memory=memory)
+
+
+@pytest.mark.parametrize(
+    ("name", "tera"),
+    [
+        ("NVIDIA RTX A4000", 76.7),
+        ("NVIDIA A40", 149.7),
+        ("NVIDIA L40S", 362.0),
+        ("NVIDIA L40", 181.0),
+        ("NVIDIA L4", 121.0),
+        ("NVIDIA A10G", 70.0),
+        ("NVIDIA A100-SXM4-80GB", 312.0),
+        ("NVIDIA H100 80GB HBM3", 989.4),
+        ("NVIDIA H100 PCIe", 756.5),
+        ("Tesla T4", 65.0),
+        ("rtx 4090", 165.2),
+        ("NVIDIA T400", None),
+        ("NVIDIA A800", None),
+        ("NVIDIA GeForce RTX 3080 Ti", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", None),
+    ],
+)
+def test_a_card_is_not_taken_for_another(name: str, tera: float | None) -> None:
+    assert stated_speed(name) == (None if tera is None else pytest.approx(tera * 1e12))
+
+
+def test_the_speed_of_a_card_that_is_not_listed_can_be_given(repository: Path) -> None:
+    found = chosen_device("float16", name="Abacus", memory="8GB", tflops=12.5)
+    assert (found.name, found.memory_bytes, found.flops_per_second) == ("Abacus", 8 * GIB, 12.5e12)
+    here = chosen_device("float32", name="", memory="8GB", tflops=12.5)
+    assert here.flops_per_second == 12.5e12
+    with pytest.raises(ConfigError, match=r"^--tflops: -1 is no speed"):
+        chosen_device("float16", name="Abacus", memory="8GB", tflops=-1)
+
+
+def test_a_card_of_this_machine_that_is_not_listed_is_measured(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA Abacus")
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (0, 8 * GIB))
+    monkeypatch.setattr("tallrec.cost.products.speed_of_products", lambda dtype: 3e12)
+    found = chosen_device("float16", name="", memory="")
+    assert (found.name, found.memory_bytes, found.flops_per_second) == ("NVIDIA Abacus", 8 * GIB, 3e12)
+    assert found.name != CPU
+
+
+def test_memory_is_that_of_the_longest_prompts_and_time_that_of_each_domain(params: Params, planner: Planner) -> None:
+    def works(movie: int, book: int) -> dict[str, Work]:
+        lengths = replace(planner.sizes, n_tokens={"movie": movie, "book": book})
+        slow = replace(CARD, flops_per_second=1e6)
+        return {work.stage: work for work in Planner(params, lengths).works(slow)}
+
+    short, mixed, long = works(24, 24), works(24, 96), works(96, 96)
+    for stage in ("tune", "score", "icl"):
+        assert mixed[stage].peak_bytes == long[stage].peak_bytes
+        assert short[stage].seconds < mixed[stage].seconds < long[stage].seconds

@@ -85,3 +85,14 @@ def test_a_model_that_gives_neither_answer_is_named(repository: Path) -> None:
         "In 1 of the cells the model gives both answers together less than 1% of the probability, so that its score is "
         f"no opinion: {cells[0]} (1e-05)."
     )
+
+
+def test_cells_whose_prompts_had_no_room_are_named_with_their_count(repository: Path) -> None:
+    cells = [Cell("icl", f"icl-base-{prompt}", "book", "book", 2, 0) for prompt in ("gpt", "paper", "alpaca")]
+    for cell, n_truncated in zip(cells, (12, 0, None), strict=True):
+        write_json(run_file(cell), {} if n_truncated is None else {"n_truncated": n_truncated})
+    (found,) = doubts([row(cell=cell) for cell in cells])
+    assert found == (
+        "In 1 of the cells prompts were longer than the model has positions for, so that demonstrations or the oldest "
+        f"of the history were left out: {cells[0]} (12 of 1000)."
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from transformers import GemmaConfig, LlamaConfig, PreTrainedConfig
+from transformers import GemmaConfig, LlamaConfig, PreTrainedConfig, Qwen2Config
 
 from tallrec.cost.simulation import LiveStorages, Step, simulate_scoring, simulate_tuning
 from tallrec.models.adapters import Lora
@@ -102,6 +102,25 @@ def test_another_family_is_covered() -> None:
         head_dim=64,
     )
     assert tuning(gemma).peak_bytes > tuning(gemma).weights_bytes > 0
+
+
+@pytest.mark.parametrize("quantization", ["8bit", "4bit"])
+def test_quantized_layers_with_a_bias_hold_it_in_the_type_of_the_weights(quantization: str) -> None:
+    biased = Qwen2Config(
+        vocab_size=WORDS,
+        hidden_size=HIDDEN,
+        intermediate_size=256,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    loading = Loading("float16", quantization, 1)
+    step = simulate_scoring(biased, loading, n_rows=ROWS, n_tokens=TOKENS)
+    assert step.peak_bytes > step.weights_bytes
+    model = empty_model(biased, loading)
+    biases = {name: parameter.dtype for name, parameter in model.named_parameters() if name.endswith("bias")}
+    assert len(biases) == 3 * LAYERS
+    assert set(biases.values()) == {torch.float16}
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit", "4bit"])

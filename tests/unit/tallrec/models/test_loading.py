@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import DataError, MissingArtifactError
-from tallrec.models.adapters import Lora, trainable_adapter
+from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
+from tallrec.models.architecture import config_of, random_model
 from tallrec.models.loading import load_base, save_base
 from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import file_digests, write_origin
@@ -88,3 +89,48 @@ def test_quantized_models_score_and_take_an_adapter(
     assert torch.isfinite(last_logits(model, PROMPTS, 100)).all()
     adapted = trainable_adapter(model, fresh_start, lora, seed=0)
     assert torch.isfinite(last_logits(adapted, PROMPTS, 100)).all()
+
+
+@pytest.mark.parametrize("weights", ["stored", "random"])
+def test_a_4bit_model_is_never_packed_anew_for_a_processor(
+    saved_base: Path, monkeypatch: pytest.MonkeyPatch, weights: str
+) -> None:
+    def pack(*_: object, **__: object) -> None:
+        raise AssertionError("from here on the model would give other logits than before")
+
+    # As on a processor with AVX512-BF16, whichever one this test runs on.
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: True)
+    monkeypatch.setattr("bitsandbytes.nn.modules._convert_weight_packed_for_cpu", pack)
+    loading = Loading("float32", "4bit", 1)
+    if weights == "stored":
+        model, _ = load_base(saved_base, loading)
+    else:
+        model = random_model(config_of(str(saved_base)), loading, seed=0, device="cpu")
+    first = last_logits(model, PROMPTS, 100)
+    assert torch.equal(last_logits(model, PROMPTS, 100), first)
+
+
+def test_a_4bit_model_scores_an_adapter_alone_as_after_another(
+    saved_base: Path, lora: Lora, fresh_start: Path, tmp_path: Path
+) -> None:
+    loading = Loading("float32", "4bit", 1)
+    for number in (0, 1):
+        adapted = trainable_adapter(load_base(saved_base, loading)[0], fresh_start, lora, seed=number)
+        with torch.no_grad():
+            for name, parameter in adapted.named_parameters():
+                if "lora_B" in name:
+                    parameter.fill_(0.1 + number)
+        save_adapter(adapted, tmp_path / f"adapter{number}")
+
+    def scored(*numbers: int) -> list[torch.Tensor]:
+        model, _ = load_base(saved_base, loading)
+        found: list[torch.Tensor] = []
+        for number in numbers:
+            adapted = load_adapter(model, tmp_path / f"adapter{number}")
+            found.append(last_logits(adapted, PROMPTS, 100))
+            model = adapted.unload()
+        return found
+
+    first, second = scored(0, 1)
+    assert torch.equal(second, scored(1)[0])
+    assert not torch.equal(first, second)

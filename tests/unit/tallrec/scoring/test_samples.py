@@ -1,13 +1,15 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, check_predictions
+from tallrec.models.architecture import positions_of
 from tallrec.prompts.styles import released
 from tallrec.scoring.logits import last_logits
-from tallrec.scoring.samples import Scoring, score_samples
+from tallrec.scoring.samples import EncodedSamples, Scoring, encode_samples, score_samples
 
 
 def test_one_prediction_a_sample_in_the_order_given(
@@ -25,17 +27,73 @@ def test_details_say_what_a_score_is_made_of(
     for prediction in score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, scoring):
         assert 0 < prediction.details["answer_mass"] < 1
         assert prediction.details["n_prompt_tokens"] > 50
-        assert prediction.details["is_truncated"] == 0
+        assert prediction.details["n_dropped_demonstrations"] == 0
+        assert prediction.details["n_dropped_interactions"] == 0
 
 
-def test_a_long_prompt_is_cut_at_the_left_and_counted(
+def test_the_limit_of_training_rows_cuts_no_prompt(
     tiny_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, scoring: Scoring
 ) -> None:
+    expected = score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, scoring)
     short = replace(scoring, max_length=4)
-    predictions = score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, short)
-    assert {prediction.details["is_truncated"] for prediction in predictions} == {1.0}
-    # The last four tokens hold no title: all prompts are the same now.
-    assert len({prediction.score for prediction in predictions}) == 1
+    assert score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, short) == expected
+
+
+def test_a_prompt_beyond_the_positions_loses_the_earliest_demonstrations_first(
+    tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, scoring: Scoring
+) -> None:
+    def encoded(n_dropped: int, n_positions: int | None = None) -> EncodedSamples:
+        shown = toy_task.train[n_dropped:3]
+        return encode_samples(tokenizer, toy_task.test, toy_task.items, scoring, shown, n_positions=n_positions)
+
+    whole = [encoded(n_dropped).prompts for n_dropped in range(4)]
+    n_positions = min(len(prompt) for prompt in whole[1])
+    found = encoded(0, n_positions)
+    assert {dropped.demonstrations for dropped in found.dropped} >= {1, 2}
+    for place, dropped in enumerate(found.dropped):
+        assert dropped.interactions == 0
+        assert found.prompts[place] == whole[dropped.demonstrations][place]
+        fits = [len(prompts[place]) <= n_positions for prompts in whole]
+        assert dropped.demonstrations == fits.index(True), "no more than it takes"
+
+
+def test_a_prompt_without_demonstrations_loses_the_oldest_interactions(
+    tiny_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, scoring: Scoring
+) -> None:
+    long = [replace(sample, history=sample.history * 2) for sample in toy_task.test]
+    whole = encode_samples(tokenizer, long, toy_task.items, scoring)
+    tiny_model.config.max_position_embeddings = min(len(prompt) for prompt in whole.prompts)
+    assert positions_of(tiny_model) == tiny_model.config.max_position_embeddings
+    found = score_samples(tiny_model, tokenizer, long, toy_task.items, scoring, toy_task.train[:2])
+    n_dropped = [int(prediction.details["n_dropped_interactions"]) for prediction in found]
+    assert min(n_dropped) == 0 < max(n_dropped)
+    assert {prediction.details["n_dropped_demonstrations"] for prediction in found} == {2}
+    tiny_model.config.max_position_embeddings = 2048
+    shorter = [replace(sample, history=sample.history[n:]) for sample, n in zip(long, n_dropped, strict=True)]
+    expected = score_samples(tiny_model, tokenizer, shorter, toy_task.items, scoring)
+    assert [prediction.score for prediction in found] == [prediction.score for prediction in expected]
+
+
+def test_a_sample_that_does_not_fit_without_a_history_is_named(
+    tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, scoring: Scoring
+) -> None:
+    with pytest.raises(DataError, match=r"^toy-test-0: its prompt .* has \d+ tokens, the model 9 positions"):
+        encode_samples(tokenizer, toy_task.test, toy_task.items, scoring, toy_task.train[:1], n_positions=9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        ("gpt2", {"n_positions": 77}, 77),
+        ("mpt", {"max_seq_len": 66}, 66),
+        ("mistral", {"max_position_embeddings": 55, "sliding_window": 8}, 55),
+        ("mamba", {}, None),
+        ("bloom", {}, None),
+    ],
+)
+def test_positions_are_those_that_the_architecture_names(kind: str, settings: dict, expected: int | None) -> None:
+    config = AutoConfig.for_model(kind, **settings)
+    assert positions_of(SimpleNamespace(config=config)) == expected  # type: ignore[arg-type]  # no weight is looked at
 
 
 def test_demonstrations_lengthen_the_prompt_and_change_scores(

@@ -149,8 +149,8 @@ def test_validation_rows_of_one_class_are_refused(tune: Callable[..., Tuned]) ->
 def test_a_validation_of_other_tokens_than_the_taught_ones_is_refused(
     tune: Callable[..., Tuned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_wrongly(*arguments: Any) -> EncodedSamples:
-        encoded = encode_samples(*arguments)
+    def read_wrongly(*arguments: Any, **keywords: Any) -> EncodedSamples:
+        encoded = encode_samples(*arguments, **keywords)
         return replace(encoded, tokens=AnswerTokens(encoded.tokens.yes, 8241))
 
     monkeypatch.setattr(tuning, "encode_samples", read_wrongly)
