@@ -14,6 +14,7 @@ from tallrec.models.sharding import is_sharded
 from tallrec.processes import n_processes, place, wait_for_all
 from tallrec.training.checkpoints import restore
 from tallrec.training.loss import LabelledLoss
+from tallrec.training.loss_scale import computes_in_float16, gradients_divided_by, scale_of
 from tallrec.training.micro_batches import by_length, share_of_rows
 
 
@@ -34,6 +35,17 @@ class AucTrainer(Trainer):
         arguments.save_only_model = False
         self.validate = validate
         self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=n_processes() == 1)
+        self.scales_loss = computes_in_float16(keywords["model"])
+        self.scale = 1.0
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        """Trainer's own, with gradients that are scaled within a model in float16."""
+        if not self.scales_loss:
+            return super().training_step(model, inputs, num_items_in_batch)
+        self.scale = scale_of(int(num_items_in_batch))
+        assert isinstance(self.model, PreTrainedModel | PeftModel)
+        with gradients_divided_by(self.scale, self.model):
+            return super().training_step(model, inputs, num_items_in_batch)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
         """Trainer's own, scaled as it does, from the logits of positions with a label alone."""
@@ -41,7 +53,10 @@ class AucTrainer(Trainer):
         def forward(**batch: Any) -> dict[str, Any]:
             return {"loss": self.labelled_loss(model, **batch)}
 
-        return super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
+        loss: Any = super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
+        if self.scales_loss:
+            loss.register_hook(lambda gradient: gradient * self.scale)
+        return loss
 
     def get_train_dataloader(self) -> Any:
         """Trainer's own, with the same micro-batches in every process."""
