@@ -16,6 +16,7 @@ from tallrec.training.checkpoints import restore
 from tallrec.training.loss import LabelledLoss
 from tallrec.training.loss_scale import computes_in_float16, gradients_divided_by, scale_of
 from tallrec.training.micro_batches import by_length, share_of_rows
+from tallrec.training.rows import IGNORED
 
 
 class AucTrainer(Trainer):
@@ -34,7 +35,12 @@ class AucTrainer(Trainer):
         super().__init__(**keywords)
         arguments.save_only_model = False
         self.validate = validate
-        self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=n_processes() == 1)
+        self.labelled_loss = LabelledLoss(
+            keywords["model"],
+            shares_beginning=n_processes() == 1,
+            is_divided_by_model=self.model_accepts_loss_kwargs,
+        )
+        self.model_accepts_loss_kwargs = True  # those of `labelled_loss`, whatever the model does
         self.scales_loss = computes_in_float16(keywords["model"])
         self.scale = 1.0
 
@@ -68,12 +74,11 @@ class AucTrainer(Trainer):
 
     def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
         """Trainer's own: the micro-batches of an update and their number of labels; here grouped by length."""
-        batches, n_labels = super().get_batch_samples(*arguments, **keywords)
+        batches, _ = super().get_batch_samples(*arguments, **keywords)
+        # Trainer's number has a label of the first position in it, where it does not know the loss of the model.
+        n_labels = sum((batch["labels"][:, 1:] != IGNORED).sum() for batch in batches)
         batches = by_length(batches)
-        if n_processes() > 1 and n_labels is not None:
-            # Each process has counted the labels of all.
-            return share_of_rows(batches, place(), n_processes()), n_labels // n_processes()
-        return batches, n_labels
+        return (share_of_rows(batches, place(), n_processes()) if n_processes() > 1 else batches), n_labels
 
     def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
         """Metrics of `validate`, logged and shown to the callbacks as Trainer's own would be."""
