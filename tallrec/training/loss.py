@@ -34,13 +34,20 @@ class LabelledLoss:
     With `shares_beginning`, what all rows of a batch begin with is computed once where that is exact: where nothing is
     dropped out, since dropout is drawn for every position of every row. Where there is nothing to save, because most
     positions have a label and all logits are few, the loss is left to transformers: not even a rounding differs then.
-    It would round a model in double precision, whose loss is therefore always computed here.
+    It would round a model in double precision, whose loss is therefore always computed here. So is that of a model that
+    cannot divide by the labels of an update (`is_divided_by_model`), e.g. Gemma 3n.
     """
 
     def __init__(
-        self, model: PreTrainedModel | PeftModel, *, is_linear: bool | None = None, shares_beginning: bool = False
+        self,
+        model: PreTrainedModel | PeftModel,
+        *,
+        is_linear: bool | None = None,
+        shares_beginning: bool = False,
+        is_divided_by_model: bool = True,
     ) -> None:
         self.model = model
+        self.is_divided_by_model = is_divided_by_model
         self.is_linear = logits_are_linear(model) if is_linear is None else is_linear
         self.shares_beginning = shares_beginning and beginning_can_be_kept(model) and not drops_out(model)
 
@@ -56,7 +63,8 @@ class LabelledLoss:
             num_items_in_batch: labels of the update that these rows are a part of.
         """
         n_rows, n_shared = len(labels), self._n_shared(forward, input_ids, labels)
-        if not n_shared and self._needs_few_logits(labels):
+        is_known_to_model = num_items_in_batch is None or self.is_divided_by_model
+        if not n_shared and is_known_to_model and self._needs_few_logits(labels):
             n_items = {} if num_items_in_batch is None else {"num_items_in_batch": num_items_in_batch}
             return forward(input_ids=input_ids, labels=labels, use_cache=False, **n_items).loss
         total, n_labels, known = 0.0, 0, {}

@@ -14,7 +14,9 @@ from tallrec.models.sharding import is_sharded
 from tallrec.processes import n_processes, place, wait_for_all
 from tallrec.training.checkpoints import restore
 from tallrec.training.loss import LabelledLoss
+from tallrec.training.loss_scale import computes_in_float16, gradients_divided_by, scale_of
 from tallrec.training.micro_batches import by_length, share_of_rows
+from tallrec.training.rows import IGNORED
 
 
 class AucTrainer(Trainer):
@@ -33,7 +35,23 @@ class AucTrainer(Trainer):
         super().__init__(**keywords)
         arguments.save_only_model = False
         self.validate = validate
-        self.labelled_loss = LabelledLoss(keywords["model"], shares_beginning=n_processes() == 1)
+        self.labelled_loss = LabelledLoss(
+            keywords["model"],
+            shares_beginning=n_processes() == 1,
+            is_divided_by_model=self.model_accepts_loss_kwargs,
+        )
+        self.model_accepts_loss_kwargs = True  # those of `labelled_loss`, whatever the model does
+        self.scales_loss = computes_in_float16(keywords["model"])
+        self.scale = 1.0
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        """Trainer's own, with gradients that are scaled within a model in float16."""
+        if not self.scales_loss:
+            return super().training_step(model, inputs, num_items_in_batch)
+        self.scale = scale_of(int(num_items_in_batch))
+        assert isinstance(self.model, PreTrainedModel | PeftModel)
+        with gradients_divided_by(self.scale, self.model):
+            return super().training_step(model, inputs, num_items_in_batch)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **keywords: Any) -> Any:
         """Trainer's own, scaled as it does, from the logits of positions with a label alone."""
@@ -41,7 +59,10 @@ class AucTrainer(Trainer):
         def forward(**batch: Any) -> dict[str, Any]:
             return {"loss": self.labelled_loss(model, **batch)}
 
-        return super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
+        loss: Any = super().compute_loss(forward, inputs, *arguments, **keywords)  # pyright: ignore[reportArgumentType]
+        if self.scales_loss:
+            loss.register_hook(lambda gradient: gradient * self.scale)
+        return loss
 
     def get_train_dataloader(self) -> Any:
         """Trainer's own, with the same micro-batches in every process."""
@@ -53,12 +74,11 @@ class AucTrainer(Trainer):
 
     def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
         """Trainer's own: the micro-batches of an update and their number of labels; here grouped by length."""
-        batches, n_labels = super().get_batch_samples(*arguments, **keywords)
+        batches, _ = super().get_batch_samples(*arguments, **keywords)
+        # Trainer's number has a label of the first position in it, where it does not know the loss of the model.
+        n_labels = sum((batch["labels"][:, 1:] != IGNORED).sum() for batch in batches)
         batches = by_length(batches)
-        if n_processes() > 1 and n_labels is not None:
-            # Each process has counted the labels of all.
-            return share_of_rows(batches, place(), n_processes()), n_labels // n_processes()
-        return batches, n_labels
+        return (share_of_rows(batches, place(), n_processes()) if n_processes() > 1 else batches), n_labels
 
     def evaluate(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
         """Metrics of `validate`, logged and shown to the callbacks as Trainer's own would be."""

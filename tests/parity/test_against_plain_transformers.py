@@ -82,6 +82,17 @@ def test_micro_batches_take_the_step_of_the_whole_batch(
     assert (ends[0] - start).abs().max() > 5e-3
 
 
+@pytest.mark.parametrize("micro_batch_size", [5, 2, 1])
+def test_a_model_that_cannot_divide_by_the_labels_of_an_update_is_trained_on_their_mean(
+    tiny_model: LlamaForCausalLM, tmp_path: Path, micro_batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.inference_mode():
+        expected = float(tiny_model(**collate(ROWS)).loss)
+    monkeypatch.setattr(LlamaForCausalLM, "accepts_loss_kwargs", False, raising=False)
+    log = fit(tiny_model, ROWS, Schedule(1, 5, micro_batch_size, 1e-9, 0, 0), tmp_path / "scratch").log
+    assert log[0]["loss"] == pytest.approx(expected, abs=1e-4)
+
+
 def test_an_adapter_scores_the_same_bit_for_bit_once_stored(
     new_tiny_model: Callable[[], LlamaForCausalLM], fresh_start: Path, lora: Lora, tmp_path: Path
 ) -> None:
