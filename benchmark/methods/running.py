@@ -86,8 +86,8 @@ def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], rec
 
 
 def _n_dropped(prediction: Prediction) -> float | None:
-    """Demonstrations and interactions that a prompt was written without; None of a method that writes no prompt."""
-    found = [prediction.details.get(f"n_dropped_{what}") for what in ("demonstrations", "interactions")]
+    """Demonstrations, interactions and tokens that a prompt lacks; None of a method that writes no prompt."""
+    found = [prediction.details.get(f"n_dropped_{what}") for what in ("demonstrations", "interactions", "tokens")]
     return None if None in found else sum(n for n in found if n is not None)
 
 

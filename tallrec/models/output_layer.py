@@ -56,7 +56,8 @@ def output_layer_in_single_precision(model: PreTrainedModel | PeftModel) -> Iter
 def _product_in_single_precision(head: nn.Module, hidden: Tensor) -> Tensor:
     """Part by part, since a large vocabulary in float32 would be gigabytes."""
     weight, bias = cast("Tensor", head.weight), cast("Tensor | None", head.bias)
-    with torch.autocast(hidden.device.type, enabled=False):
+    place = "cpu" if hidden.is_meta else hidden.device.type  # an empty model computes nowhere
+    with torch.autocast(place, enabled=False):
         parts = [functional.linear(hidden.float(), rows.float()) for rows in weight.split(N_AT_A_TIME)]
     logits = torch.cat(parts, dim=-1)
     return logits if bias is None else logits + bias.float()

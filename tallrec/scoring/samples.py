@@ -2,19 +2,17 @@
 
 In-context learning is this with an untuned model, and with demonstrations in the prompt. A prompt of more tokens than
 the model has positions for is written again without its earliest demonstrations, and then without the oldest of the
-history; its beginning, the instruction and the target stay.
+history; its beginning, the instruction and the target stay, as long as there is room for them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Never
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from benchmark.errors import DataError
 from benchmark.schema import Item, Labelled, Prediction, Sample
 from tallrec.models.architecture import positions_of
 from tallrec.prompts.answer_tokens import AnswerTokens, encode_questions
@@ -45,6 +43,8 @@ class Dropped:
 
     demonstrations: int = 0
     interactions: int = 0
+    tokens: int = 0
+    """Of the beginning, where neither of the others is left to drop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ def encode_samples(
         scoring: style of the prompts.
         demonstrations: shown before each question, the earliest first.
         n_positions: most tokens of a prompt; None: no limit. What does not fit is written without the earliest
-            demonstrations, then without the oldest interactions.
+            demonstrations, then without the oldest interactions, and at last without its beginning.
 
     Raises:
-        DataError: the tokenizer cannot tell the answers apart, or a prompt without a history has too many tokens.
+        DataError: the tokenizer cannot tell the answers apart.
     """
 
     def ask(sample: Sample, dropped: Dropped) -> Question:
@@ -99,10 +99,15 @@ def encode_samples(
             n_tokens = len(prompts[place])
             shorter = _less_and_less(len(demonstrations), len(sample.history))
             while n_tokens > n_positions:
-                dropped[place] = next(shorter, None) or _refused(sample, n_tokens, n_positions)
-                questions[place] = ask(sample, dropped[place])
+                less = next(shorter, None)
+                if less is None:  # a title as long as a book: what is left of the prompt ends where the answer begins
+                    dropped[place] = replace(dropped[place], tokens=n_tokens - n_positions)
+                    break
+                dropped[place] = less
+                questions[place] = ask(sample, less)
                 n_tokens = len(encode_questions(tokenizer, [questions[place]])[0][0])
         prompts, tokens = encode_questions(tokenizer, questions)
+        prompts = [prompt[-n_positions:] for prompt in prompts]
     return EncodedSamples(tuple(sample.sample_id for sample in samples), prompts, tokens, tuple(dropped))
 
 
@@ -112,13 +117,6 @@ def _less_and_less(n_demonstrations: int, n_interactions: int) -> Iterator[Dropp
         yield Dropped(n, 0)
     for n in range(1, n_interactions + 1):
         yield Dropped(n_demonstrations, n)
-
-
-def _refused(sample: Sample, n_tokens: int, n_positions: int) -> Never:
-    raise DataError(
-        f"{sample.sample_id}: its prompt without demonstrations and history has {n_tokens} tokens, the model "
-        f"{n_positions} positions"
-    )
 
 
 def score_encoded(model: PreTrainedModel | PeftModel, encoded: EncodedSamples, scoring: Scoring) -> list[Prediction]:
@@ -143,6 +141,7 @@ def score_encoded(model: PreTrainedModel | PeftModel, encoded: EncodedSamples, s
                 "n_prompt_tokens": float(len(prompt)),
                 "n_dropped_demonstrations": float(dropped.demonstrations),
                 "n_dropped_interactions": float(dropped.interactions),
+                "n_dropped_tokens": float(dropped.tokens),
             },
         )
         for sample_id, (score, mass), prompt, dropped in rows

@@ -141,7 +141,7 @@ def test_a_folder_that_fails_half_way_leaves_the_old_one(repository: Path) -> No
 def test_a_missing_artifact_is_named(repository: Path) -> None:
     with pytest.raises(MissingArtifactError, match=r"data/prepared/movie/test\.parquet: not there"):
         files.read_samples(Path("data/prepared/movie/test.parquet"))
-    with pytest.raises(MissingArtifactError, match=r"seed0\.json"):
+    with pytest.raises(MissingArtifactError, match=r"seed0/draw\.json"):
         files.read_json(paths.draw_folder("movie", 16, 0) / "draw.json")
 
 

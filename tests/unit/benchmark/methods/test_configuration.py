@@ -111,7 +111,7 @@ def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
         ("domains.movie.liked_above", float("nan"), "domains.movie.liked_above"),
         ("domains.movie.n_samples", True, "domains.movie.n_samples"),
         ("domains.movie.n_samples", "4000", "domains.movie.n_samples"),
-        ("llm.model", "no such model", "neither 'tiny', nor a folder, nor a Hub id"),
+        ("llm.model", "no such model", "neither 'tiny', nor a GGUF file, nor a folder, nor a Hub id"),
         ("llm.model", "Qwen/Qwen2.5-0.5B", "llm.revision: expected the commit of Qwen/Qwen2.5-0.5B"),
         ("llm.revision", "main", "llm.revision: only a Hub model has one"),
         ("baselines.models.gru4rec.n_layers", 2.5, "expected int above 0, got 2.5"),

@@ -13,7 +13,9 @@ def test_a_record_counts_the_prompts_that_had_no_room(repository: Path, toy_task
         cell = Cell("icl", f"icl-base-{prompts}", "movie", "movie", 2, 0)
         predictions = [
             Prediction(
-                sample.sample_id, 0.1 * place, {"n_dropped_demonstrations": shown, "n_dropped_interactions": old}
+                sample.sample_id,
+                0.1 * place,
+                {"n_dropped_demonstrations": shown, "n_dropped_interactions": old, "n_dropped_tokens": 0},
             )
             for place, (sample, (shown, old)) in enumerate(zip(toy_task.test, n_dropped, strict=True))
         ]

@@ -74,11 +74,15 @@ def test_a_prompt_without_demonstrations_loses_the_oldest_interactions(
     assert [prediction.score for prediction in found] == [prediction.score for prediction in expected]
 
 
-def test_a_sample_that_does_not_fit_without_a_history_is_named(
+def test_a_prompt_that_fits_no_model_loses_its_beginning_and_is_counted(
     tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, scoring: Scoring
 ) -> None:
-    with pytest.raises(DataError, match=r"^toy-test-0: its prompt .* has \d+ tokens, the model 9 positions"):
-        encode_samples(tokenizer, toy_task.test, toy_task.items, scoring, toy_task.train[:1], n_positions=9)
+    found = encode_samples(tokenizer, toy_task.test, toy_task.items, scoring, toy_task.train[:1], n_positions=9)
+    bare = [replace(sample, history=()) for sample in toy_task.test]
+    whole = encode_samples(tokenizer, bare, toy_task.items, scoring)
+    assert found.prompts == [prompt[-9:] for prompt in whole.prompts]
+    assert [dropped.tokens for dropped in found.dropped] == [len(prompt) - 9 for prompt in whole.prompts]
+    assert {dropped.demonstrations for dropped in found.dropped} == {1}
 
 
 @pytest.mark.parametrize(
