@@ -98,7 +98,7 @@ def repository_files() -> list[Path]:
         for path in ROOT.rglob("*")
         if path.is_file()
         and path.suffix in TEXT_SUFFIXES
-        and not WRITTEN & set(path.relative_to(ROOT).parts)
+        and path.relative_to(ROOT).parts[0] not in WRITTEN
         and not any(part.startswith(".") and part != ".github" for part in path.relative_to(ROOT).parts)
     )
 
