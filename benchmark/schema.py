@@ -16,6 +16,8 @@ RELEASED_HEAD = "per_item"
 """Head of a baseline whose row is named after the model alone."""
 SEARCHED = "searched"
 """What the name of a row ends in whose weight decay is chosen on the validation rows."""
+EXTENDED = "-extended"
+"""What the name of a test set ends in that has users beyond those of its domain's own test set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,18 @@ class Cell:
     train_domain: str
     """A domain, or `both`."""
     test_domain: str
+    """A domain, for its test set; or its name with `EXTENDED`, for the test set of further users."""
     n_shots: int
     """Training samples per domain (or demonstrations); 0 for methods that see none."""
     seed: int
 
     def __str__(self) -> str:
         return f"{self.method} {self.train_domain}-{self.test_domain} k{self.n_shots} seed{self.seed}"
+
+
+def domain_of(test_domain: str) -> str:
+    """The domain that a `Cell.test_domain` is a test set of."""
+    return test_domain.removesuffix(EXTENDED)
 
 
 class Method(Protocol):

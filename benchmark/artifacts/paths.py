@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark.schema import Cell
+from benchmark.schema import EXTENDED, Cell, domain_of
 
 PARAMS_YAML = Path("params.yaml")
 PIPELINES = (Path("dvc.yaml"), Path("tallrec/dvc.yaml"))
@@ -24,10 +24,10 @@ EFFICIENCY = Path("runs/efficiency")
 """What stage `efficiency` measured, a file a configuration: among the records, of which none has to be there."""
 
 CELL_FOLDERS = {
-    "control": "{train_domain}-{test_domain}/{method}",
-    "baseline": "{train_domain}-{test_domain}/{model}/{method}",
-    "icl": "{method}/{train_domain}-{test_domain}",
-    "tuned": "{method}/{train_domain}-{test_domain}",
+    "control": "{train_domain}-{domain}/{test_set}/{method}",
+    "baseline": "{train_domain}-{domain}/{model}/{test_set}/{method}",
+    "icl": "{method}/{train_domain}-{domain}/{test_set}",
+    "tuned": "{method}/{train_domain}-{domain}/{test_set}",
 }
 """Folder of a cell inside its family. The first part is the matrix item of the stage that writes it, so that each
 stage owns one folder."""
@@ -43,13 +43,22 @@ def prepared_folder(domain: str) -> Path:
     return Path("data/prepared") / domain
 
 
-def labels_file(domain: str) -> Path:
-    """The test labels of a domain, which `evaluate` alone reads."""
-    return Path("data/labels") / domain / "test.parquet"
+def test_file(test_domain: str) -> Path:
+    """The samples of a test set, without their labels."""
+    return prepared_folder(domain_of(test_domain)) / f"{_test_set(test_domain)}.parquet"
+
+
+def labels_file(test_domain: str) -> Path:
+    """The labels of a test set, which `evaluate` alone reads."""
+    return Path("data/labels") / domain_of(test_domain) / f"{_test_set(test_domain)}.parquet"
+
+
+def _test_set(test_domain: str) -> str:
+    return "extended" if test_domain.endswith(EXTENDED) else "test"
 
 
 def ceiling_file(domain: str) -> Path:
-    """The Bayes AUC of an embedded domain; other domains have no such file."""
+    """The Bayes AUC of the test set of an embedded domain; other domains have no such file."""
     return labels_file(domain).with_name("ceiling.json")
 
 
@@ -75,9 +84,13 @@ def demonstrations_folder(domain: str, n_shots: int, seed: int) -> Path:
 
 def cell_folder(root: str | Path, cell: Cell) -> Path:
     """Folder of a cell below `root`, e.g. `predictions` or `runs`."""
-    keys = {"method": cell.method, "train_domain": cell.train_domain, "test_domain": cell.test_domain}
-    keys["model"] = cell.method.split("-")[0]
-    inner = CELL_FOLDERS[cell.family].format(**keys)
+    inner = CELL_FOLDERS[cell.family].format(
+        method=cell.method,
+        model=cell.method.split("-")[0],
+        train_domain=cell.train_domain,
+        domain=domain_of(cell.test_domain),
+        test_set=_test_set(cell.test_domain) if cell.test_domain.endswith(EXTENDED) else ".",
+    )
     return Path(root) / cell.family / inner / f"k{cell.n_shots}" / f"seed{cell.seed}"
 
 

@@ -40,6 +40,8 @@ class ApiModelParams(Section):
     """Requests under way at any moment."""
     timeout_seconds: PositiveFloat
     """Of one attempt."""
+    extended_test_set: bool
+    """Whether it is asked about the further test set too, in the styles of `icl.extended_prompts`."""
     n_retries: Count
     """Attempts after the first, with exponential backoff."""
     dollars_per_million_input_tokens: Annotated[float, Field(ge=0)] | None
@@ -52,5 +54,7 @@ class IclParams(Section):
 
     n_demonstrations: tuple[Count, ...]
     """0 is zero-shot; others show that many rows of the few-shot draw of the same size."""
+    extended_prompts: tuple[Name, ...]
+    """Prompt styles in which the further test set of a domain is asked about."""
     models: dict[Name, Annotated[LocalModelParams | ApiModelParams, Field(discriminator="kind")]]
     """What `grid.other_models` may name."""

@@ -1,11 +1,13 @@
 """The shape of `params.yaml`: types, units and bounds. No defaults: a value lives in `params.yaml` alone."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from benchmark.config.baselines import BaselineParams
 from benchmark.config.in_context import IclParams
 from benchmark.config.values import Count, Fraction, Name, PositiveFloat, PositiveInt, Section
+from benchmark.schema import EXTENDED
 
 
 class DataParams(Section):
@@ -27,6 +29,11 @@ class DomainParams(Section):
     """Most interactions of a history."""
     liked_above: float
     """A rating above this is a like."""
+
+    @property
+    def has_extended(self) -> bool:
+        """Whether it has a further test set, of users who are in no split."""
+        return False
 
 
 class Population(Section):
@@ -63,6 +70,9 @@ class GridParams(Section):
     domains: tuple[Name, ...] = Field(min_length=1)
     n_shots: tuple[PositiveInt, ...] = Field(min_length=1)
     seeds: tuple[Count, ...] = Field(min_length=1)
+    weights_seed: Count | None
+    """Seed of initial weights and of the order of rows, whatever the draw; null: that of the draw. With a number, what
+    seeds differ by is the draw alone."""
     controls: tuple[Name, ...]
     baselines: tuple[Name, ...]
     recipes: tuple[Literal["tallrec", "rt"], ...]
@@ -86,51 +96,6 @@ class FidelityParams(Section):
     scoring: Literal["double_softmax", "logit_difference"]
     checkpoint: Literal["best_auc", "last"]
     both_validation: Literal["first_domain", "every_domain"]
-
-
-class TrainingParams(Section):
-    """The one training loop of the conventional baselines."""
-
-    learning_rate: PositiveFloat
-    weight_decay: Annotated[float, Field(ge=0)]
-    """Coupled L2 decay of Adam, not AdamW's."""
-    weight_decay_grid: tuple[Annotated[float, Field(ge=0)], ...]
-    """Decays to choose from by validation AUC, for the rows named `-searched`; empty: no such rows."""
-    batch_size: PositiveInt
-    n_updates: PositiveInt
-    eval_every: PositiveInt
-    """Updates between two validations."""
-    history_length: PositiveInt
-    """Shorter histories repeat their last interaction up to this length."""
-    item_size: PositiveInt
-    """Width of an item embedding; the like flag makes a step one wider."""
-    n_threads: PositiveInt
-    """Groups of draws trained at once, each on one thread. No result depends on it."""
-
-
-class TextEncoderParams(Section):
-    """The frozen encoder of item texts, for the models that read text."""
-
-    model: str | None
-    """A Hub id, a local folder, or `package:NAME/FOLDER` for weights that an installed package carries; null: none."""
-    revision: str | None
-    """Commit of a Hub model."""
-    max_length: PositiveInt
-    """Tokens of a text."""
-    batch_size: PositiveInt
-    n_threads: PositiveInt
-
-
-class BaselineParams(Section):
-    """Training, and a section a model; its keys are the keywords of `baselines/<model>.py: model`."""
-
-    heads: tuple[Literal["per_item", "tied", "shared"], ...] = Field(min_length=1)
-    """How a target is scored; `per_item` is the released way, the others make rows of their own."""
-    training: TrainingParams
-    n_updates: dict[Name, dict[Name, PositiveInt]]
-    """Model -> domain -> updates, where they are not those of `training`."""
-    text_encoder: TextEncoderParams
-    models: dict[Name, dict[str, Any]]
 
 
 class LlmParams(Section):
@@ -265,6 +230,8 @@ class EvaluateParams(Section):
     n_bootstrap: PositiveInt
     """Resamples of users."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    max_test_samples: PositiveInt | None
+    """Most rows of a test set, for a first look; no verdict is given then. null: all."""
 
 
 class Params(Section):
@@ -286,3 +253,7 @@ class Params(Section):
     probe: ProbeParams
     efficiency: EfficiencyParams
     evaluate: EvaluateParams
+
+    def test_sets(self, domain: str) -> tuple[str, ...]:
+        """What `Cell.test_domain` may be for `domain`: its test set, and the one of further users if it has one."""
+        return (domain, domain + EXTENDED) if self.domains[domain].has_extended else (domain,)

@@ -27,7 +27,7 @@ def draw(
     domain: str,
     how: Literal["shared", "released"] = "shared",
 ) -> Draw:
-    """`n_shots` different ids of the training split.
+    """`n_shots` different ids of the training split. Of `shared` draws of one seed, a larger one begins with a smaller.
 
     Args:
         train_ids: sample ids of the training split; for `released` in file order, for `shared` in any order.
@@ -52,7 +52,7 @@ def draw(
     if how == "released":
         return Draw(_datasets_shuffle(train_ids, n_shots, seed), _pandas_sample(train_ids, n_shots, seed))
     pool = sorted(train_ids)
-    rng = np.random.default_rng(derive_seed("fewshot", domain, n_shots, seed))
+    rng = np.random.default_rng(derive_seed("fewshot", domain, seed))  # without K: larger draws hold the smaller
     order: list[int] = rng.permutation(len(pool))[:n_shots].tolist()
     ids = tuple(pool[index] for index in order)
     return Draw(ids, ids)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from benchmark.artifacts import files, paths
 from benchmark.errors import DataError
-from benchmark.schema import FewShotTask, Item, Labelled, item_ids
+from benchmark.schema import FewShotTask, Item, Labelled, Sample, domain_of, item_ids
 
 Content = TypeVar("Content")
 N_FILES_KEPT = 16
@@ -25,7 +25,7 @@ def few_shot_task(
 
     Args:
         train_domain: domain of the training and validation rows, or `both`.
-        test_domain: domain of the test samples.
+        test_domain: the test set.
         n_shots: training rows; 0 gives none.
         seed: seed of the draw and of the method.
         side: whose draw, where `fidelity.draw` gives the LLM and the conventional methods different rows.
@@ -34,14 +34,12 @@ def few_shot_task(
         MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
-    draws, prepared = paths.fewshot_folder(train_domain), paths.prepared_folder(test_domain)
+    draws = paths.fewshot_folder(train_domain)
     train = _drawn(paths.draw_folder(train_domain, n_shots, seed), side) if n_shots else ()
     valid_file = draws / "valid.parquet"
-    valid, test = _kept(files.read_labelled, valid_file), _kept(files.read_samples, prepared / "test.parquet")
+    valid, (test, items) = _kept(files.read_labelled, valid_file), _asked(test_domain)
     learned_from = item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
-    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
-    items = _items_of(learned_from, draws / "items.parquet") | _items_of(asked_about, prepared / "items.parquet")
-    return FewShotTask(train, valid, test, items, seed)
+    return FewShotTask(train, valid, test, _items_of(learned_from, draws / "items.parquet") | items, seed)
 
 
 def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]) -> FewShotTask:
@@ -59,31 +57,28 @@ def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm
 
 
 def scoring_task(test_domain: str, seed: int) -> FewShotTask:
-    """What scoring with a tuned model needs: the test samples of `test_domain` and nothing to learn from.
+    """What scoring with a tuned model needs: the samples of a test set and nothing to learn from.
 
     Raises:
         MissingArtifactError: stage `prepare` has not written what is needed.
         DataError: an item is not in the file beside it.
     """
-    prepared = paths.prepared_folder(test_domain)
-    test = _kept(files.read_samples, prepared / "test.parquet")
-    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
-    return FewShotTask((), (), test, _items_of(asked_about, prepared / "items.parquet"), seed)
+    test, items = _asked(test_domain)
+    return FewShotTask((), (), test, items, seed)
 
 
-def full_task(domain: str, seed: int) -> FewShotTask:
-    """The task of `domain` with all of its training rows.
+def full_task(test_domain: str, seed: int) -> FewShotTask:
+    """The task of a test set with all training rows of its domain.
 
     Raises:
         MissingArtifactError: stage `prepare` has not written what is needed.
         DataError: an item is not in the file beside it.
     """
-    prepared = paths.prepared_folder(domain)
+    prepared = paths.prepared_folder(domain_of(test_domain))
     train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
-    test = _kept(files.read_samples, prepared / "test.parquet")
-    asked_about = _kept(_items_in_samples, prepared / "test.parquet")
-    known = item_ids(row.sample for row in (*train, *valid)) | asked_about
-    return FewShotTask(train, valid, test, _items_of(known, prepared / "items.parquet"), seed)
+    test, items = _asked(test_domain)
+    known = item_ids(row.sample for row in (*train, *valid))
+    return FewShotTask(train, valid, test, _items_of(known, prepared / "items.parquet") | items, seed)
 
 
 def count_training_rows(domain: str) -> int:
@@ -107,14 +102,14 @@ def validation_task(train_domain: str) -> FewShotTask:
     return FewShotTask((), valid, (), _items_of(item_ids(row.sample for row in valid), draws / "items.parquet"), seed=0)
 
 
-def demonstration_task(domain: str, n_shots: int, seed: int) -> FewShotTask:
-    """The test samples of `domain`, with the draw of demonstrations to show before each of them.
+def demonstration_task(test_domain: str, n_shots: int, seed: int) -> FewShotTask:
+    """The samples of a test set, with the draw of demonstrations of its domain to show before each of them.
 
     Raises:
         MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
-    asked = scoring_task(domain, seed)
+    asked, domain = scoring_task(test_domain, seed), domain_of(test_domain)
     shown = _drawn(paths.demonstrations_folder(domain, n_shots, seed), "llm")
     known = _items_of(item_ids(row.sample for row in shown), paths.prepared_folder(domain) / "items.parquet")
     return replace(asked, train=shown, items=known | dict(asked.items))
@@ -138,6 +133,13 @@ def _items_of(wanted: Set[str], path: Path) -> dict[str, Item]:
     if missing:
         raise DataError(f"{path}: {len(missing)} items of the samples have no row, e.g. {missing[0]!r}")
     return {item_id: known[item_id] for item_id in sorted(wanted)}
+
+
+def _asked(test_domain: str) -> tuple[tuple[Sample, ...], dict[str, Item]]:
+    """The samples of a test set, and the items that occur in them."""
+    path = paths.test_file(test_domain)
+    samples, items = _kept(files.read_samples, path), path.with_name("items.parquet")
+    return samples, _items_of(_kept(_items_in_samples, path), items)
 
 
 def _items_in_samples(path: Path) -> set[str]:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from benchmark.config.baselines import TrainingParams
 from benchmark.config.names import guess, unknown
-from benchmark.config.params import Params, TrainingParams
+from benchmark.config.params import Params
 from benchmark.config.values import PositiveFloat, PositiveInt, Problem
 from benchmark.methods.baselines import BASELINES_FOLDER, baseline_keywords
 

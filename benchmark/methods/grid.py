@@ -39,21 +39,24 @@ def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
             shots = [(n_shots, seed) for n_shots in grid.n_shots for seed in grid.seeds] + [(n_train, grid.seeds[0])]
         else:
             shots = [(0, seed) for seed in (grid.seeds if control.is_random else grid.seeds[:1])]
-        for n_shots, seed in dict.fromkeys(shots):  # K may be the full training set
-            yield Cell("control", name, domain, domain, n_shots, seed)
+        for test_domain in params.test_sets(domain):
+            for n_shots, seed in dict.fromkeys(shots):  # K may be the full training set
+                yield Cell("control", name, domain, test_domain, n_shots, seed)
 
 
 def baseline_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
     """The rows of a model; one cell a K and seed."""
     for method in baseline_rows(model, params.baselines):
-        for n_shots in params.grid.n_shots:
-            for seed in params.grid.seeds:
-                yield Cell("baseline", method, domain, domain, n_shots, seed)
+        for test_domain in params.test_sets(domain):
+            for n_shots in params.grid.n_shots:
+                for seed in params.grid.seeds:
+                    yield Cell("baseline", method, domain, test_domain, n_shots, seed)
 
 
 def baseline_probe_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
     """The cells of a baseline whose inputs are changed: every row at the largest K."""
-    return (cell for cell in baseline_cells(params, model, domain) if cell.n_shots == max(params.grid.n_shots))
+    largest = max(params.grid.n_shots)
+    return (c for c in baseline_cells(params, model, domain) if c.n_shots == largest and c.test_domain == domain)
 
 
 def probed(params: Params) -> Iterator[tuple[str, Cell, str]]:

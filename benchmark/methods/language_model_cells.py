@@ -2,20 +2,26 @@
 
 from collections.abc import Iterator
 
+from benchmark.config.in_context import ApiModelParams
 from benchmark.config.params import Params
 from benchmark.schema import Cell
 
 
 def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[Cell]:
     """Zero-shot once; with demonstrations once a seed. `n_shots` counts the demonstrations."""
-    for n_shots in params.icl.n_demonstrations:
-        for seed in params.grid.seeds if n_shots else params.grid.seeds[:1]:
-            yield Cell("icl", f"icl-{model}-{prompt}", domain, domain, n_shots, seed)
+    section = params.icl.models.get(model)
+    asks_all = prompt in params.icl.extended_prompts and (
+        not isinstance(section, ApiModelParams) or section.extended_test_set
+    )
+    for test_domain in params.test_sets(domain) if asks_all else (domain,):
+        for n_shots in params.icl.n_demonstrations:
+            for seed in params.grid.seeds if n_shots else params.grid.seeds[:1]:
+                yield Cell("icl", f"icl-{model}-{prompt}", domain, test_domain, n_shots, seed)
 
 
 def tuned_cells(params: Params, recipe: str, train_domain: str) -> Iterator[Cell]:
     """Every adapter is scored on every domain, so transfer costs no tuning."""
-    for test_domain in params.grid.domains:
+    for test_domain in (test_set for domain in params.grid.domains for test_set in params.test_sets(domain)):
         for n_shots in params.grid.n_shots:
             for seed in params.grid.seeds:
                 yield Cell("tuned", f"{recipe}-{train_domain}", train_domain, test_domain, n_shots, seed)
@@ -25,5 +31,6 @@ def probe_cells(params: Params, variant: str) -> Iterator[Cell]:
     """The cells of `variant` whose inputs are changed: the largest K, on the domain it was tuned on or on every one."""
     recipe, train_domain = variant.split("-", 1)
     for cell in tuned_cells(params, recipe, train_domain):
-        if cell.n_shots == max(params.grid.n_shots) and train_domain in ("both", cell.test_domain):
+        is_own = cell.test_domain in params.grid.domains and train_domain in ("both", cell.test_domain)
+        if is_own and cell.n_shots == max(params.grid.n_shots):
             yield cell

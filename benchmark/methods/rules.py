@@ -11,6 +11,7 @@ from benchmark.methods.baseline_values import baseline_problems
 from benchmark.methods.controls import CONTROLS
 from benchmark.methods.pinning import OWN_MODELS, model_problems
 from benchmark.methods.probes import PROBES, PROMPT_STYLES
+from benchmark.schema import EXTENDED
 
 STYLES_FOLDER = Path(__file__).parents[2] / "tallrec" / "prompts" / "styles"
 
@@ -52,13 +53,17 @@ def _grid_names(params: Params) -> Iterator[Problem]:
         ("grid.controls", grid.controls, list(CONTROLS)),
         ("grid.baselines", grid.baselines, list(params.baselines.models)),
         ("grid.prompts", grid.prompts, prompt_names()),
+        ("icl.extended_prompts", params.icl.extended_prompts, prompt_names()),
         ("grid.icl_models", grid.icl_models, OWN_MODELS),
         ("grid.other_models", grid.other_models, list(params.icl.models)),
     ):
         for name in names:
             if name not in known:
                 yield key, unknown(name, known)
-    for key, values in grid.model_dump().items():
+    for name in params.domains:
+        if name.endswith(EXTENDED):
+            yield f"domains.{name}", f"{EXTENDED!r} ends the name of the further test set of a domain"
+    for key, values in grid.model_dump(exclude={"weights_seed"}).items():
         if len(set(values)) != len(values):
             yield f"grid.{key}", f"a value stands twice in {list(values)}"
     if "both" in grid.train_domains and len(grid.domains) < 2:

@@ -16,6 +16,7 @@ from benchmark.methods import language_models, tuning
 from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, TERA, Device, chosen_device
 from benchmark.planning.sizes import Sizes, sizes
+from benchmark.schema import domain_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -190,9 +191,9 @@ class Planner:
             yield Work("tune", n_cells, n_cells, peak + RUNTIME_BYTES, total)
             n_processes = len(grid.recipes) * len(grid.train_domains)
             tested = self.sizes.n_test.items()
-            flops = n_cells * sum(n * self.flops_a_sample(domain, of_tuned=True) for domain, n in tested)
+            flops = n_cells * sum(n * self.flops_a_sample(domain_of(name), of_tuned=True) for name, n in tested)
             time = START_SECONDS * n_processes + seconds(flops)
-            yield Work("score", n_processes, n_cells * len(grid.domains), scored.peak_bytes + RUNTIME_BYTES, time)
+            yield Work("score", n_processes, n_cells * len(tested), scored.peak_bytes + RUNTIME_BYTES, time)
         yield from self._in_context(seconds)
 
     def _in_context(self, seconds: Callable[[float], float]) -> Iterator[Work]:
@@ -208,7 +209,7 @@ class Planner:
                     flops_a_sample = self.flops_a_sample(domain, of_tuned=False)
                     for cell in icl_cells(self.params, model, prompt, domain):
                         # A demonstration is as long as the question that it stands before.
-                        flops += (1 + cell.n_shots) * self.sizes.n_test[domain] * flops_a_sample
+                        flops += (1 + cell.n_shots) * self.sizes.n_test[cell.test_domain] * flops_a_sample
                         n_cells += 1
         if n_cells:
             n_processes = len(local) * len(grid.prompts)

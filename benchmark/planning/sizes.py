@@ -7,11 +7,14 @@ from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.data.domains import format_module
 from benchmark.methods.pinning import is_gguf
+from benchmark.schema import EXTENDED
 
 RELEASED_SPLIT = (0.8, 0.1, 0.1)
 """Of the released files, which are split already."""
 RELEASED_BOOK_ROWS = (2427, 2427)
 """Validation and test rows of the released book data, for a format whose size no file foretells."""
+FURTHER_USERS = 835
+"""Users of MovieLens-100K who are in none of the 10,000 released rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Sizes:
 
     n_valid: dict[str, int]
     n_test: dict[str, int]
+    """By test set."""
     n_tokens: dict[str, int]
     """Of a prompt of each domain; the longest of a batch."""
     tokens_are_measured: bool
@@ -47,6 +51,8 @@ def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
         if rows is None:
             assumed.append(domain)
         n_rows_valid, n_test[domain] = rows or RELEASED_BOOK_ROWS
+        if params.domains[domain].has_extended:
+            n_test[domain + EXTENDED] = _extended_rows(params, domain)
         n_valid[domain] = min(n_rows_valid, params.tune.max_valid_samples or n_rows_valid)
     known = {domain: n_tokens or _measured_tokens(params, domain) for domain in params.grid.domains}
     lengths = {domain: length or params.llm.max_length for domain, length in known.items()}
@@ -66,6 +72,15 @@ def _rows(params: Params, domain: str) -> tuple[int, int] | None:
         return None
     train, valid, test = getattr(section, "split", RELEASED_SPLIT)
     return round(n_train * valid / train), round(n_train * test / train)
+
+
+def _extended_rows(params: Params, domain: str) -> int:
+    """Rows of the further test set as prepared, else for the users that MovieLens-100K has beyond the released rows."""
+    stats_file = paths.prepared_folder(domain) / "stats.json"
+    if stats_file.exists():
+        found = files.read_json(stats_file).get("extended")
+        return found["rows"] if found else 0
+    return FURTHER_USERS * getattr(params.domains[domain], "extended_rows_per_user", 0)
 
 
 def _measured_tokens(params: Params, domain: str) -> int | None:

@@ -40,6 +40,8 @@ class Page:
     ablations: Sequence[figures.CurvePlot]
     icl_plots: Sequence[figures.DotPlot]
     main: Sequence[Table]
+    extended: Sequence[Table]
+    """Of the further test sets, which are mixed with no other."""
     differences: Sequence[Table]
     within_users: Sequence[Table]
     icl: Sequence[Table]
@@ -65,8 +67,8 @@ class Page:
     @property
     def tables(self) -> list[Table]:
         """Every table that is exported."""
-        several = [*self.main, *self.within_users, *self.icl, *self.cross_domain, *self.controls, *self.data]
-        several += [*self.differences, *self.calibration, self.audit]
+        several = [*self.main, *self.extended, *self.within_users, *self.icl, *self.cross_domain, *self.controls]
+        several += [*self.data, *self.differences, *self.calibration, self.audit]
         return [*several, self.probes, self.efficiency, self.cost, self.fidelity, self.published, self.independent]
 
 
@@ -81,6 +83,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         efficiency=inputs.efficiency,
         model_is_papers=model_is_papers,
         differences=inputs.differences,
+        is_first_look=params.evaluate.max_test_samples is not None,
         published={
             number.group: number.auc
             for number in paper.numbers
@@ -107,6 +110,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         if params.grid.icl_models or params.grid.other_models
         else [],
         main=[tables.main_table(inputs, paper, domain) for domain in domains],
+        extended=[tables.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]],
         differences=[checks.difference_table(inputs, domain) for domain in domains],
         within_users=[tables.within_user_table(inputs, domain) for domain in domains],
         icl=[tables.icl_table(inputs, domain) for domain in domains],
@@ -133,6 +137,11 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
             f"The data of {' and '.join(generated)} are generated (the embedded world). They show the "
             "mechanism of the paper; their numbers are not comparable with the published ones and say "
             "nothing about real users."
+        )
+    if inputs.params.evaluate.max_test_samples is not None:
+        warnings.append(
+            f"A first look: at most {inputs.params.evaluate.max_test_samples} rows of each test set were scored "
+            "(evaluate.max_test_samples), so no verdict is given."
         )
     warnings += [f"Stand-in data. {found}." for found in sections.stand_ins(inputs)]
     if not model_is_papers:

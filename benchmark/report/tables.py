@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.methods.baselines import baseline_rows
 from benchmark.report.inputs import Inputs
-from benchmark.schema import Cell
+from benchmark.schema import Cell, domain_of
 from benchmark.statistics.other_metrics import OTHER_METRICS
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import TRUST, Paper, PaperNumber
@@ -159,6 +159,26 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
         inputs.params.evaluate.confidence,
         reservations(number, inputs.params, paper, inputs.stand_ins),
     )
+
+
+def extended_table(inputs: Inputs, test_domain: str) -> Table:
+    """AUC and UAUC of every method at every K on a further test set; a method without draws stands in every column."""
+    shots = inputs.params.grid.n_shots
+    methods = dict.fromkeys(
+        (group.family, group.method, group.train_domain) for group in inputs.groups if group.test_domain == test_domain
+    )
+    rows: list[Row] = []
+    for family, method, train_domain in methods:
+        of_shots = [Cell(family, method, train_domain, test_domain, n_shots, 0) for n_shots in shots]
+        without = Cell(family, method, train_domain, test_domain, 0, 0)
+        groups = [without if without in inputs.groups else group for group in of_shots]
+        entries = (e for g in groups for e in (summary_entry(inputs.groups.get(g)), _other_entry(inputs, g, "uauc")))
+        rows.append(Row(method, tuple(entries), family))
+    stats = inputs.stats[domain_of(test_domain)]["extended"]
+    columns = tuple(name for n_shots in shots for name in (f"K={n_shots} AUC", "UAUC"))
+    keys = tuple(f"k{n_shots}_{name}" for n_shots in shots for name in ("auc", "uauc"))
+    note = f"{stats['rows']} rows of {stats['users']} users who are in no split of {domain_of(test_domain)}."
+    return Table(f"main_{test_domain}", f"Few-shot AUC, {test_domain}", columns, tuple(rows), note, test_domain, keys)
 
 
 def within_user_table(inputs: Inputs, domain: str) -> Table:

@@ -8,6 +8,7 @@ Usage: python -m benchmark.stages.baselines --baseline gru4rec --domain movie
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from benchmark.methods.grid import baseline_cells, baseline_probe_cells
 from benchmark.methods.probes import of_probe, with_probes, without_question
 from benchmark.methods.running import write_cells
 from benchmark.progress import progress
+from benchmark.schema import Cell, FewShotTask, Prediction
 
 
 def run(baseline: str, domain: str) -> None:
@@ -40,11 +42,17 @@ def run(baseline: str, domain: str) -> None:
         texts = files.read_vectors(paths.texts_file(domain))
     cells, probes = list(baseline_cells(params, baseline, domain)), without_question(params.probe.inputs)
     tasks = {
-        (n_shots, seed): few_shot_task(domain, domain, n_shots, seed, side="conventional")
+        (test_domain, n_shots, seed): few_shot_task(domain, test_domain, n_shots, seed, side="conventional")
+        for test_domain in params.test_sets(domain)
         for n_shots in grid.n_shots
         for seed in grid.seeds
     }
-    asked = with_probes(list(tasks.values()), probes)
+    draws = list(dict.fromkeys(key[1:] for key in tasks))
+    asked = with_probes([tasks[domain, *draw] for draw in draws], probes)
+    for further in params.test_sets(domain)[1:]:
+        asked = [_with_test_set(task, tasks[further, *draw]) for draw, task in zip(draws, asked, strict=True)]
+    if grid.weights_seed is not None:
+        asked = [replace(task, seed=grid.weights_seed) for task in asked]
     if texts:
         no_text = np.zeros_like(next(iter(texts.values())))
         texts = dict.fromkeys(asked[0].items, no_text) | texts  # of the items that a probe makes up
@@ -59,30 +67,42 @@ def run(baseline: str, domain: str) -> None:
 
         found = train_baseline(baseline, values, asked, domain=domain, texts=texts, tell=tell)
     seconds = time.perf_counter() - start
-    n_test = len(next(iter(tasks.values())).test)
     predicted = {
-        (method, *key): predictions
-        for method, by_task in found.items()
-        for key, predictions in zip(tasks, by_task, strict=True)
+        (method, *draw): predictions
+        for method, by_draw in found.items()
+        for draw, predictions in zip(draws, by_draw, strict=True)
     }
+
+    def task_of(cell: Cell) -> FewShotTask:
+        return tasks[cell.test_domain, cell.n_shots, cell.seed]
+
     settings = {
         "draw": params.fidelity.draw,
         "training": values.training.model_dump(mode="json"),
         "model": values.models[baseline],
+        "weights_seed": grid.weights_seed,
     }
     write_cells(
         cells,
-        task_of=lambda cell: tasks[cell.n_shots, cell.seed],
-        predictions_of=lambda cell: predicted[cell.method, cell.n_shots, cell.seed][:n_test],
+        task_of=task_of,
+        predictions_of=lambda cell: _of_task(task_of(cell), predicted[cell.method, cell.n_shots, cell.seed]),
         settings=settings,
         seconds=seconds,
     )
     with files.replacing_folder(paths.probe_folder(f"{baseline}-{domain}")) as folder:
         for cell in baseline_probe_cells(params, baseline, domain):
-            key = cell.n_shots, cell.seed
             for probe in probes:
-                of_cell = of_probe(probe, tasks[key], predicted[cell.method, *key])
+                of_cell = of_probe(probe, task_of(cell), predicted[cell.method, cell.n_shots, cell.seed])
                 files.write_predictions(folder / probe, cell, of_cell)
+
+
+def _with_test_set(task: FewShotTask, further: FewShotTask) -> FewShotTask:
+    return replace(task, test=task.test + further.test, items={**task.items, **further.items})
+
+
+def _of_task(task: FewShotTask, predictions: Sequence[Prediction]) -> list[Prediction]:
+    ids = {sample.sample_id for sample in task.test}
+    return [prediction for prediction in predictions if prediction.sample_id in ids]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

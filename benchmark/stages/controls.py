@@ -24,14 +24,14 @@ def run(domain: str) -> None:
     n_train = count_training_rows(domain)
 
     @functools.cache  # the controls share the tasks
-    def task_of(n_shots: int, seed: int) -> FewShotTask:
+    def task_of(test_domain: str, n_shots: int, seed: int) -> FewShotTask:
         if n_shots == n_train:
-            return full_task(domain, seed)
-        return few_shot_task(domain, domain, n_shots, seed, side="conventional")
+            return full_task(test_domain, seed)
+        return few_shot_task(domain, test_domain, n_shots, seed, side="conventional")
 
     run_cells(
         list(control_cells(params, domain, n_train)),
-        task_of=lambda cell: task_of(cell.n_shots, cell.seed),
+        task_of=lambda cell: task_of(cell.test_domain, cell.n_shots, cell.seed),
         method_of=lambda cell: build_control(cell.method),
         settings_of=lambda _: {"draw": params.fidelity.draw},
     )

@@ -171,7 +171,7 @@ def run(*, partial: bool) -> None:
     n_train: dict[str, int] = {}
     for domain in domains:
         n_train[domain] = read_json(prepared_folder(domain) / "stats.json")["splits"]["train"]["rows"]
-    truth = {domain: read_test_labels(domain) for domain in domains}
+    truth = {name: read_test_labels(name) for domain in domains for name in params.test_sets(domain)}
     grid = list(cells(params, n_train))
     read = {cell: read_cell(cell, truth[cell.test_domain]) for cell in grid}
     scores = {cell: values for cell, (_, values) in read.items() if values is not None}
@@ -182,10 +182,10 @@ def run(*, partial: bool) -> None:
             f"({read[lost][0]}); `dvc repro` makes them, --partial evaluates without them"
         )
     metrics: dict[str, dict[Cell, CellMetric]] = {"auc": {}, "uauc": {}}
-    for domain, known in truth.items():
-        of_domain = {cell: values for cell, values in scores.items() if cell.test_domain == domain}
+    for test_domain, known in truth.items():
+        of_test_set = {cell: values for cell, values in scores.items() if cell.test_domain == test_domain}
         for metric, found in metrics.items():
-            found.update(cell_metrics(metric, of_domain, known, n_resamples))
+            found.update(cell_metrics(metric, of_test_set, known, n_resamples))
     rows: list[MetricRow] = []
     for cell in grid:
         row = MetricRow(cell, read[cell][0])
@@ -199,8 +199,7 @@ def run(*, partial: bool) -> None:
     differences = differences_of(metrics, groups, confidence, params.fidelity.draw)
     errors, bins = calibration_rows(scores, truth, params.fidelity.scoring)
     audits = {
-        domain: audit(read_prepared(domain, known, params), params.tune.max_valid_samples)
-        for domain, known in truth.items()
+        domain: audit(read_prepared(domain, truth[domain], params), params.tune.max_valid_samples) for domain in domains
     }
     for domain in domains:
         points = curve_points(summaries, domain)

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.arguments import stage_arguments
@@ -18,6 +19,8 @@ from benchmark.data.domains.titles import plain
 from benchmark.data.world import generator
 from benchmark.errors import ConfigError, DataError, exit_code_of
 from benchmark.methods.configuration import load_config
+from benchmark.schema import EXTENDED, Labelled
+from benchmark.seeding import derive_seed
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,20 +38,33 @@ def prepare(domain: str, params: Params) -> None:
     raw = files.require(paths.raw_folder(domain))
     data = format_module(section.format).read(raw, section)
     _check(data, raw)
+    data = _first_look(data, params.evaluate.max_test_samples)
+    test_sets = {domain: data.splits["test"]} | ({domain + EXTENDED: data.extended} if section.has_extended else {})
     with files.replacing_folder(paths.prepared_folder(domain)) as folder:
         files.write_items(folder / "items.parquet", data.items)
         files.write_labelled(folder / "train.parquet", data.splits["train"])
         files.write_labelled(folder / "valid.parquet", data.splits["valid"])
-        files.write_samples(folder / "test.parquet", [row.sample for row in data.splits["test"]])
+        for name, rows in test_sets.items():
+            files.write_samples(folder / paths.test_file(name).name, [row.sample for row in rows])
         files.write_json(folder / "stats.json", describe(data))
     with files.replacing_folder(paths.labels_file(domain).parent) as folder:
-        test = data.splits["test"]
-        files.write_labels(folder / paths.labels_file(domain).name, {row.sample.sample_id: row.liked for row in test})
+        for name, rows in test_sets.items():
+            files.write_labels(folder / paths.labels_file(name).name, {row.sample.sample_id: row.liked for row in rows})
         if section.source == "embedded":
-            auc = generator.bayes_auc(params.world, section.noun, section.format, test)
+            auc = generator.bayes_auc(params.world, section.noun, section.format, test_sets[domain])
             files.write_json(folder / paths.ceiling_file(domain).name, {"auc": auc})
-    sizes = ", ".join(f"{split} {len(data.splits[split])}" for split in paths.SPLITS)
+    sizes = ", ".join(f"{split} {len(rows)}" for split, rows in {**data.splits, "extended": data.extended}.items())
     _LOG.info("%s: %s rows, %d items", domain, sizes, len(data.items))
+
+
+def _first_look(data: DomainData, most: int | None) -> DomainData:
+    """The data with at most `most` rows in each test set: always the same ones, in their order."""
+
+    def some(rows: Sequence[Labelled]) -> tuple[Labelled, ...]:
+        kept = sorted(range(len(rows)), key=lambda row: derive_seed("first look", rows[row].sample.sample_id))[:most]
+        return tuple(rows[row] for row in sorted(kept))
+
+    return replace(data, splits={**data.splits, "test": some(data.splits["test"])}, extended=some(data.extended))
 
 
 def _check(data: DomainData, raw: Path) -> None:
@@ -58,7 +74,7 @@ def _check(data: DomainData, raw: Path) -> None:
                 raise DataError(
                     f"{raw}: item {item.item_id!r}: {text!r:.80} is no plain title (benchmark.data.domains.titles)"
                 )
-    counts = Counter(row.sample.sample_id for rows in data.splits.values() for row in rows)
+    counts = Counter(row.sample.sample_id for rows in (*data.splits.values(), data.extended) for row in rows)
     sample_id, count = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     if count > 1:
         raise DataError(f"{raw}: sample {sample_id!r} stands {count} times in the splits, expected once")

@@ -46,9 +46,11 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     variant = f"{recipe}-{train_domain}"
     cell = Cell("tuned", variant, train_domain, train_domain, n_shots, seed)
     task = training_task(train_domain, n_shots, seed, side="llm")
+    weights_seed = seed if params.grid.weights_seed is None else params.grid.weights_seed
     settings = {
         "tune": params.tune.model_dump(mode="json"),
         "fidelity": params.fidelity.model_dump(mode="json"),
+        "weights_seed": weights_seed,
     }
     scratch = Path("scratch/tune") / variant / f"k{n_shots}" / f"seed{seed}"
 
@@ -57,7 +59,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             adapted,
             tokenizer,
             task,
-            tuning.tuning_schedule(params, seed),
+            tuning.tuning_schedule(params, weights_seed),
             language_models.scoring(params),
             scratch,
             loss=params.fidelity.loss,
@@ -69,7 +71,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     def start() -> "tuple[PeftModel, PreTrainedTokenizerBase]":
         model, tokenizer = language_models.load_base(params, sharded=params.tune.sharded)
         lora = tuning.lora(params)
-        seed_of_lora = derive_seed("lora", variant, n_shots, seed)
+        seed_of_lora = derive_seed("lora", variant, n_shots, weights_seed)
         return trainable_adapter(model, STARTS / recipe, lora, seed_of_lora), tokenizer
 
     if not is_first():

@@ -19,7 +19,7 @@ import scipy.special  # pyright: ignore[reportMissingTypeStubs]
 
 from benchmark.artifacts.files import require
 from benchmark.errors import SchemaError
-from benchmark.schema import Cell
+from benchmark.schema import EXTENDED, Cell
 from benchmark.seeding import derive_seed
 from benchmark.statistics.auc import Floats, roc_auc, user_aucs
 from benchmark.statistics.labels import TrueLabels
@@ -228,7 +228,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def table_pairs(groups: Iterable[Cell]) -> list[Pair]:
     """The pairs of the report's table: each row of the main table against TALLRec and against `liked_share`."""
-    known = list(groups)
+    known = [group for group in groups if not group.test_domain.endswith(EXTENDED)]
     pairs: list[Pair] = []
     for left in known:
         is_main = left.family == "tuned" and left.method == f"tallrec-{left.test_domain}"

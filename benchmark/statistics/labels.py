@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.artifacts.files import read_labels, read_users
-from benchmark.artifacts.paths import labels_file, prepared_folder
+from benchmark.artifacts.paths import labels_file, test_file
 from benchmark.errors import DataError
 
 
@@ -21,15 +21,15 @@ class TrueLabels:
     liked: tuple[bool, ...]
 
 
-def read_test_labels(domain: str) -> TrueLabels:
-    """Test samples of a domain joined with their labels by sample id.
+def read_test_labels(test_domain: str) -> TrueLabels:
+    """The samples of a test set joined with their labels by sample id.
 
     Raises:
         MissingArtifactError: the domain is not prepared.
         DataError: a test sample has no label, or a label no test sample.
     """
-    users = read_users(prepared_folder(domain) / "test.parquet")
-    path = labels_file(domain)
+    users = read_users(test_file(test_domain))
+    path = labels_file(test_domain)
     labels = read_labels(path)
     if stray := sorted(users.keys() ^ labels.keys()):
         raise DataError(f"{path}: {len(stray)} ids are in the labels or the test samples alone, e.g. {stray[0]!r}")

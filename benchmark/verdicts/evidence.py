@@ -56,6 +56,8 @@ class Results:
     """Whether the language model is the paper's."""
     differences: Mapping[Pair, Difference] = field(default_factory=dict[Pair, Difference])
     """Paired differences, from `results/differences.csv`."""
+    is_first_look: bool = False
+    """Whether the test sets were cut (`evaluate.max_test_samples`), so that nothing is decided."""
     published: Mapping[Cell, float] = field(default_factory=dict[Cell, float])
     """AUC of the paper's main table, where our test rows are the paper's."""
 

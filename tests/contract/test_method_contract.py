@@ -15,7 +15,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import benchmark
-from benchmark.config.params import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.config.baselines import BaselineParams, TextEncoderParams, TrainingParams
 from benchmark.config.reading import read_yaml
 from benchmark.methods import language_models
 from benchmark.methods.baselines import train_baseline

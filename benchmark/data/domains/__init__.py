@@ -29,6 +29,8 @@ class DomainData:
     """`train`, `valid`, `test`."""
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the reader found that a user should know: rows read, broken lines, time range of each split, ..."""
+    extended: tuple[Labelled, ...] = ()
+    """A further test set, of users who are in no split."""
 
 
 class Format(Protocol):
@@ -40,7 +42,11 @@ class Format(Protocol):
     """Its official raw files; where they follow from its section, a function `files(params)` instead."""
 
     def read(self, raw: Path, params: DomainParams) -> DomainData:
-        """Raw files -> samples and items. Sample ids are unique over all domains and splits."""
+        """Raw files -> samples and items.
+
+        Sample ids are unique over all domains and splits, and say nothing of user and item: they stand beside the
+        scores, which may be published where the data may not.
+        """
         ...
 
 

@@ -61,7 +61,9 @@ def read(raw: Path, params: Params) -> DomainData:
     names = sorted(users)
     rng = np.random.default_rng(derive_seed("bookcrossing", "users", params.seed))
     order: list[int] = rng.permutation(len(names)).tolist()
-    samples = [_sample(names[index], users[names[index]], raw.name, params) for index in order]
+    samples = [
+        _sample(f"{raw.name}-{row}", names[index], users[names[index]], params) for row, index in enumerate(order)
+    ]
     notes = {"ratings": dict(ratings), "books": dict(books), "users": len(users), "titles_changed": n_changed}
     return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes)
 
@@ -146,7 +148,7 @@ def _fields(line: str) -> list[str] | None:
         return None
 
 
-def _sample(user: str, rated: dict[str, int], domain: str, params: Params) -> Labelled:
+def _sample(sample_id: str, user: str, rated: dict[str, int], params: Params) -> Labelled:
     """A random rating of the user as target, others of the user's as history."""
     # Sorted, and with a generator a user, so that neither the file's order nor other users change a draw.
     item_ids = sorted(rated)
@@ -156,7 +158,7 @@ def _sample(user: str, rated: dict[str, int], domain: str, params: Params) -> La
     history = tuple(
         Interaction(item_id, rated[item_id] > params.liked_above) for item_id in others[: params.history_length]
     )
-    return Labelled(Sample(f"{domain}-{user}", user, history, target), rated[target] > params.liked_above)
+    return Labelled(Sample(sample_id, user, history, target), rated[target] > params.liked_above)
 
 
 def _item_id(isbn: str, params: Params) -> str:

@@ -7,17 +7,18 @@ Source:
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmark.config.params import DomainParams, PositiveInt
+from benchmark.config.values import Count
 from benchmark.data.domains import DomainData
 from benchmark.data.domains.splits import SplitFractions, boundaries, occurring, split_in_order, target_times
 from benchmark.data.domains.titles import plain
 from benchmark.data.sources import SourceFile
 from benchmark.errors import DataError
-from benchmark.schema import Interaction, Item, Labelled, Sample
+from benchmark.schema import EXTENDED, Interaction, Item, Labelled, Sample
 
 _ARCHIVE = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 
@@ -49,6 +50,13 @@ class Params(DomainParams):
     n_samples: PositiveInt
     """Rows kept, over all splits."""
     split: SplitFractions
+    extended_rows_per_user: Count
+    """Of each user of whom no row is kept, the last rows make a further test set; 0: there is none."""
+
+    @property
+    def has_extended(self) -> bool:
+        """Whether there is a further test set."""
+        return self.extended_rows_per_user > 0
 
 
 class Rating(NamedTuple):
@@ -93,7 +101,12 @@ def read(raw: Path, params: Params) -> DomainData:
     if params.selection == "described":
         windows.sort(key=lambda window: int(ratings[window.user][window.position].timestamp))
     windows = windows[-params.n_samples :]
-    samples = [_sample(window, ratings[window.user], raw.name, params) for window in windows]
+    samples = [_sample(f"{raw.name}-{row}", window, ratings[window.user], params) for row, window in enumerate(windows)]
+    further = _further_windows(windows, ratings, params) if params.has_extended else []
+    extended = tuple(
+        _sample(f"{raw.name}{EXTENDED}-{row}", window, ratings[window.user], params)
+        for row, window in enumerate(further)
+    )
     items = {_item_id(item, params): _item(item, title, params) for item, title in titles.items()}
     notes = {
         "ratings": sum(map(len, ratings.values())),
@@ -104,7 +117,19 @@ def read(raw: Path, params: Params) -> DomainData:
             [int(ratings[window.user][window.position].timestamp) for window in windows], params.split
         ),
     }
-    return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes)
+    splits = split_in_order(samples, params.split)
+    return DomainData(occurring(items, (*samples, *extended)), splits, notes, extended)
+
+
+def _further_windows(kept: Sequence[Window], ratings: Mapping[str, list[Rating]], params: Params) -> list[Window]:
+    """The last windows of each user who has none among `kept`: `extended_rows_per_user`, or as many as there are."""
+    users = {window.user for window in kept}
+    return [
+        Window(user, position)
+        for user, rows in ratings.items()
+        if user not in users
+        for position in range(max(params.history_length, len(rows) - params.extended_rows_per_user), len(rows))
+    ]
 
 
 def _read_titles(path: Path) -> dict[str, str]:
@@ -147,11 +172,11 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     return ((number, line) for number, line in enumerate(lines, start=1) if line)
 
 
-def _sample(window: Window, rows: list[Rating], domain: str, params: Params) -> Labelled:
+def _sample(sample_id: str, window: Window, rows: list[Rating], params: Params) -> Labelled:
     target = rows[window.position]
     history = rows[window.position - params.history_length : window.position]
     sample = Sample(
-        sample_id=f"{domain}-{window.user}-{target.item}",
+        sample_id=sample_id,
         user_id=window.user,
         history=tuple(Interaction(_item_id(event.item, params), event.stars > params.liked_above) for event in history),
         target_item_id=_item_id(target.item, params),

@@ -122,11 +122,10 @@ def _samples(ratings: Ratings, windows: Integers, titles: Sequence[str], domain:
         event: Interaction(_item_id(titles[event // 2], params), bool(event % 2)) for event in occurring_events
     }
     samples: list[Labelled] = []
-    for place, row in zip(users, events.tolist(), strict=True):
+    for number, (place, row) in enumerate(zip(users, events.tolist(), strict=True)):
         *history, target = (interactions[event] for event in row)
-        user = ratings.users[place]
-        sample_id = f"{domain}-{user}-{titles[row[-1] // 2]}"
-        samples.append(Labelled(Sample(sample_id, user, tuple(history), target.item_id), target.liked))
+        sample = Sample(f"{domain}-{number}", ratings.users[place], tuple(history), target.item_id)
+        samples.append(Labelled(sample, target.liked))
     return samples
 
 

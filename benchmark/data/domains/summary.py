@@ -9,7 +9,7 @@ from benchmark.schema import Labelled, item_ids, reveals
 
 
 def describe(data: DomainData) -> dict[str, Any]:
-    """The content of `stats.json`: each split, each pair of splits, and the reader's notes.
+    """The content of `stats.json`: each split and pair of splits, a further test set, and the reader's notes.
 
     Shares and rates are in [0, 1], or None for an empty split; an overlap counts users or target items, each
     once.
@@ -24,6 +24,7 @@ def describe(data: DomainData) -> dict[str, Any]:
         "test_targets_seen_in_training": _share(
             [row.sample.target_item_id in train_targets for row in data.splits["test"]]
         ),
+        **({"extended": _describe_split(data.extended)} if data.extended else {}),
         "notes": data.notes,
     }
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.params import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.config.baselines import BaselineParams, TextEncoderParams, TrainingParams
 from benchmark.errors import ConfigError
 from benchmark.methods.baseline_values import KEYWORD_TYPES
 from benchmark.methods.baselines import (
