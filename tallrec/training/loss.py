@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from tallrec.models.output_layer import logits_are_linear, output_layer, output_layer_reads
+from tallrec.models.output_layer import HALF, logits_are_linear, output_layer, output_layer_reads
 from tallrec.scoring.prefix import SHORTEST, beginning_can_be_kept, is_plain
 from tallrec.training.rows import IGNORED
 
@@ -109,7 +109,7 @@ class LabelledLoss:
                 return chosen[None]
             # Inside the model's forward, so that what wraps it (precision, devices) covers the loss too.
             sums.append(self._in_turns(chosen, targets) if len(targets) else chosen.sum())
-            return hidden[:1, :1]
+            return hidden[0, :1]  # two dimensions, or torch would copy the whole transposed output layer
 
         with output_layer_reads(self.model, choose):
             output = forward(input_ids=input_ids, **settings)
@@ -122,6 +122,9 @@ class LabelledLoss:
         weight, bias = cast("Tensor", head.weight), cast("Tensor | None", head.bias)
         options = nn.LinearCrossEntropyOptions(chunking_method=None, batch_chunk_size=max(1, LOGITS // weight.shape[0]))
         hidden = hidden.to(weight.dtype)
+        if hidden.dtype in HALF and len(hidden) * weight.shape[0] <= LOGITS:
+            # Few logits: at once, since torch's way in turns would copy the output layer for its second pass.
+            return functional.cross_entropy(functional.linear(hidden, weight, bias).float(), targets, reduction="sum")
         # The mean takes the precision of the model; in half precision it is left to a sum in float32, for which the
         # gradient is computed in a second pass.
         reduction = "mean" if hidden.dtype in (torch.float32, torch.float64) else "none"
