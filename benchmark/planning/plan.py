@@ -176,13 +176,14 @@ class Planner:
             peak, total = 0, 0.0
             n_devices = 1 if device.name == CPU else tune.n_processes  # processes on a CPU share its cores
             for train_domains, n_shots in shots:
-                batch = min(tune.batch_size, n_shots * len(train_domains))
+                n_rows = n_shots * len(train_domains)
+                n_updates, batch = tuning.n_updates(tune, n_rows), min(tune.batch_size, n_rows)
                 micro = min(tune.micro_batch_size, batch // tune.n_processes)
                 steps = [self.tuning(micro, domain) for domain in train_domains]
                 peak = max(peak, self.tuning(micro).peak_bytes, validated_step.peak_bytes)
                 validated = train_domains[0]
-                flops = fmean(step.flops for step in steps) / micro * batch * tune.n_updates
-                n_validations = tune.n_updates // tune.eval_every
+                flops = fmean(step.flops for step in steps) / micro * batch * n_updates
+                n_validations = n_updates // tune.eval_every
                 flops_a_sample = self.flops_a_sample(validated, of_tuned=True)
                 flops += n_validations * self.sizes.n_valid[validated] * flops_a_sample
                 total += n_variants * (START_SECONDS + seconds(flops) / n_devices)

@@ -57,7 +57,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             adapted,
             tokenizer,
             task,
-            tuning.tuning_schedule(params, seed),
+            tuning.tuning_schedule(params, seed, n_rows=len(task.train)),
             language_models.scoring(params),
             scratch,
             loss=params.fidelity.loss,

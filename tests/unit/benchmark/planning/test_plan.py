@@ -64,6 +64,20 @@ def test_half_the_speed_takes_twice_the_time_of_computing(planner: Planner) -> N
         assert slow[stage] - start == pytest.approx(2 * (fast[stage] - start))
 
 
+def test_epochs_are_planned_as_the_updates_that_they_are(params: Params, planner: Planner) -> None:
+    slow = replace(CARD, flops_per_second=1e6)
+
+    def seconds(n_shots: int, **values: int | None) -> float:
+        grid = params.grid.model_copy(update={"n_shots": (n_shots,), "train_domains": ("movie", "book")})
+        tune = params.tune.model_copy(update={"batch_size": 16, "eval_every": 10, **values})
+        changed = Planner(params.model_copy(update={"grid": grid, "tune": tune}), planner.sizes)
+        return {work.stage: work.seconds for work in changed.works(slow)}["tune"]
+
+    epochs = {"n_updates": None, "n_epochs": 20}
+    assert seconds(16, **epochs) == pytest.approx(seconds(16, n_updates=20))
+    assert seconds(64, **epochs) == pytest.approx(seconds(64, n_updates=80))
+
+
 def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, planner: Planner) -> None:
     slow = replace(CARD, flops_per_second=1e6)
 

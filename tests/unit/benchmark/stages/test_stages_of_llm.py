@@ -44,7 +44,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "base": {"vocabulary_size": 500, "hidden_size": 32, "intermediate_size": 32, "n_layers": 1, "n_updates": 3},
     "instruct": {"n_updates": 3},
-    "tune": {"n_updates": 4, "eval_every": 2, "max_valid_samples": 10, "warmup_updates": 0},
+    # Two epochs of four rows are four updates of at most three.
+    "tune": {
+        **{"n_updates": None, "n_epochs": 2, "batch_size": 3},
+        **{"eval_every": 2, "max_valid_samples": 10, "warmup_updates": 0},
+    },
     "icl": {"n_demonstrations": (0, 2)},
     "probe": {"variants": ("tallrec-movie",), "inputs": ("likes_swapped", "title_removed", "dislike_asked")},
 }
