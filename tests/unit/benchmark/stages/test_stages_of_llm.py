@@ -121,6 +121,18 @@ def test_instruction_tuning_leaves_an_adapter_and_its_curve(finished: Path) -> N
     assert not (STARTS / "rt" / WEIGHTS).exists()
 
 
+def test_a_tuning_that_diverges_is_one_line_and_stores_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (STARTS / "tallrec" / WEIGHTS).read_bytes()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        section = PARAMS.instruct.model_copy(update={"learning_rate": 1e30, "warmup_updates": 0})
+        use(PARAMS.model_copy(update={"instruct": section}), monkeypatch)
+        assert instruct.main([]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: update 2: the ")
+    assert (STARTS / "tallrec" / WEIGHTS).read_bytes() == before
+
+
 def test_tuning_leaves_an_adapter_its_curve_and_a_record(finished: Path) -> None:
     for recipe in PARAMS.grid.recipes:
         folder = paths.adapter_folder(f"{recipe}-movie", 4, 0)
