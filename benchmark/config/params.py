@@ -194,6 +194,7 @@ class InstructParams(Section):
     adam_beta2: Fraction
     warmup_updates: Count
     loss: Literal["all_tokens", "answer"]
+    gradient_checkpointing: bool
     seed: int
 
 

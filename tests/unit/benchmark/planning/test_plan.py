@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_epochs_are_planned_as_the_updates_that_they_are(params: Params, planner
     epochs = {"n_updates": None, "n_epochs": 20}
     assert seconds(16, **epochs) == pytest.approx(seconds(16, n_updates=20))
     assert seconds(64, **epochs) == pytest.approx(seconds(64, n_updates=80))
+
+
+@pytest.mark.parametrize("stage", ["instruct", "tune"])
+def test_checkpointing_is_planned_for_the_stage_that_does_it(params: Params, planner: Planner, stage: str) -> None:
+    def peaks(stages: set[str]) -> dict[str, int]:
+        # Of four layers, or there is next to nothing to drop; with the same loss, or no step is as large as another.
+        changes: dict[str, Any] = {"base": params.base.model_copy(update={"n_layers": 4})}
+        for name in ("instruct", "tune"):
+            on = {"gradient_checkpointing": name in stages, "micro_batch_size": 16}
+            changes[name] = getattr(params, name).model_copy(update=on)
+        found = Planner(params.model_copy(update=changes), replace(planner.sizes, n_tokens={"movie": 200, "book": 200}))
+        return {work.stage: work.peak_bytes for work in found.works(CARD)}
+
+    plain, changed = peaks(set()), peaks({stage})
+    assert changed[stage] < plain[stage]
+    assert {**changed, stage: 0} == {**plain, stage: 0}
 
 
 def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, planner: Planner) -> None:

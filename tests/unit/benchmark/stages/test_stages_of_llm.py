@@ -14,9 +14,11 @@ from benchmark.artifacts.paths import STARTS
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
 from benchmark.data.sources import OUTSIDE, checksum
+from benchmark.errors import BenchmarkError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
+from tallrec.training.schedule import Schedule
 
 REPOSITORY = Path(__file__).parents[4]
 STAGES = (base, draw, icl, instruct, prepare, probe, raw, score, tune)
@@ -119,6 +121,25 @@ def test_instruction_tuning_leaves_an_adapter_and_its_curve(finished: Path) -> N
     assert (curve["n_rows"], curve["n_steps"], len(curve["curve"])) == (20, 3, 3)
     assert (STARTS / "tallrec" / WEIGHTS).exists()
     assert not (STARTS / "rt" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_instruction_tuning_checkpoints_activations_where_its_own_key_says_so(finished: Path, is_on: bool) -> None:
+    schedules: list[Schedule] = []
+
+    def note(model: object, tokenizer: object, rows: object, schedule: Schedule, *_: object, **__: object) -> None:
+        schedules.append(schedule)
+        raise BenchmarkError("seen")
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("tallrec.training.tuning.instruction_tune", note)
+        sections = {
+            "instruct": PARAMS.instruct.model_copy(update={"gradient_checkpointing": is_on, "micro_batch_size": 5}),
+            "tune": PARAMS.tune.model_copy(update={"gradient_checkpointing": not is_on}),
+        }
+        use(PARAMS.model_copy(update=sections), monkeypatch)
+        assert instruct.main([]) == 2
+    assert [(schedule.gradient_checkpointing, schedule.micro_batch_size) for schedule in schedules] == [(is_on, 5)]
 
 
 def test_a_tuning_that_diverges_is_one_line_and_stores_nothing(
