@@ -149,6 +149,7 @@ def _trainer(
     # One process has one device: on several it would read as many micro-batches at a time.
     _ = arguments.device
     arguments._n_gpu = 1
+    arguments.mixed_precision = "no"  # else that of `accelerate launch`, with updates that its scaler leaves out
     if schedule.keep_best:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=schedule.patience))
     trainer = AucTrainer(

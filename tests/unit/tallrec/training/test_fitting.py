@@ -51,6 +51,18 @@ def test_the_same_schedule_gives_the_same_weights_bit_for_bit(
     assert are_equal(*ends)
 
 
+def test_the_precision_of_a_launcher_changes_nothing(
+    new_tiny_model: Callable[[], LlamaForCausalLM], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[dict[str, torch.Tensor]] = []
+    for precision in ("no", "bf16"):
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)  # as `accelerate launch` does
+        model = new_tiny_model()
+        fit(model, ROWS, SCHEDULE, tmp_path / "scratch")
+        ends.append(weights(model))
+    assert are_equal(*ends)
+
+
 def test_the_best_weights_are_kept_where_the_metric_peaks_early(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
     seen: list[dict[str, torch.Tensor]] = []
     values = aucs([0.5, 0.9, 0.6, 0.6, 0.6, 0.6])
