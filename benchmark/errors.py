@@ -25,6 +25,10 @@ class DataError(BenchmarkError):
     """A data file is missing, altered or malformed; the message names the file and the row."""
 
 
+class TrainingError(BenchmarkError):
+    """A training went wrong, e.g. by too high a learning rate; the message names the update."""
+
+
 class SchemaError(BenchmarkError):
     """Predictions or artifacts break the contract."""
 

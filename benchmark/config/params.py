@@ -159,14 +159,17 @@ class InstructParams(Section):
     adam_beta2: Fraction
     warmup_updates: Count
     loss: Literal["all_tokens", "answer"]
+    gradient_checkpointing: bool
     seed: int
 
 
 class TuneParams(Section):
-    """Rec-tuning."""
+    """Rec-tuning. Either `n_updates` or `n_epochs` is null; early stopping may end sooner than both."""
 
-    n_updates: PositiveInt
-    """At most; early stopping may end sooner."""
+    n_updates: PositiveInt | None
+    """The same number for any number of rows."""
+    n_epochs: PositiveInt | None
+    """Passes over the rows, of as many updates as the rows fill batches."""
     batch_size: PositiveInt
     """Rows an update; never more than the few-shot draw holds."""
     micro_batch_size: PositiveInt

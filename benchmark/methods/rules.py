@@ -11,6 +11,7 @@ from benchmark.methods.baseline_values import baseline_problems
 from benchmark.methods.controls import CONTROLS
 from benchmark.methods.pinning import OWN_MODELS, model_problems
 from benchmark.methods.probes import PROBES, PROMPT_STYLES
+from benchmark.methods.tuning import n_updates
 from benchmark.schema import EXTENDED
 
 STYLES_FOLDER = Path(__file__).parents[2] / "tallrec" / "prompts" / "styles"
@@ -25,24 +26,40 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from _probes(params)
     yield from model_problems(params)
     yield from _processes(params)
-    if params.fidelity.checkpoint == "best_auc" and params.tune.eval_every > params.tune.n_updates:
-        yield "tune.eval_every", f"no validation within tune.n_updates = {params.tune.n_updates}"
+    yield from _updates(params)
+
+
+def _updates(params: Params) -> Iterator[Problem]:
+    tune = params.tune
+    if tune.n_updates is None and tune.n_epochs is None:
+        yield "tune.n_updates", "expected a number above 0, or null beside tune.n_epochs, got both null"
+    elif tune.n_updates is not None and tune.n_epochs is not None:
+        yield "tune.n_epochs", f"expected null beside tune.n_updates = {tune.n_updates}, got {tune.n_epochs}"
+    elif params.fidelity.checkpoint == "best_auc":
+        fewest = min((n_updates(tune, n_rows) for n_rows in _rows_of_cells(params)), default=n_updates(tune, 1))
+        if tune.eval_every > fewest:
+            yield "tune.eval_every", f"no validation within the {fewest} updates of a cell, got {tune.eval_every}"
+
+
+def _rows_of_cells(params: Params) -> Iterator[int]:
+    """Training rows of each kind of cell that is tuned; `both` has the shots of every domain."""
+    for train_domain in params.grid.train_domains:
+        for n_shots in params.grid.n_shots:
+            yield n_shots * (len(params.grid.domains) if train_domain == "both" else 1)
 
 
 def _processes(params: Params) -> Iterator[Problem]:
-    tune, grid = params.tune, params.grid
+    tune = params.tune
     if tune.sharded and tune.n_processes == 1:
         yield "tune.sharded", "one process has none to share weights with; set tune.n_processes"
     if tune.sharded and params.llm.quantization != "none":
         yield "tune.sharded", f"{params.llm.quantization} weights cannot be split; expected llm.quantization none"
     if tune.sharded and params.llm.weights == "random":
         yield "tune.sharded", "random weights are made whole; expected llm.weights pretrained"
-    for train_domain in grid.train_domains:
-        for n_shots in grid.n_shots:
-            n_rows = n_shots * (len(grid.domains) if train_domain == "both" else 1)
-            batch_size = min(tune.batch_size, n_rows)
-            if batch_size % tune.n_processes:
-                yield "tune.n_processes", f"{tune.n_processes} does not divide the {batch_size} rows of an update"
+    for n_rows in _rows_of_cells(params):
+        batch_size = min(tune.batch_size, n_rows)
+        if batch_size % tune.n_processes:
+            yield "tune.n_processes", f"{tune.n_processes} does not divide the {batch_size} rows of an update"
 
 
 def _grid_names(params: Params) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmark.artifacts.paths import BASE_MODEL
-from benchmark.config.params import Params
+from benchmark.config.params import InstructParams, Params, TuneParams
 from benchmark.errors import DataError
 from benchmark.methods import language_models, tuning
 from benchmark.methods.pinning import is_gguf
@@ -79,11 +79,11 @@ class Planner:
 
         Its prompts are those of `domain`, or of the domain with the longest.
         """
-        return self._in_shards(self._tuning(n_rows, self.params.fidelity.loss, domain))
+        return self._in_shards(self._tuning(n_rows, self.params.fidelity.loss, self.params.tune, domain))
 
     def instructing(self, n_rows: int) -> Any:
         """The `tallrec.cost.simulation.Step` of a micro-batch of instruction tuning."""
-        return self._tuning(n_rows, self.params.instruct.loss)
+        return self._tuning(n_rows, self.params.instruct.loss, self.params.instruct)
 
     def validating(self) -> Any:
         """The `tallrec.cost.simulation.Step` of a batch of validation, in one of the processes of rec-tuning."""
@@ -97,12 +97,12 @@ class Planner:
             return step
         return in_shards(step, self.config, self.loading, tune.n_processes)
 
-    def _tuning(self, n_rows: int, loss: str, domain: str | None = None) -> Any:
+    def _tuning(self, n_rows: int, loss: str, stage: TuneParams | InstructParams, domain: str | None = None) -> Any:
         from tallrec.cost.simulation import simulate_tuning
 
         n_tokens = self.sizes.tokens_of(domain)
         return self._once(
-            ("tuning", n_rows, loss, n_tokens),
+            ("tuning", n_rows, loss, n_tokens, stage.gradient_checkpointing),
             lambda: simulate_tuning(
                 self.config,
                 self.loading,
@@ -110,7 +110,7 @@ class Planner:
                 n_rows=n_rows,
                 n_tokens=n_tokens,
                 loss=loss,
-                gradient_checkpointing=self.params.tune.gradient_checkpointing,
+                gradient_checkpointing=stage.gradient_checkpointing,
             ),
         )
 
@@ -177,13 +177,14 @@ class Planner:
             peak, total = 0, 0.0
             n_devices = 1 if device.name == CPU else tune.n_processes  # processes on a CPU share its cores
             for train_domains, n_shots in shots:
-                batch = min(tune.batch_size, n_shots * len(train_domains))
+                n_rows = n_shots * len(train_domains)
+                n_updates, batch = tuning.n_updates(tune, n_rows), min(tune.batch_size, n_rows)
                 micro = min(tune.micro_batch_size, batch // tune.n_processes)
                 steps = [self.tuning(micro, domain) for domain in train_domains]
                 peak = max(peak, self.tuning(micro).peak_bytes, validated_step.peak_bytes)
                 validated = train_domains[0]
-                flops = fmean(step.flops for step in steps) / micro * batch * tune.n_updates
-                n_validations = tune.n_updates // tune.eval_every
+                flops = fmean(step.flops for step in steps) / micro * batch * n_updates
+                n_validations = n_updates // tune.eval_every
                 flops_a_sample = self.flops_a_sample(validated, of_tuned=True)
                 flops += n_validations * self.sizes.n_valid[validated] * flops_a_sample
                 total += n_variants * (START_SECONDS + seconds(flops) / n_devices)

@@ -41,7 +41,7 @@ def settings_of(params: Params, task: FewShotTask, configuration: EfficiencyConf
     scoring = language_models.scoring(params)
     rows = task.valid[: params.tune.batch_size]
     schedule = replace(
-        tuning.tuning_schedule(params, seed=0),
+        tuning.tuning_schedule(params, seed=0, n_rows=len(rows)),
         n_updates=params.efficiency.n_updates,
         micro_batch_size=configuration.micro_batch_size,
         gradient_checkpointing=configuration.gradient_checkpointing,

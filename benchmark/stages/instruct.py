@@ -75,6 +75,7 @@ def tune(params: Params) -> None:
         warmup_updates=settings.warmup_updates,
         seed=seed,
         adam_beta2=settings.adam_beta2,
+        gradient_checkpointing=settings.gradient_checkpointing,
     )
     with scratch_folder(Path("scratch/instruct")) as scratch:
         with progress("instruction tuning") as tell:

@@ -59,7 +59,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             adapted,
             tokenizer,
             task,
-            tuning.tuning_schedule(params, weights_seed),
+            tuning.tuning_schedule(params, weights_seed, n_rows=len(task.train)),
             language_models.scoring(params),
             scratch,
             loss=params.fidelity.loss,

@@ -144,10 +144,16 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write the adapter as safetensors, without the model card that PEFT adds.
 
     Raises:
-        DataError: the disk is full, or the folder cannot be written for another reason.
+        DataError: a weight is not finite, the disk is full, or the folder cannot be written for another reason.
     """
+    weights = adapter_weights(model)
+    n_broken = sum(not tensor.isfinite().all() for tensor in weights.values())
+    if n_broken:
+        raise DataError(
+            f"{folder}: {n_broken} of {len(weights)} tensors of the adapter hold weights that are not finite"
+        )
     with writing(folder):
-        model.save_pretrained(str(folder), safe_serialization=True, state_dict=adapter_weights(model))
+        model.save_pretrained(str(folder), safe_serialization=True, state_dict=weights)
         (folder / "README.md").unlink(missing_ok=True)
         config = json.loads((folder / "adapter_config.json").read_text())
         config["base_model_name_or_path"] = None

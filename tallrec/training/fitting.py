@@ -64,6 +64,7 @@ def fit(
     Raises:
         ValueError: there is no row to train on.
         ConfigError: the rows of an update cannot be divided evenly among the processes.
+        TrainingError: the loss or the gradients of an update are not finite.
         DataError: a checkpoint could not be written.
     """
     if not rows:
@@ -136,6 +137,7 @@ def _trainer(
         activation_checkpointing=schedule.gradient_checkpointing,
         activation_checkpointing_kwargs=checkpointing_settings(model) if schedule.gradient_checkpointing else None,
         logging_steps=every,
+        logging_nan_inf_filter=False,  # which logs 0 where a loss is not a number; such a loss ends the training
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         train_sampling_strategy="random",
@@ -147,6 +149,7 @@ def _trainer(
     # One process has one device: on several it would read as many micro-batches at a time.
     _ = arguments.device
     arguments._n_gpu = 1
+    arguments.mixed_precision = "no"  # else that of `accelerate launch`, with updates that its scaler leaves out
     if schedule.keep_best:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=schedule.patience))
     trainer = AucTrainer(

@@ -1,5 +1,6 @@
 """transformers' Trainer with an AUC validation of our own, checked checkpoints, and an update shared by processes."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from accelerate.data_loader import BatchSamplerShard
 from peft import PeftModel
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
+from benchmark.errors import TrainingError
 from tallrec.disk import writing
 from tallrec.models.adapters import adapter_weights
 from tallrec.models.sharding import is_sharded
@@ -22,7 +24,8 @@ from tallrec.training.rows import IGNORED
 class AucTrainer(Trainer):
     """Trainer whose evaluation is a function that returns metrics, e.g. the AUC on the validation rows.
 
-    Its checkpoints are checked: that they reach the disk, and that all of their weights reach the model.
+    An update whose loss or gradients are not finite ends the training before it reaches the weights. Its checkpoints
+    are checked: that they reach the disk, and that all of their weights reach the model.
 
     Several processes read the same micro-batches of an update, as one alone would, and each takes its rows of every one
     of them. The loss is divided by the labels of all rows, so that the sum of their gradients is that of one process.
@@ -43,9 +46,34 @@ class AucTrainer(Trainer):
         self.model_accepts_loss_kwargs = True  # those of `labelled_loss`, whatever the model does
         self.scales_loss = computes_in_float16(keywords["model"])
         self.scale = 1.0
+        self.loss_of_update: Any = 0.0
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         """Trainer's own, with gradients that are scaled within a model in float16."""
+        loss = self._scaled_step(model, inputs, num_items_in_batch)
+        self.loss_of_update = self.loss_of_update + loss  # looked at once an update: a look waits for the GPU
+        return loss
+
+    def _get_grad_norm(self, *arguments: Any, **keywords: Any) -> Any:
+        """Trainer's own, which it asks for before each update is made.
+
+        Raises:
+            TrainingError: the loss or the gradients of the update are not finite. No update of any kind is left out,
+                also not in float16: its factor is fixed (`tallrec.training.loss_scale`), so that the next one would
+                be no better.
+        """
+        norm = super()._get_grad_norm(*arguments, **keywords)
+        loss, self.loss_of_update = float(self.loss_of_update), 0.0
+        for name, value in (("loss", loss), ("norm of the gradients", norm)):
+            if value is not None and not math.isfinite(value):
+                rate = self._get_learning_rate()
+                raise TrainingError(
+                    f"update {self.state.global_step + 1}: the {name} is {value}, at a learning rate of {rate:.3g}; "
+                    "a lower one, or bfloat16 in the place of float16, may help"
+                )
+        return norm
+
+    def _scaled_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> Any:
         if not self.scales_loss:
             return super().training_step(model, inputs, num_items_in_batch)
         self.scale = scale_of(int(num_items_in_batch))

@@ -135,6 +135,11 @@ def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, A
             {"efficiency", "report"},
             id="memory of tuning",
         ),
+        pytest.param(
+            {"instruct.micro_batch_size": 2, "instruct.gradient_checkpointing": True},
+            {"report"},
+            id="memory of the instruction tuning",
+        ),
         pytest.param({"grid.controls": ["random"]}, {"controls", "evaluate", "report"}, id="a control"),
         pytest.param(
             {"grid.baselines": ["gru4rec", "caser"]},

@@ -1,13 +1,17 @@
 """Sections of the configuration as the settings that the language-model side takes."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.config.in_context import LocalModelParams
+from benchmark.config.overlays import merged, preset_text
 from benchmark.config.params import Params
+from benchmark.config.reading import parse_yaml
 from benchmark.methods import language_models, tuning
+from benchmark.methods.configuration import parse_config
 from benchmark.methods.in_context import own_method
 from benchmark.methods.other_models import other_method
 from benchmark.schema import FewShotTask, check_predictions
@@ -68,15 +72,41 @@ def test_models_as_they_are_are_scored_as_tuned_ones(params: Params, monkeypatch
 
 @pytest.mark.parametrize(("checkpoint", "keep_best"), [("best_auc", True), ("last", False)])
 def test_fidelity_decides_the_checkpoint(params: Params, checkpoint: str, keep_best: bool) -> None:
-    schedule = tuning.tuning_schedule(changed(params, "fidelity", checkpoint=checkpoint), seed=0)
+    schedule = tuning.tuning_schedule(changed(params, "fidelity", checkpoint=checkpoint), seed=0, n_rows=16)
     assert schedule.keep_best is keep_best
     assert schedule.n_updates == params.tune.n_updates
     assert schedule.eval_every == params.tune.eval_every
 
 
 def test_each_seed_tunes_with_its_own(params: Params) -> None:
-    seeds = {tuning.tuning_schedule(params, seed).seed for seed in (0, 1, 0)}
+    seeds = {tuning.tuning_schedule(params, seed, n_rows=16).seed for seed in (0, 1, 0)}
     assert len(seeds) == 2
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "expected"),
+    [(16, 128, 200), (128, 128, 200), (129, 128, 400), (256, 128, 400), (512, 128, 800), (10, 4, 600)],
+)
+def test_epochs_are_as_many_updates_as_the_rows_need(
+    params: Params, n_rows: int, batch_size: int, expected: int
+) -> None:
+    released = changed(params, "tune", n_updates=None, n_epochs=200, batch_size=batch_size)
+    schedule = tuning.tuning_schedule(released, seed=0, n_rows=n_rows)
+    assert schedule.n_updates == expected
+    assert tuning.tuning_schedule(params, seed=0, n_rows=n_rows).n_updates == params.tune.n_updates
+
+
+@pytest.mark.parametrize(
+    ("train_domain", "n_shots", "n_updates"),
+    [("movie", 16, 200), ("movie", 64, 200), ("book", 256, 400), ("both", 64, 200), ("both", 256, 800)],
+)
+def test_preset_paper_tunes_as_many_updates_as_released(train_domain: str, n_shots: int, n_updates: int) -> None:
+    folder = Path(__file__).parents[4]
+    text = merged((folder / "params.yaml").read_text(encoding="utf-8"), preset_text("paper"))
+    paper = parse_config(parse_yaml(text, Path("params.yaml")), Path("params.yaml"))
+    n_rows = n_shots * (2 if train_domain == "both" else 1)
+    schedule = tuning.tuning_schedule(paper, seed=0, n_rows=n_rows)
+    assert (schedule.n_updates, schedule.warmup_updates, schedule.eval_every) == (n_updates, 20, 10)
 
 
 def test_the_scoring_method_shows_the_training_rows(

@@ -14,9 +14,11 @@ from benchmark.artifacts.paths import STARTS
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
 from benchmark.data.sources import OUTSIDE, checksum
+from benchmark.errors import BenchmarkError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
+from tallrec.training.schedule import Schedule
 
 REPOSITORY = Path(__file__).parents[4]
 STAGES = (base, draw, icl, instruct, prepare, probe, raw, score, tune)
@@ -44,7 +46,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "base": {"vocabulary_size": 500, "hidden_size": 32, "intermediate_size": 32, "n_layers": 1, "n_updates": 3},
     "instruct": {"n_updates": 3},
-    "tune": {"n_updates": 4, "eval_every": 2, "max_valid_samples": 10, "warmup_updates": 0},
+    # Two epochs of four rows are four updates of at most three.
+    "tune": {
+        **{"n_updates": None, "n_epochs": 2, "batch_size": 3},
+        **{"eval_every": 2, "max_valid_samples": 10, "warmup_updates": 0},
+    },
     "icl": {"n_demonstrations": (0, 2)},
     "probe": {"variants": ("tallrec-movie",), "inputs": ("likes_swapped", "title_removed", "dislike_asked")},
 }
@@ -115,6 +121,37 @@ def test_instruction_tuning_leaves_an_adapter_and_its_curve(finished: Path) -> N
     assert (curve["n_rows"], curve["n_steps"], len(curve["curve"])) == (20, 3, 3)
     assert (STARTS / "tallrec" / WEIGHTS).exists()
     assert not (STARTS / "rt" / WEIGHTS).exists()
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_instruction_tuning_checkpoints_activations_where_its_own_key_says_so(finished: Path, is_on: bool) -> None:
+    schedules: list[Schedule] = []
+
+    def note(model: object, tokenizer: object, rows: object, schedule: Schedule, *_: object, **__: object) -> None:
+        schedules.append(schedule)
+        raise BenchmarkError("seen")
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("tallrec.training.tuning.instruction_tune", note)
+        sections = {
+            "instruct": PARAMS.instruct.model_copy(update={"gradient_checkpointing": is_on, "micro_batch_size": 5}),
+            "tune": PARAMS.tune.model_copy(update={"gradient_checkpointing": not is_on}),
+        }
+        use(PARAMS.model_copy(update=sections), monkeypatch)
+        assert instruct.main([]) == 2
+    assert [(schedule.gradient_checkpointing, schedule.micro_batch_size) for schedule in schedules] == [(is_on, 5)]
+
+
+def test_a_tuning_that_diverges_is_one_line_and_stores_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (STARTS / "tallrec" / WEIGHTS).read_bytes()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        section = PARAMS.instruct.model_copy(update={"learning_rate": 1e30, "warmup_updates": 0})
+        use(PARAMS.model_copy(update={"instruct": section}), monkeypatch)
+        assert instruct.main([]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: update 2: the ")
+    assert (STARTS / "tallrec" / WEIGHTS).read_bytes() == before
 
 
 def test_tuning_leaves_an_adapter_its_curve_and_a_record(finished: Path) -> None:

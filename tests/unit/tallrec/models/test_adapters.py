@@ -66,6 +66,18 @@ def test_a_new_adapter_is_zero_and_so_refused(
         load_adapter(new_tiny_model(), tmp_path / "new")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_not_saved(
+    tiny_model: LlamaForCausalLM, fresh_start: Path, lora: Lora, tmp_path: Path, value: float
+) -> None:
+    adapted = trainable_adapter(tiny_model, fresh_start, lora, seed=0)
+    weights = next(parameter for name, parameter in adapted.named_parameters() if "lora_B" in name)
+    weights.data[0, 0] = value
+    with pytest.raises(DataError, match=r"diverged: 1 of 8 tensors of the adapter hold weights that are not finite"):
+        save_adapter(adapted, tmp_path / "diverged")
+    assert not (tmp_path / "diverged").exists()
+
+
 @pytest.mark.filterwarnings("ignore:Found missing adapter keys")
 def test_keys_that_do_not_match_are_refused(tiny_model: LlamaForCausalLM, saved: Path) -> None:
     altered(saved, lambda stored: {key.replace("q_proj", "query"): tensor for key, tensor in stored.items()})

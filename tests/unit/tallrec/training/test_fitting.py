@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from benchmark.errors import TrainingError
 from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.training.fitting import fit
 from tallrec.training.progress import CURVE
@@ -44,6 +45,18 @@ def test_the_same_schedule_gives_the_same_weights_bit_for_bit(
 ) -> None:
     ends: list[dict[str, torch.Tensor]] = []
     for _ in range(2):
+        model = new_tiny_model()
+        fit(model, ROWS, SCHEDULE, tmp_path / "scratch")
+        ends.append(weights(model))
+    assert are_equal(*ends)
+
+
+def test_the_precision_of_a_launcher_changes_nothing(
+    new_tiny_model: Callable[[], LlamaForCausalLM], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[dict[str, torch.Tensor]] = []
+    for precision in ("no", "bf16"):
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)  # as `accelerate launch` does
         model = new_tiny_model()
         fit(model, ROWS, SCHEDULE, tmp_path / "scratch")
         ends.append(weights(model))
@@ -131,6 +144,33 @@ def test_only_what_requires_gradients_changes(
     fit(adapted, ROWS, SCHEDULE, tmp_path / "scratch")
     changed = {name for name, tensor in weights(adapted).items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if "lora_" in name}
+
+
+@pytest.mark.parametrize("micro_batch_size", [4, 2])
+def test_a_training_that_diverges_ends_at_once(
+    tiny_model: LlamaForCausalLM, tmp_path: Path, micro_batch_size: int
+) -> None:
+    told: list[int] = []
+    schedule = replace(SCHEDULE, learning_rate=1e30, micro_batch_size=micro_batch_size)
+    with pytest.raises(TrainingError, match=r"^update 2: the .* is nan, at a learning rate of 8\.33e\+29; a lower one"):
+        fit(tiny_model, ROWS, schedule, tmp_path / "scratch", tell=lambda done, total: told.append(done))
+    assert told == [1]
+
+
+def test_a_loss_that_is_not_finite_ends_a_training(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:
+    tiny_model.lm_head.weight.data[2] = float("inf")
+    with pytest.raises(TrainingError, match=r"^update 1: the loss is nan, at a learning rate of 0\.01; a lower one"):
+        fit(tiny_model, ROWS, SCHEDULE, tmp_path / "scratch")
+
+
+def test_a_gradient_that_is_not_finite_ends_a_training_before_it_reaches_the_weights(
+    tiny_model: LlamaForCausalLM, tmp_path: Path
+) -> None:
+    parameter = next(parameter for parameter in tiny_model.parameters() if parameter.requires_grad)
+    parameter.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(TrainingError, match=r"^update 1: the norm of the gradients is (inf|nan)"):
+        fit(tiny_model, ROWS, SCHEDULE, tmp_path / "scratch")
+    assert all(tensor.isfinite().all() for tensor in tiny_model.state_dict().values())
 
 
 def test_no_checkpoint_stays(tiny_model: LlamaForCausalLM, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.schema import FewShotTask
@@ -107,6 +109,35 @@ def test_a_validation_leaves_the_gradient_as_it_is(base: Path, fresh_start: Path
     last_logits(adapted, [[0, 5, 6, 7]], 100)
     assert torch.equal(gradient(), before)
     assert before.abs().max() > 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_around_8_bit_weights_attention_head_and_backward_pass_are_in_single_precision(
+    base: Path, fresh_start: Path, dtype: str
+) -> None:
+    """As docs/divergences.md says; the released code had autocast."""
+    model, _ = load_base(base, Loading(dtype, "8bit", n_threads=1))
+    adapted = trainable_adapter(model, fresh_start, LORA, seed=0).train()
+    ids = torch.tensor([[0, 5, 6, 7, 8, 9, 30, 40]])
+    with TypesOfProducts() as seen:
+        adapted(input_ids=ids, labels=ids).loss.backward()
+    assert {name for name, _ in seen.types} >= {"mm", "_scaled_dot_product_flash_attention_for_cpu_backward"}
+    assert {dtype for _, dtype in seen.types} == {torch.float32}
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+class TypesOfProducts(TorchDispatchMode):
+    """Name and type of every product of tensors with decimals; those of bitsandbytes in 8 bits are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.types: set[tuple[str, torch.dtype]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if func.namespace == "aten" and (name in ("mm", "addmm", "bmm", "baddbmm", "linear") or "attention" in name):
+            self.types |= {(name, one.dtype) for one in args if isinstance(one, torch.Tensor)}
+        return func(*args, **(kwargs or {}))
 
 
 def _tolerance(dtype: str, quantization: str) -> float:
