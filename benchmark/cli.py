@@ -49,39 +49,19 @@ def use(
     """Merge presets into params.yaml, keep its comments, and say what changed."""
 
     def work() -> None:
-        changes = _merge(presets, write=not check)
-        console = Console(soft_wrap=True)
+        from benchmark.methods.configuration import merge_presets
+
+        changes, unpinned = merge_presets(presets, PARAMS_YAML, write=not check)
         for key, old, new in changes:
-            console.print(f"{key}: {old} -> {new}", markup=False, highlight=False)
+            typer.echo(f"{key}: {old} -> {new}")
         if not changes:
-            console.print(f"{PARAMS_YAML}: already {' '.join(presets)}", markup=False, highlight=False)
+            typer.echo(f"{PARAMS_YAML}: already {' '.join(presets)}")
+        for key, problem in unpinned:
+            typer.echo(f"{key}: {problem}", err=True)
         if check and changes:
             raise typer.Exit(1)
 
     _finish(work)
-
-
-def _merge(presets: list[str], write: bool) -> list[tuple[str, object, object]]:
-    """Merge `presets` into `params.yaml`: every leaf that differs, as (dotted key, old value, new value).
-
-    Raises:
-        ConfigError: a preset is unknown, or the result would not be valid; nothing is written then.
-    """
-    from benchmark.artifacts.files import write_bytes
-    from benchmark.config.overlays import changed_keys, merged, preset_text
-    from benchmark.config.reading import parse_yaml, read_yaml
-    from benchmark.methods.configuration import parse_config
-
-    overlays = [preset_text(name) for name in presets]
-    before = read_yaml(PARAMS_YAML)
-    text = PARAMS_YAML.read_text(encoding="utf-8")
-    for overlay in overlays:
-        text = merged(text, overlay)
-    after = parse_yaml(text, PARAMS_YAML)
-    parse_config(after, PARAMS_YAML)
-    if write and text != PARAMS_YAML.read_text(encoding="utf-8"):
-        write_bytes(PARAMS_YAML, text.encode())
-    return list(changed_keys(before, after))
 
 
 @app.command()
@@ -93,6 +73,25 @@ def validate() -> None:
 
         load_config(PARAMS_YAML)
         typer.echo(f"{PARAMS_YAML}: valid")
+
+    _finish(work)
+
+
+@app.command()
+def pin(
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of params.yaml, e.g. llm.model. By default: every one that names the Hub."),
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Ask again for those that have a commit already.")] = False,
+) -> None:
+    """Ask the Hub for the commits of the models and data sets that params.yaml names without one, and write them in."""
+
+    def work() -> None:
+        from benchmark.planning.pins import pin as pin_in
+
+        for line in pin_in(PARAMS_YAML, keys or [], update=update):
+            typer.echo(line)
 
     _finish(work)
 

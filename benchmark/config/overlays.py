@@ -6,7 +6,8 @@ value never stands beside the reason for another one.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -100,6 +101,56 @@ def merged(text: str, overlay: str) -> str:
     for first, end, replacement in sorted(edits, key=lambda edit: edit[:2], reverse=True):
         lines[first:end] = replacement
     return "\n".join(lines) + "\n"
+
+
+def with_texts(text: str, values: Mapping[tuple[str, ...], str]) -> str:
+    """`text` with other values of keys that hold one value each; every other letter stays, comments too.
+
+    Args:
+        text: YAML.
+        values: the keys from the outermost inwards -> a text of one line.
+
+    Raises:
+        ConfigError: a key is not there, or its value does not stand on its line.
+    """
+    root = _Document(text).root
+    spans = {keys: _span(text, *_found(root, keys)) for keys in values}
+    for keys, (first, end) in sorted(spans.items(), key=lambda item: item[1], reverse=True):
+        text = f"{text[:first]} {_scalar(values[keys])}{text[end:]}"
+    return text
+
+
+def _found(root: Node, keys: tuple[str, ...]) -> tuple[Node, Node]:
+    """The last key itself, and its value.
+
+    Raises:
+        ConfigError: it is not there, or its value stands on lines of its own.
+    """
+    key, value = None, root
+    for name in keys:
+        pairs = {str(key.value): (key, value) for key, value in (value.value if value.id == "mapping" else ())}
+        if name not in pairs:
+            raise ConfigError(f"{'.'.join(keys)}: no such key")
+        key, value = pairs[name]
+    if value.id != "scalar" or (_is_written(value) and value.end_mark.line != cast(Any, key).start_mark.line):
+        raise ConfigError(f"{'.'.join(keys)}: expected one value on the line of its key, so that it can be replaced")
+    return key, value
+
+
+def _span(text: str, key: Node, value: Node) -> tuple[int, int]:
+    """From the colon behind `key` to the end of `value`; of no value at all, the colon alone."""
+    first = text.index(":", key.end_mark.index) + 1
+    return first, value.end_mark.index if _is_written(value) else first
+
+
+def _is_written(value: Node) -> bool:
+    return value.end_mark.index > value.start_mark.index
+
+
+def _scalar(value: str) -> str:
+    """`value` in YAML: forty digits are a number unless they are quoted."""
+    is_read_back = cast(Any, YAML(typ="safe", pure=True)).load(value) == value
+    return value if is_read_back else json.dumps(value)
 
 
 def restoring(text: str, overlays: Iterable[str]) -> str:

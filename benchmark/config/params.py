@@ -151,7 +151,7 @@ class InstructParams(Section):
     data: str
     """`embedded`, a .json or .jsonl file, or a Hub data set as `hub:OWNER/NAME@REVISION`."""
     adapter: str | None
-    """A published adapter (folder with safetensors) to load instead of tuning."""
+    """Folder of a published adapter to load instead of tuning: safetensors, or `adapter_model.bin` of an old PEFT."""
     n_updates: PositiveInt
     batch_size: PositiveInt
     micro_batch_size: PositiveInt

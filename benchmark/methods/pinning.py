@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmark.config.in_context import ApiModelParams, LocalModelParams
 from benchmark.config.params import Params
@@ -12,6 +14,7 @@ from benchmark.methods.baselines import reads_text
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PACKAGE, GGUF = "package:", ".gguf"
 PACKAGED = re.compile(r"package:[A-Za-z]\w*/[\w./-]+\.gguf")
+HUB_DATA = re.compile(r"hub:(?P<name>[^@]+)(@(?P<revision>.*))?")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ADDRESS = re.compile(r"https?://[^\s@?#/]+(/[^\s@?#]*)?")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -21,8 +24,58 @@ SENT = ("model", "messages", "prompt", "logprobs", "top_logprobs", "stream", "n"
 """What the client sends of its own, or cannot read."""
 
 
+@dataclass(frozen=True, slots=True)
+class HubRepository:
+    """A repository of the Hub that `params.yaml` names."""
+
+    key: tuple[str, ...]
+    """Where its name stands: the keys from the outermost inwards, since a name may hold a dot."""
+    commit_key: tuple[str, ...]
+    """Where its commit stands; `key` itself where the two are one text, `hub:OWNER/NAME@COMMIT`."""
+    kind: Literal["model", "dataset"]
+    name: str
+    revision: str | None
+    """As configured; None: none."""
+    has_weights: bool = True
+    """Whether weights are read from it."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is named at a commit; a branch or a tag may move."""
+        return self.revision is not None and bool(COMMIT.fullmatch(self.revision))
+
+
+def hub_repositories(params: Params) -> Iterator[HubRepository]:
+    """Every repository of the Hub that the configuration names, pinned or not."""
+    llm, encoder = params.llm, params.baselines.text_encoder
+    if llm.model != "tiny" and not is_gguf(llm.model) and not _is_folder(llm.model):
+        reads_weights = llm.weights == "pretrained"
+        yield HubRepository(("llm", "model"), ("llm", "revision"), "model", llm.model, llm.revision, reads_weights)
+    if encoder.model is not None and not encoder.model.startswith(PACKAGE) and not _is_folder(encoder.model):
+        section = ("baselines", "text_encoder")
+        yield HubRepository((*section, "model"), (*section, "revision"), "model", encoder.model, encoder.revision)
+    for name, asked in params.icl.models.items():
+        if isinstance(asked, LocalModelParams) and not _is_folder(asked.model):
+            section = ("icl", "models", name)
+            yield HubRepository((*section, "model"), (*section, "revision"), "model", asked.model, asked.revision)
+    data = HUB_DATA.fullmatch(params.instruct.data)
+    if data:
+        key = ("instruct", "data")
+        yield HubRepository(key, key, "dataset", data["name"], data["revision"], has_weights=False)
+
+
+def unpinned(params: Params) -> Iterator[Problem]:
+    """The repositories of the Hub that are not named at a commit: what they hold may change, so nothing loads them."""
+    for repository in hub_repositories(params):
+        if not repository.is_pinned:
+            key, name = ".".join(repository.commit_key), repository.name
+            got = "null" if repository.revision is None else repr(repository.revision)
+            problem = f"expected the commit of {name} as 40 hex digits, got {got:.60}: run `tallrec-bench pin`"
+            yield key, problem + ("; or name a folder that is there" if repository.kind == "model" else "")
+
+
 def model_problems(params: Params) -> Iterator[Problem]:
-    """What is wrong with the models that the configuration names."""
+    """What is wrong with the models that the configuration names, but for missing commits: `unpinned`."""
     yield from _text_encoder(params)
     yield from _language_model(params)
     yield from _icl_models(params)
@@ -31,15 +84,8 @@ def model_problems(params: Params) -> Iterator[Problem]:
 def _text_encoder(params: Params) -> Iterator[Problem]:
     encoder = params.baselines.text_encoder
     readers = [model for model in params.grid.baselines if model in params.baselines.models and reads_text(model)]
-    if encoder.model is None:
-        if readers:
-            yield "baselines.text_encoder.model", f"null, and {readers[0]!r} of grid.baselines reads item texts"
-    elif (
-        not encoder.model.startswith("package:")
-        and not _is_folder(encoder.model)
-        and (encoder.revision is None or not COMMIT.fullmatch(encoder.revision))
-    ):
-        yield "baselines.text_encoder.revision", f"expected the commit of {encoder.model} as 40 hex digits"
+    if encoder.model is None and readers:
+        yield "baselines.text_encoder.model", f"null, and {readers[0]!r} of grid.baselines reads item texts"
 
 
 def _language_model(params: Params) -> Iterator[Problem]:
@@ -47,7 +93,7 @@ def _language_model(params: Params) -> Iterator[Problem]:
     if llm.model == "tiny" and llm.weights == "random":
         yield "llm.weights", "'random' is for an architecture of a folder or of the Hub; 'tiny' is pretrained here"
     if llm.model != "tiny":
-        yield from _pinned("llm.model", "llm.revision", llm.model, llm.revision)
+        yield from _named("llm.model", "llm.revision", llm.model, llm.revision)
     elif llm.revision is not None:
         yield "llm.revision", "only a Hub model has one, expected null for 'tiny'"
     if llm.model == "tiny" and llm.max_length > params.base.max_positions:
@@ -76,8 +122,8 @@ def is_gguf(model: str) -> bool:
     return model.startswith(PACKAGE) or model.endswith(GGUF)
 
 
-def _pinned(model_key: str, revision_key: str, model: str, revision: str | None) -> Iterator[Problem]:
-    """A model other than `tiny` is a folder or a GGUF file without a revision, or one of the Hub at a commit."""
+def _named(model_key: str, revision_key: str, model: str, revision: str | None) -> Iterator[Problem]:
+    """A model other than `tiny` is a folder or a GGUF file without a revision, or one of the Hub."""
     if _is_folder(model) or (model_key == "llm.model" and is_gguf(model)):
         if revision is not None:
             yield revision_key, f"only a Hub model has one, expected null for {model!r}"
@@ -88,12 +134,6 @@ def _pinned(model_key: str, revision_key: str, model: str, revision: str | None)
     elif not HUB_ID.fullmatch(model):
         others = "'tiny', nor a GGUF file, nor " if model_key == "llm.model" else ""
         yield model_key, f"{model!r} is neither {others}a folder, nor a Hub id OWNER/NAME"
-    elif revision is None or not COMMIT.fullmatch(revision):
-        yield (
-            revision_key,
-            f"expected the commit of {model} as 40 hex digits (its page, 'Files', 'History'), "
-            f"got {revision!r}; or {model_key} is a folder that is not there",
-        )
 
 
 def _icl_models(params: Params) -> Iterator[Problem]:
@@ -102,7 +142,7 @@ def _icl_models(params: Params) -> Iterator[Problem]:
         if name in OWN_MODELS:
             yield key, f"{name!r} is the model of section llm, call this one otherwise"
         if isinstance(section, LocalModelParams):
-            yield from _pinned(f"{key}.model", f"{key}.revision", section.model, section.revision)
+            yield from _named(f"{key}.model", f"{key}.revision", section.model, section.revision)
         else:
             yield from _api_model(key, section)
 

@@ -23,25 +23,14 @@ from benchmark.methods.configuration import load_config
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
-
 
 def run() -> None:
     """Instruction-tune new LoRA weights, or take over a published adapter."""
-    from tallrec.models.adapters import load_adapter, refuse_other_adapter
-
     params = load_config()
-    adapter = params.instruct.adapter
-    if adapter is None:
+    if params.instruct.adapter is None:
         tune(params)
-        return
-    refuse_other_adapter(Path(adapter), tuning.lora(params))
-    model, _ = language_models.load_base(params)
-    load_adapter(model, Path(adapter))
-    with _start() as folder:
-        for name in ADAPTER_FILES:
-            shutil.copy(Path(adapter) / name, folder / name)
-        describe_outside(folder, (Path(adapter) / name for name in ADAPTER_FILES))
+    else:
+        take_over(params, Path(params.instruct.adapter))
 
 
 @contextmanager
@@ -51,6 +40,28 @@ def _start() -> Generator[Path]:
         with replacing_folder(STARTS / "tallrec") as folder:
             yield folder
         shutil.copytree(STARTS / "tallrec", asked, dirs_exist_ok=True)
+
+
+def take_over(params: Params, adapter: Path) -> None:
+    """Write the adapter of a folder from elsewhere, as safetensors, once the base model has taken it.
+
+    Raises:
+        DataError: it is not one of section `lora` and of this base model, or damaged.
+    """
+    from tallrec.models.adapters import CONFIG, PICKLED, WEIGHTS, load_adapter, refuse_other_adapter
+    from tallrec.models.pickled_adapter import convert
+
+    refuse_other_adapter(adapter, tuning.lora(params))
+    is_pickled = not (adapter / WEIGHTS).exists()
+    with _start() as folder:
+        if is_pickled:
+            convert(adapter, folder)
+        else:
+            for name in (WEIGHTS, CONFIG):
+                shutil.copy(adapter / name, folder / name)
+        model, _ = language_models.load_base(params)
+        load_adapter(model, folder, source=adapter)
+        describe_outside(folder, (adapter / name for name in (PICKLED if is_pickled else WEIGHTS, CONFIG)))
 
 
 def tune(params: Params) -> None:

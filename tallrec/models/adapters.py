@@ -17,6 +17,9 @@ from tallrec.disk import UNREADABLE, writing
 
 START = "start.json"
 WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+PICKLED = "adapter_model.bin"
+"""The weights as PEFT stored them until 2023; only an adapter from elsewhere may have them."""
 FREE_TEXTS = ("base_model_name_or_path", "revision", "inference_mode", "peft_version")
 """Keys of `adapter_config.json` that may hold any text: they change nothing here."""
 
@@ -72,17 +75,26 @@ def _check_layers(model: PreTrainedModel, wanted: Sequence[str]) -> None:
             raise ConfigError(f"lora.target_modules: {name!r} is no layer of {type(model).__name__}; it has {known}")
 
 
-def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = False) -> PeftModel:
+def load_adapter(
+    model: PreTrainedModel, folder: Path, *, is_trainable: bool = False, source: Path | None = None
+) -> PeftModel:
     """`model` with the adapter in `folder`, which is checked to be there, whole and not zero.
 
     PEFT loads an adapter whose keys do not fit without an error; the model is then the base model with noise. That
     is how most failed reproductions of the paper came about, so every tensor is compared with the file.
+
+    Args:
+        model: the base model, which is changed.
+        folder: with weights and configuration.
+        is_trainable: whether it is tuned on.
+        source: what errors name, where `folder` holds a copy of it.
 
     Raises:
         MissingArtifactError: there is no adapter in `folder`.
         DataError: a file is broken or of another model, a tensor was not loaded, a weight is not finite, or all LoRA-B
             weights are zero, so that the adapter does nothing.
     """
+    shown = source or folder / WEIGHTS
     if not (folder / WEIGHTS).exists():
         raise MissingArtifactError(f"{folder / WEIGHTS}: not there; `dvc repro` makes it")
     try:
@@ -90,29 +102,25 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_trainable: bool = F
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{folder}: not an adapter of this model: {reason:.200}") from error
+        raise DataError(f"{source or folder}: not an adapter of this model: {reason:.200}") from error
     if not all(tensor.isfinite().all() for tensor in stored.values()):
-        raise DataError(f"{folder / WEIGHTS}: holds weights that are not finite")
-    check_arrived(folder / WEIGHTS, stored, get_peft_model_state_dict(adapted, state_dict=adapter_weights(adapted)))
+        raise DataError(f"{shown}: holds weights that are not finite")
+    check_arrived(shown, stored, get_peft_model_state_dict(adapted, state_dict=adapter_weights(adapted)))
     if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
-        raise DataError(f"{folder / WEIGHTS}: all LoRA-B weights are zero; the adapter was saved empty")
+        raise DataError(f"{shown}: all LoRA-B weights are zero; the adapter was saved empty")
     return adapted
 
 
 def refuse_other_adapter(folder: Path, lora: Lora) -> None:
-    """Refuse an adapter from elsewhere that is not there as safetensors, or not of the shape that is tuned here.
+    """Refuse an adapter from elsewhere that is not there, or not of the shape that is tuned here.
 
     Raises:
         DataError: a file is missing, or a value of `adapter_config.json` is not that of section `lora`, or, for what
             that section does not have, the usual one.
     """
-    if not (folder / WEIGHTS).exists():
-        pickled = (folder / "adapter_model.bin").exists()
-        reason = (
-            "adapter_model.bin is a pickle, which may run code when it is read; convert it" if pickled else "missing"
-        )
-        raise DataError(f"instruct.adapter: expected {folder / WEIGHTS}: {reason}")
-    path = folder / "adapter_config.json"
+    if not (folder / WEIGHTS).exists() and not (folder / PICKLED).exists():
+        raise DataError(f"instruct.adapter: expected {folder / WEIGHTS} or {PICKLED}: missing")
+    path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -155,10 +163,10 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     with writing(folder):
         model.save_pretrained(str(folder), safe_serialization=True, state_dict=weights)
         (folder / "README.md").unlink(missing_ok=True)
-        config = json.loads((folder / "adapter_config.json").read_text())
+        config = json.loads((folder / CONFIG).read_text())
         config["base_model_name_or_path"] = None
         config["target_modules"] = sorted(config["target_modules"])  # a set to PEFT, in another order in each process
-        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def adapter_weights(model: PeftModel) -> dict[str, torch.Tensor]:

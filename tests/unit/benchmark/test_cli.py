@@ -48,6 +48,16 @@ def test_the_later_preset_wins(params_yaml: Path):
     assert "model: HuggingFaceTB/SmolLM2-135M" in params_yaml.read_text()
 
 
+def test_use_says_where_a_commit_has_to_be_looked_up(params_yaml: Path):
+    code, out, err = run("use", "llm/qwen3-0.6b-base")
+    assert (code, "llm.model: tiny -> Qwen/Qwen3-0.6B-Base" in out) == (0, True)
+    assert (err.count("\n"), "llm.revision: expected the commit of Qwen/Qwen3-0.6B-Base" in err) == (1, True)
+    assert "model: Qwen/Qwen3-0.6B-Base" in params_yaml.read_text()
+    for command in ("validate", "plan"):
+        code, _, err = run(command)
+        assert (code, err.endswith("run `tallrec-bench pin`; or name a folder that is there\n")) == (2, True)
+
+
 def test_check_writes_nothing_and_tells_by_its_exit_code(params_yaml: Path):
     before = params_yaml.read_bytes()
     assert run("use", "--check", "smoke")[0] == 0

@@ -113,6 +113,13 @@ def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
         ("domains.movie.n_samples", "4000", "domains.movie.n_samples"),
         ("llm.model", "no such model", "neither 'tiny', nor a GGUF file, nor a folder, nor a Hub id"),
         ("llm.model", "Qwen/Qwen2.5-0.5B", "llm.revision: expected the commit of Qwen/Qwen2.5-0.5B"),
+        ("llm.model", "Qwen/Qwen2.5-0.5B", "got null: run `tallrec-bench pin`; or name a folder that is there"),
+        (
+            "instruct.data",
+            "hub:owner/rows",
+            "instruct.data: expected the commit of owner/rows as 40 hex digits, got null",
+        ),
+        ("instruct.data", "hub:owner/rows@main", "got 'main': run `tallrec-bench pin`"),
         ("llm.revision", "main", "llm.revision: only a Hub model has one"),
         ("baselines.models.gru4rec.n_layers", 2.5, "expected int above 0, got 2.5"),
         ("baselines.models.gru4rec.n_layers", 0, "expected int above 0, got 0"),

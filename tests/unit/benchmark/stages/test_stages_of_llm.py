@@ -276,6 +276,29 @@ def test_a_published_adapter_takes_the_place_of_tuning(finished: Path, monkeypat
     }
 
 
+def test_a_published_adapter_of_an_old_peft_is_converted(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    tuned, published = paths.adapter_folder("rt-movie", 4, 0), tmp_path / "alpaca-lora-7B"
+    published.mkdir()
+    weights = load_file(tuned / WEIGHTS)
+    torch.save(weights, published / "adapter_model.bin")
+    shutil.copy(tuned / "adapter_config.json", published)
+    section = PARAMS.instruct.model_copy(update={"adapter": str(published)})
+    use(PARAMS.model_copy(update={"instruct": section}), monkeypatch)
+    assert instruct.main([]) == 0
+    for name in ("tallrec", "alpaca"):
+        written = load_file(STARTS / name / WEIGHTS)
+        assert written.keys() == weights.keys()
+        assert all(torch.equal(written[key], tensor) for key, tensor in weights.items())
+    assert files.read_json(STARTS / "tallrec" / OUTSIDE) == {
+        str(published / file): checksum(published / file) for file in ("adapter_model.bin", "adapter_config.json")
+    }
+
+
 def test_instructions_of_a_file_are_recorded(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(finished / paths.BASE_MODEL, tmp_path / paths.BASE_MODEL)
     shutil.copytree(finished / STARTS / "rt", tmp_path / STARTS / "rt")
@@ -299,8 +322,8 @@ def test_instructions_of_a_file_are_recorded(finished: Path, tmp_path: Path, mon
         ),
         ({"peft_type": "IA3"}, "adapter_config.json: peft_type is 'IA3', expected 'LORA' as in section lora"),
         ("no config", "adapter_config.json: FileNotFoundError"),
-        ("pickle", "adapter_model.safetensors: adapter_model.bin is a pickle, which may run code when it is read"),
-        ("nothing", "adapter_model.safetensors: missing"),
+        ("pickle", "adapter_model.bin: damaged: EOFError"),
+        ("nothing", "adapter_model.safetensors or adapter_model.bin: missing"),
     ],
 )
 def test_a_published_adapter_of_another_kind_is_one_line(
