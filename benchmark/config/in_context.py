@@ -54,6 +54,8 @@ class IclParams(Section):
 
     n_demonstrations: tuple[Count, ...]
     """0 is zero-shot; others show that many rows of the few-shot draw of the same size."""
+    demonstrated_prompts: tuple[Name, ...]
+    """Prompt styles that are also asked with demonstrations, where `n_demonstrations` has a number above 0."""
     extended_prompts: tuple[Name, ...]
     """Prompt styles in which the further test set of a domain is asked about."""
     models: dict[Name, Annotated[LocalModelParams | ApiModelParams, Field(discriminator="kind")]]

@@ -15,6 +15,8 @@ def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[
     )
     for test_domain in params.test_sets(domain) if asks_all else (domain,):
         for n_shots in params.icl.n_demonstrations:
+            if n_shots and prompt not in params.icl.demonstrated_prompts:
+                continue
             for seed in params.grid.seeds if n_shots else params.grid.seeds[:1]:
                 yield Cell("icl", f"icl-{model}-{prompt}", domain, test_domain, n_shots, seed)
 

@@ -70,6 +70,7 @@ def _grid_names(params: Params) -> Iterator[Problem]:
         ("grid.controls", grid.controls, list(CONTROLS)),
         ("grid.baselines", grid.baselines, list(params.baselines.models)),
         ("grid.prompts", grid.prompts, prompt_names()),
+        ("icl.demonstrated_prompts", params.icl.demonstrated_prompts, prompt_names()),
         ("icl.extended_prompts", params.icl.extended_prompts, prompt_names()),
         ("grid.icl_models", grid.icl_models, OWN_MODELS),
         ("grid.other_models", grid.other_models, list(params.icl.models)),

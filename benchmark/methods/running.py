@@ -1,5 +1,7 @@
 """Runs the cells of a stage: task -> predictions, checked and written, with provenance and progress."""
 
+import functools
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +10,7 @@ from typing import Any
 
 from benchmark.artifacts.files import write_predictions
 from benchmark.artifacts.provenance import recorded
-from benchmark.schema import Cell, FewShotTask, Method, Prediction, check_predictions
+from benchmark.schema import Cell, FewShotTask, Method, Prediction, Sample, check_predictions
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ def write_cells(
 
 def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], record: dict[str, Any]) -> None:
     write_predictions("predictions", cell, predictions)
+    record["test_sha256"] = rows_digest(task.test)
     record.update(n_train=len(task.train), n_valid=len(task.valid), n_test=len(task.test))
     record.update(_details_of_the_run(predictions))
     if all("n_prompt_tokens" in prediction.details for prediction in predictions):
@@ -83,6 +86,16 @@ def _write(cell: Cell, task: FewShotTask, predictions: Sequence[Prediction], rec
         record["n_truncated"] = sum(bool(n) for n in dropped)
     if predictions and all("answer_mass" in prediction.details for prediction in predictions):
         record["answer_mass"] = fmean(prediction.details["answer_mass"] for prediction in predictions)
+
+
+@functools.lru_cache(8)  # the cells of a stage share their test samples
+def rows_digest(samples: tuple[Sample, ...]) -> str:
+    """SHA-256, in hexadecimal, of what is asked: two runs that share it scored the same rows."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        events = [(event.item_id, event.liked) for event in sample.history]
+        digest.update(repr((sample.sample_id, sample.user_id, sample.target_item_id, events)).encode())
+    return digest.hexdigest()
 
 
 def _n_dropped(prediction: Prediction) -> float | None:

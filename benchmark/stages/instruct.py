@@ -7,6 +7,7 @@ Usage: python -m benchmark.stages.instruct
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_json
 from benchmark.artifacts.paths import STARTS
 from benchmark.config.params import Params
-from benchmark.data.sources import describe_outside
+from benchmark.data.instructions import INSTRUCTIONS
+from benchmark.data.sources import chosen_mirror, describe_outside, fetch
 from benchmark.data.world import texts
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models, tuning
@@ -67,14 +69,12 @@ def take_over(params: Params, adapter: Path) -> None:
 def tune(params: Params) -> None:
     """Instruction-tune new LoRA weights and write them with the curve of their loss."""
     from tallrec.models.adapters import save_adapter, trainable_adapter
-    from tallrec.prompts.instructions import HUB, read_instructions
     from tallrec.training.checkpoints import scratch_folder
     from tallrec.training.schedule import Schedule
     from tallrec.training.tuning import instruction_tune
 
     settings = params.instruct
-    rows = texts.instructions(params.world) if settings.data == "embedded" else read_instructions(settings.data)
-    local = [] if settings.data == "embedded" or settings.data.startswith(HUB) else [Path(settings.data)]
+    rows, local = _rows(params)
     model, tokenizer = language_models.load_base(params)
     seed = derive_seed("instruct", settings.seed)
     adapted = trainable_adapter(model, STARTS / "rt", tuning.lora(params), seed)
@@ -107,6 +107,20 @@ def tune(params: Params) -> None:
             save_adapter(adapted, folder)
             write_json(folder / "curve.json", {"n_rows": len(rows), "n_steps": tuned.n_steps, "curve": losses})
             describe_outside(folder, local)
+
+
+def _rows(params: Params) -> tuple[list[dict[str, str]], list[Path]]:
+    """The instructions, and the file of the user that they are from, if they are."""
+    from tallrec.prompts.instructions import HUB, read_instructions
+
+    data = params.instruct.data
+    if data == "embedded":
+        return texts.instructions(params.world), []
+    if data in INSTRUCTIONS:
+        with tempfile.TemporaryDirectory() as temporary:
+            fetch([INSTRUCTIONS[data]], Path(temporary) / "raw", chosen_mirror(params.data.mirror))
+            return read_instructions(str(Path(temporary) / "raw" / INSTRUCTIONS[data].name)), []
+    return read_instructions(data), [] if data.startswith(HUB) else [Path(data)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
