@@ -25,8 +25,9 @@ from benchmark.schema import Cell
 
 SCHEMA_VERSION = 1
 
-SOURCES = ("benchmark", "baselines", "tallrec", "params.yaml", "dvc.yaml", "pyproject.toml")
-"""What decides a result. `dvc.lock` and the outputs change while the pipeline runs, so they do not count."""
+SOURCES = ("benchmark", "baselines", "tallrec", "dvc.yaml", "pyproject.toml")
+"""The code behind a result. `params.yaml` is not code: its values that decide the result are in `settings`, and most runs
+change it. `dvc.lock` and the outputs change while the pipeline runs."""
 
 PACKAGES = ("numpy", "pyarrow", "scikit-learn", "torch", "transformers", "peft", "bitsandbytes")
 
@@ -80,7 +81,7 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _commit() -> Mapping[str, str | bool | None]:
-    """The checked-out commit, and whether code or parameters differ from it; None where git knows none."""
+    """The checked-out commit, and whether the code differs from it; None where git knows none."""
     commit = _git("rev-parse", "--verify", "--quiet", "HEAD")
     changes = _git("status", "--porcelain", "--", *SOURCES) if commit else None
     return {"commit": commit or None, "is_dirty": None if changes is None else bool(changes)}

@@ -149,8 +149,8 @@ class InstructParams(Section):
     """Instruction tuning ("alpaca tuning", AT)."""
 
     data: str
-    """`embedded`, `alpaca-demo` (1,000 rows, of the mirror or their address), a .json or .jsonl file, or a Hub data set as
-    `hub:OWNER/NAME@REVISION`."""
+    """`embedded`, `alpaca-demo` (1,000 rows, of the mirror or their address), a .json or .jsonl file, or a Hub data set
+    as `hub:OWNER/NAME@REVISION`."""
     adapter: str | None
     """Folder of a published adapter to load instead of tuning: safetensors, or `adapter_model.bin` of an old PEFT."""
     n_updates: PositiveInt

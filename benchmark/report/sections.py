@@ -82,7 +82,7 @@ def provenance_rows(inputs: Inputs) -> dict[str, str]:
     return {
         "records": f"{len(records)} of {len(inputs.rows)} cells",
         "commit": _distinct([record.get("commit") for record in records]),
-        "changed files": f"{n_dirty} cells ran on code or parameters that were not committed" if n_dirty else "none",
+        "changed files": f"{n_dirty} cells ran on code that was not committed" if n_dirty else "none",
         "device": _distinct([record.get("device") for record in records]),
         "language model": f"{inputs.params.llm.model} at revision {inputs.params.llm.revision or 'none'}",
         "started": f"{started[0]} to {started[-1]}" if started else MISSING,
