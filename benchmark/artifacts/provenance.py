@@ -26,8 +26,8 @@ from benchmark.schema import Cell
 SCHEMA_VERSION = 1
 
 SOURCES = ("benchmark", "baselines", "tallrec", "dvc.yaml", "pyproject.toml")
-"""The code behind a result. `params.yaml` is not code: its values that decide the result are in `settings`, and most runs
-change it. `dvc.lock` and the outputs change while the pipeline runs."""
+"""The code behind a result. `params.yaml` is not code: the values that decide are in `settings`, and most runs change
+it. `dvc.lock` and the outputs change while the pipeline runs."""
 
 PACKAGES = ("numpy", "pyarrow", "scikit-learn", "torch", "transformers", "peft", "bitsandbytes")
 
