@@ -3,16 +3,15 @@
 Nothing heavy is imported at module level, so that `--help` is instant.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmark.artifacts.paths import PARAMS_YAML
-from benchmark.errors import exit_code_of
+from benchmark.cli_results import COMMANDS, finish
 
 app = typer.Typer(
     add_completion=False,
@@ -22,16 +21,13 @@ app = typer.Typer(
 )
 
 
+for command in COMMANDS:
+    app.command()(command)
+
+
 def main() -> None:
     """Entry point of the console script."""
     app()
-
-
-def _finish(work: Callable[[], None]) -> None:
-    """Run `work`; a `BenchmarkError` becomes one line on stderr and exit code 2."""
-    code = exit_code_of(work)
-    if code:
-        raise typer.Exit(code)
 
 
 @app.command()
@@ -61,7 +57,7 @@ def use(
         if check and changes:
             raise typer.Exit(1)
 
-    _finish(work)
+    finish(work)
 
 
 @app.command()
@@ -74,7 +70,7 @@ def validate() -> None:
         load_config(PARAMS_YAML)
         typer.echo(f"{PARAMS_YAML}: valid")
 
-    _finish(work)
+    finish(work)
 
 
 @app.command()
@@ -93,7 +89,7 @@ def pin(
         for line in pin_in(PARAMS_YAML, keys or [], update=update):
             typer.echo(line)
 
-    _finish(work)
+    finish(work)
 
 
 @app.command()
@@ -131,7 +127,7 @@ def plan(
         _print_counts("stages", stage_counts(pipeline_stages(Path()), read_yaml(PARAMS_YAML)))
         show(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens)
 
-    _finish(work)
+    finish(work)
 
 
 def _print_counts(title: str, counts: dict[str, int]) -> None:
@@ -158,7 +154,7 @@ def doctor() -> None:
         if not all(row.is_fine for row in rows):
             raise typer.Exit(1)
 
-    _finish(work)
+    finish(work)
 
 
 @app.command()
@@ -184,57 +180,7 @@ def verify(
         if changed or ((damaged or cut) and not mend):
             raise typer.Exit(1)
 
-    _finish(work)
-
-
-@app.command()
-def check(
-    against: Annotated[
-        str, typer.Option("--against", help="Git revision that has results/metrics.csv, or such a file.")
-    ],
-    predictions: Annotated[
-        Path | None,
-        typer.Option("--predictions", help="Folder of the reference's predictions, where DVC does not keep them."),
-    ] = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="How often noise alone may turn the check red, over all cells together.")
-    ] = 0.05,
-    by_mean: Annotated[
-        bool, typer.Option("--by-mean", help="Compare means over seeds, as fits a reference from another machine.")
-    ] = False,
-) -> None:
-    """Compare results/metrics.csv with a reference; exit with 1 if a cell is missing, or worse than noise explains."""
-
-    def work() -> None:
-        from benchmark.methods.configuration import load_config
-        from benchmark.report.terminal import print_findings
-        from benchmark.verdicts.gate import FAILURES
-        from benchmark.verdicts.gate import check as findings_of
-
-        findings = findings_of(against, predictions, load_config(PARAMS_YAML), alpha=alpha, by_mean=by_mean)
-        print_findings(findings)
-        if any(finding.verdict in FAILURES for finding in findings):
-            raise typer.Exit(1)
-
-    _finish(work)
-
-
-@app.command()
-def export(
-    domain: Annotated[str, typer.Argument(help="Domain of params.yaml, e.g. movie.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    split: Annotated[Literal["train", "valid", "test"], typer.Option("--split", help="Split to write.")] = "test",
-) -> None:
-    """Write a prepared split as JSON in the form of the released code."""
-
-    def work() -> None:
-        from benchmark.data.export import export as write_released
-        from benchmark.methods.configuration import load_config
-
-        write_released(domain, split, out, load_config(PARAMS_YAML))
-        typer.echo(f"{out}: written", err=True)
-
-    _finish(work)
+    finish(work)
 
 
 @app.command()
@@ -277,7 +223,7 @@ def sweep(
         if code:
             raise typer.Exit(code)
 
-    _finish(work)
+    finish(work)
 
 
 if __name__ == "__main__":

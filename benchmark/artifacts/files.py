@@ -238,6 +238,34 @@ def write_predictions(root: str | Path, cell: Cell, predictions: Sequence[Predic
             _write_table(folder / "details.parquet", {"sample_id": ids} | details)
 
 
+def write_long_scores(path: Path, scores: Mapping[Cell, Mapping[str, float]]) -> None:
+    """Write the scores of many cells as one table: the key of the cell, sample_id, score."""
+    rows = [(cell, sample_id, score) for cell, found in scores.items() for sample_id, score in sorted(found.items())]
+    columns = {
+        name: pa.array([getattr(cell, name) for cell, _, _ in rows]).dictionary_encode() for name in Cell.__slots__
+    }
+    columns["sample_id"] = pa.array([sample_id for _, sample_id, _ in rows], pa.string())
+    columns["score"] = pa.array([score for _, _, score in rows], pa.float64())
+    _write_table(path, columns)
+
+
+def read_long_scores(path: Path) -> dict[Cell, dict[str, float]]:
+    """Read what `write_long_scores` wrote.
+
+    Raises:
+        SchemaError: the file is no such table.
+    """
+    columns = _read_table(path).to_pydict()
+    found: dict[Cell, dict[str, float]] = {}
+    try:
+        keys = [columns[name] for name in Cell.__slots__]
+        for *key, sample_id, score in zip(*keys, columns["sample_id"], columns["score"], strict=True):
+            found.setdefault(Cell(*key), {})[sample_id] = score
+    except KeyError as error:
+        raise SchemaError(f"{path}: not a table of cells, sample_id and score ({error})") from None
+    return found
+
+
 def read_scores(root: str | Path, cell: Cell) -> dict[str, float] | None:
     """Scores of a cell by sample_id, or None if the cell was not run.
 

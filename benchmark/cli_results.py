@@ -1,0 +1,110 @@
+"""Commands of `tallrec-bench` on results: comparing, exporting, keeping and merging them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from benchmark.artifacts.paths import PARAMS_YAML
+from benchmark.errors import exit_code_of
+
+
+def finish(work: Callable[[], None]) -> None:
+    """Run `work`; a `BenchmarkError` becomes one line on stderr and exit code 2."""
+    code = exit_code_of(work)
+    if code:
+        raise typer.Exit(code)
+
+
+def check(
+    against: Annotated[
+        str, typer.Option("--against", help="Git revision that has results/metrics.csv, or such a file.")
+    ],
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", help="Folder of the reference's predictions, where DVC does not keep them."),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="How often noise alone may turn the check red, over all cells together.")
+    ] = 0.05,
+    by_mean: Annotated[
+        bool, typer.Option("--by-mean", help="Compare means over seeds, as fits a reference from another machine.")
+    ] = False,
+) -> None:
+    """Compare results/metrics.csv with a reference; exit with 1 if a cell is missing, or worse than noise explains."""
+
+    def work() -> None:
+        from benchmark.methods.configuration import load_config
+        from benchmark.report.terminal import print_findings
+        from benchmark.verdicts.gate import FAILURES
+        from benchmark.verdicts.gate import check as findings_of
+
+        findings = findings_of(against, predictions, load_config(PARAMS_YAML), alpha=alpha, by_mean=by_mean)
+        print_findings(findings)
+        if any(finding.verdict in FAILURES for finding in findings):
+            raise typer.Exit(1)
+
+    finish(work)
+
+
+def export(
+    domain: Annotated[str, typer.Argument(help="Domain of params.yaml, e.g. movie.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    split: Annotated[Literal["train", "valid", "test"], typer.Option("--split", help="Split to write.")] = "test",
+) -> None:
+    """Write a prepared split as JSON in the form of the released code."""
+
+    def work() -> None:
+        from benchmark.data.export import export as write_released
+        from benchmark.methods.configuration import load_config
+
+        write_released(domain, split, out, load_config(PARAMS_YAML))
+        typer.echo(f"{out}: written", err=True)
+
+    finish(work)
+
+
+def keep(
+    folder: Annotated[Path, typer.Argument(help="Folder to write, e.g. docs/results/gemma-3-270m; replaced.")],
+    families: Annotated[
+        list[str] | None,
+        typer.Option("--family", help="Of cells: control, baseline, icl, tuned. By default: icl and tuned."),
+    ] = None,
+) -> None:
+    """Write the scores and records of this run into a folder that git can hold; no data, samples are row numbers."""
+
+    def work() -> None:
+        from benchmark.methods.configuration import load_config
+        from benchmark.report.kept import keep as write_kept
+
+        n_cells = write_kept(folder, load_config(PARAMS_YAML), families or ["icl", "tuned"])
+        typer.echo(f"{folder}: {n_cells} cells")
+
+    finish(work)
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders that `keep` wrote, of this machine or of others.")],
+) -> None:
+    """Take cells that this run lacks from other runs, evaluate what there is, and write the page."""
+
+    def work() -> None:
+        from benchmark.methods.configuration import load_config
+        from benchmark.report.kept import merge as take
+        from benchmark.stages import evaluate, report
+
+        for folder in folders:
+            found = take(folder, load_config(PARAMS_YAML))
+            typer.echo(f"{folder}: {found.n_taken} cells taken, {found.n_known} were here already")
+            for reason, n_cells in found.refused.items():
+                typer.echo(f"{folder}: {n_cells} cells refused: {reason}", err=True)
+            for key in found.told:
+                typer.echo(f"{folder}: computed with {key}", err=True)
+        evaluate.run(partial=True)
+        report.run()
+
+    finish(work)
+
+
+COMMANDS = (check, export, keep, merge)

@@ -1,0 +1,181 @@
+"""Results of one run in a folder that git can hold, and bringing the cells of several such folders together.
+
+A folder has `params.yaml`, `scores.parquet` (one row a cell and sample) and `records.jsonl` (how each cell came about).
+It holds no data: a sample is a row number. What is missing in a grid can so be run on another machine, or later.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any, cast
+
+from benchmark.artifacts import files, paths
+from benchmark.artifacts.provenance import run_file
+from benchmark.config.params import Params
+from benchmark.config.reading import read_yaml
+from benchmark.errors import DataError, MissingArtifactError
+from benchmark.methods.grid import cells
+from benchmark.methods.running import rows_digest
+from benchmark.planning.pipeline import item_of, pipeline_stages
+from benchmark.schema import Cell, Prediction, domain_of
+
+SCORES, RECORDS = "scores.parquet", "records.jsonl"
+ROOTS = ("runs", "runs/tune")
+"""Where the records of a cell lie: of what scored it, and of its tuning."""
+STAGES = {
+    "control": ("prepare", "draw", "controls"),
+    "baseline": ("prepare", "draw", "encode", "baselines"),
+    "icl": ("base", "prepare", "draw", "icl"),
+    "tuned": ("base", "prepare", "draw", "tune", "score"),
+}
+"""What makes the cells of a family. The keys that these stages read decide a result, but for those below."""
+CHOICES = (
+    *("grid.", "icl.n_demonstrations", "icl.demonstrated_prompts", "icl.extended_prompts", "probe."),
+    "baselines.heads",
+)
+"""Beginnings of keys that say which cells there are, and not what is in them."""
+DECIDING = ("grid.weights_seed",)
+"""Keys that begin so and decide all the same."""
+OF_MACHINE = ("llm.dtype", "llm.n_threads", "baselines.training.n_threads", "baselines.text_encoder.n_threads")
+"""Keys that move a score by rounding alone. Other values are told and not refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of the cells of a folder."""
+
+    n_taken: int
+    n_known: int
+    """Cells that were here already, and stay."""
+    refused: Mapping[str, int]
+    """Reason -> cells."""
+    told: tuple[str, ...]
+    """Keys with another value that decides nothing but rounding."""
+
+
+def keep(folder: Path, params: Params, families: Sequence[str]) -> int:
+    """Write the cells of `families` that were run into `folder`, whole or not at all; their number.
+
+    Raises:
+        MissingArtifactError: no cell of them was run.
+    """
+    found = {
+        cell: scores
+        for cell in grid_cells(params)
+        if cell.family in families and (scores := files.read_scores("predictions", cell)) is not None
+    }
+    if not found:
+        raise MissingArtifactError(f"no cell of {', '.join(families)} has predictions; `dvc repro` makes them")
+    records = [
+        {"root": root, **files.read_json(path)}
+        for cell in found
+        for root in ROOTS
+        if (path := run_file(cell, root)).exists()
+    ]
+    with files.replacing_folder(folder) as temporary:
+        files.write_bytes(temporary / paths.PARAMS_YAML, paths.PARAMS_YAML.read_bytes())
+        files.write_long_scores(temporary / SCORES, found)
+        lines = (json.dumps(record, sort_keys=True) for record in records)
+        files.write_bytes(temporary / RECORDS, ("\n".join(lines) + "\n").encode())
+    return len(found)
+
+
+def merge(folder: Path, params: Params) -> Merged:
+    """Take the cells of `folder` that the grid has and this run lacks, where nothing that decides them differs.
+
+    Raises:
+        MissingArtifactError: the folder, or a test set here, is not there.
+        SchemaError: the folder is not of this form.
+    """
+    scores = files.read_long_scores(files.require(folder / SCORES))
+    here, there = (read_yaml(path / paths.PARAMS_YAML) for path in (Path(), folder))
+    records = _records(folder)
+    stages = pipeline_stages(Path())
+    expected = {name: rows_digest(files.read_samples(paths.test_file(name))) for name in _test_sets(params)}
+    refused: Counter[str] = Counter()
+    told: set[str] = set()
+    n_taken, n_known = 0, 0
+    wanted = set(grid_cells(params))
+    for cell, found in scores.items():
+        if cell not in wanted:
+            refused["not in this grid"] += 1
+            continue
+        if files.read_scores("predictions", cell) is not None:
+            n_known += 1
+            continue
+        differing = [leaf for key in deciding_keys(cell, stages) for leaf in _differing(here, there, key)]
+        told.update(f"{key}: {theirs}" for key, _, theirs in differing if key in OF_MACHINE)
+        other = [f"{key}: {theirs} there, {ours} here" for key, ours, theirs in differing if key not in OF_MACHINE]
+        record = records.get((cell, "runs"))
+        if record is None:
+            other.append("no record")
+        elif record.get("test_sha256") != expected[cell.test_domain]:
+            other.append(f"other rows of {cell.test_domain}")
+        if other:
+            refused[other[0]] += 1
+            continue
+        files.write_predictions("predictions", cell, [Prediction(name, score) for name, score in found.items()])
+        for root in ROOTS:
+            if (cell, root) in records:
+                files.write_json(run_file(cell, root), records[cell, root])
+        n_taken += 1
+    return Merged(n_taken, n_known, refused, tuple(sorted(told)))
+
+
+def grid_cells(params: Params) -> Iterator[Cell]:
+    """Every cell of the grid.
+
+    Raises:
+        MissingArtifactError: a domain is not prepared.
+    """
+    stats = {domain: files.read_json(paths.prepared_folder(domain) / "stats.json") for domain in params.grid.domains}
+    return cells(params, {domain: found["splits"]["train"]["rows"] for domain, found in stats.items()})
+
+
+def deciding_keys(cell: Cell, stages: Mapping[str, Any]) -> list[str]:
+    """The keys of `params.yaml` that decide the scores of a cell, as the stages that make it declare them."""
+    names = list(STAGES[cell.family])
+    if cell.method.startswith(("tallrec-", "icl-alpaca-")):
+        names.insert(1, "instruct")
+    model = cell.method.split("-")[1 if cell.family == "icl" else 0]
+    if cell.family == "icl" and model not in ("base", "alpaca"):
+        names = ["prepare", "draw", "others"]
+    domains = dict.fromkeys((cell.train_domain, domain_of(cell.test_domain)))
+    found: dict[str, None] = {}
+    for key in (key for name in names for key in stages[name].get("params", [])):
+        if "${item.domain}" in key:
+            found |= {key.replace("${item.domain}", domain): None for domain in domains}
+        else:
+            found[key.replace("${item.baseline}", model).replace("${item.model}", model)] = None
+    return [key for key in found if key in DECIDING or not key.startswith(CHOICES)]
+
+
+def _differing(here: Any, there: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """The keys at or below `key` that differ, with both values."""
+    ours, theirs = (reduce(item_of, key.split("."), side) for side in (here, there))
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name in dict.fromkeys((*cast("dict[str, Any]", ours), *cast("dict[str, Any]", theirs))):
+            yield from _differing(here, there, f"{key}.{name}")
+    elif ours != theirs:
+        yield key, ours, theirs
+
+
+def _test_sets(params: Params) -> Iterator[str]:
+    for domain in params.grid.domains:
+        yield from params.test_sets(domain)
+
+
+def _records(folder: Path) -> dict[tuple[Cell, str], dict[str, Any]]:
+    """The records of a folder by cell and root."""
+    found: dict[tuple[Cell, str], dict[str, Any]] = {}
+    lines = files.require(folder / RECORDS).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            found[Cell(**record["cell"]), record.pop("root")] = record
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{folder / RECORDS}: line {number}: no record of a cell ({error})") from None
+    return found
