@@ -61,7 +61,7 @@ def params(**changes: Any) -> Params:
             n_shots=values["n_shots"],
             seeds=(0, 1),
         ),
-        icl=IclParams(n_demonstrations=(0, 3), models={}),
+        icl=IclParams(n_demonstrations=(0, 3), extended_prompts=(), models={}),
         fidelity=FidelityParams.model_construct(draw=values["how"], both_validation=values["both_validation"]),
     )
 
@@ -103,7 +103,11 @@ def test_more_draws_leave_every_file_of_the_others_as_it_is(repository: Path):
     before = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
     more = params()
     grid = more.grid.model_copy(update={"seeds": (0, 1, 2), "n_shots": (2, 4, 5)})
-    draw_all(more.model_copy(update={"grid": grid, "icl": IclParams(n_demonstrations=(0, 1, 3), models={})}))
+    draw_all(
+        more.model_copy(
+            update={"grid": grid, "icl": IclParams(n_demonstrations=(0, 1, 3), extended_prompts=(), models={})}
+        )
+    )
     after = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
     assert before.items() < after.items()
 

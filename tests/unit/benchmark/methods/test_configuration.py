@@ -155,6 +155,7 @@ API = {
     "parameters": {"temperature": 0, "stop": ["."]},
     "max_concurrency": 4,
     "timeout_seconds": 60,
+    "extended_test_set": True,
     "n_retries": 3,
     "dollars_per_million_input_tokens": None,
     "dollars_per_million_output_tokens": 0.5,

@@ -9,14 +9,14 @@ N_TRAIN = {"movie": 100, "book": 90}
 
 
 def test_every_family_is_counted(params: Params) -> None:
-    # 2 domains, K in (4, 16), seeds 0 and 1.
+    # 3 test sets, of which movie has 2; K in (4, 16), seeds 0 and 1.
     found = list(cells(params, N_TRAIN))
     counts = {family: sum(cell.family == family for cell in found) for family in CELL_FOLDERS}
     assert counts == {
-        "control": 2 * (2 + 1 + (2 * 2 + 1)),  # random a seed, liked_share once, item_mean a draw and on all rows
-        "baseline": 2 * 2 * (2 * 2),  # 2 heads
-        "icl": 2 * 1,  # zero-shot alone
-        "tuned": 2 * 3 * 2 * (2 * 2),  # 2 recipes, 3 training domains, 2 test domains
+        "control": 3 * (2 + 1 + (2 * 2 + 1)),  # random a seed, liked_share once, item_mean a draw and on all rows
+        "baseline": 3 * 2 * (2 * 2),  # 2 heads
+        "icl": 3 * 1,  # zero-shot alone
+        "tuned": 2 * 3 * 3 * (2 * 2),  # 2 recipes, 3 training domains
     }
     assert len(found) == sum(counts.values()) == len(set(found))
 
@@ -45,6 +45,8 @@ def test_controls_that_see_no_training_row_have_no_shots(params: Params) -> None
 
 def test_a_baseline_is_tested_where_it_was_trained(params: Params) -> None:
     assert {(c.train_domain, c.test_domain) for c in baseline_cells(params, "gru4rec", "book")} == {("book", "book")}
+    tested = {c.test_domain for c in baseline_cells(params, "gru4rec", "movie")}
+    assert tested == {"movie", "movie-extended"}
 
 
 def test_demonstrations_run_once_a_seed_and_zero_shot_once(params: Params) -> None:
@@ -56,7 +58,11 @@ def test_demonstrations_run_once_a_seed_and_zero_shot_once(params: Params) -> No
 
 def test_every_adapter_is_tested_on_every_domain(params: Params) -> None:
     found = list(tuned_cells(params, "rt", "both"))
-    assert {(cell.train_domain, cell.test_domain) for cell in found} == {("both", "movie"), ("both", "book")}
+    assert {(cell.train_domain, cell.test_domain) for cell in found} == {
+        ("both", "movie"),
+        ("both", "movie-extended"),
+        ("both", "book"),
+    }
     assert {cell.method for cell in found} == {"rt-both"}
 
 

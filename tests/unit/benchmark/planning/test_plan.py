@@ -26,10 +26,11 @@ def test_rows_are_those_of_the_prepared_files(params: Params, finished_run: Path
     del finished_run
     for domain in ("movie", "book"):
         stats = {"splits": {"valid": {"rows": 7 if domain == "movie" else 5000}, "test": {"rows": 11}}}
+        stats |= {"extended": {"rows": 13}} if domain == "movie" else {}
         files.write_json(paths.prepared_folder(domain) / "stats.json", stats)
     found = sizes(params, n_tokens=24)
     assert found.n_valid == {"movie": 7, "book": params.tune.max_valid_samples}
-    assert found.n_test == {"movie": 11, "book": 11}
+    assert found.n_test == {"movie": 11, "movie-extended": 13, "book": 11}
     assert not found.assumed
 
 
@@ -38,7 +39,7 @@ def test_rows_before_a_run_follow_from_the_format_or_are_said_to_be_assumed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = sizes(params)
-    assert found.n_test == {"movie": 300, "book": 2427}
+    assert found.n_test == {"movie": 300, "movie-extended": 80, "book": 2427}  # 150 of 170 users have the rows
     assert found.assumed == ("book",)
     bound = params.llm.max_length
     assert (found.n_tokens, found.tokens_are_measured) == ({"movie": bound, "book": bound}, False)
@@ -47,10 +48,10 @@ def test_rows_before_a_run_follow_from_the_format_or_are_said_to_be_assumed(
 def test_every_stage_that_runs_the_model_is_planned(planner: Planner) -> None:
     works = {work.stage: work for work in planner.works(CARD)}
     assert list(works) == ["instruct", "tune", "score", "icl"]
-    # 2 recipes, 3 training domains, 2 K, 2 seeds; each scored on 2 domains.
+    # 2 recipes, 3 training domains, 2 K, 2 seeds; each scored on 3 test sets.
     assert (works["tune"].n_processes, works["tune"].n_cells) == (24, 24)
-    assert (works["score"].n_processes, works["score"].n_cells) == (6, 48)
-    assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 2)
+    assert (works["score"].n_processes, works["score"].n_cells) == (6, 72)
+    assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 3)
     assert all(work.fits(CARD) and work.seconds > 0 for work in works.values())
 
 

