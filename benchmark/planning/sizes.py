@@ -15,7 +15,7 @@ RELEASED_SPLIT = (0.8, 0.1, 0.1)
 RELEASED_BOOK_ROWS = (2427, 2427)
 """Validation and test rows of the released book data, for a format whose size no file foretells."""
 FURTHER_USERS = 835
-"""Users of MovieLens-100K who are in none of the 10,000 released rows, each with 10 ratings and more."""
+"""Users of MovieLens-100K who are in none of the 10,000 released rows; each has 20 ratings or more."""
 
 
 @dataclass(frozen=True, slots=True)

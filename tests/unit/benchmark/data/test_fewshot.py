@@ -27,6 +27,14 @@ def test_released_draws_are_those_of_the_datasets_and_pandas_libraries(n_shots: 
     assert list(drawn.conventional) == sampled["id"].tolist()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_a_shared_draw_begins_with_every_smaller_one(seed: int):
+    drawn = {n_shots: draw(IDS, n_shots, seed, "movie").llm for n_shots in (1, 16, 64, 100)}
+    assert drawn[1] == drawn[16][:1]
+    assert drawn[16] == drawn[64][:16]
+    assert drawn[64] == drawn[100][:64]
+
+
 def test_a_released_draw_gives_the_two_sides_different_rows():
     drawn = draw(IDS, 16, 0, "movie", "released")
     assert set(drawn.llm) != set(drawn.conventional)

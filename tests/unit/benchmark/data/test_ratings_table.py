@@ -75,7 +75,8 @@ def test_the_most_recent_rows_in_time_order(tmp_path: Path):
     data = read(write(tmp_path / "movie"), Params(**KEYS))
     assert rows(data) == EVERYTHING[-4:]
     assert [len(data.splits[split]) for split in ("train", "valid", "test")] == [2, 1, 1]
-    assert data.splits["test"][0].sample.sample_id == "movie-3"
+    ids = [row.sample.sample_id for split in ("train", "valid", "test") for row in data.splits[split]]
+    assert ids == [f"movie-{number}" for number in range(4)]
     assert data.notes["target_times"]["test"] == ["2001-09-09", "2001-09-09"]
     assert data.notes["ratings"] == {"read": 9, "used": 9}
     assert data.notes["first_lines_left_out"] == {"ratings": {}, "titles": {}}

@@ -1,9 +1,15 @@
 """The cells that must exist, counted by hand for the small grid of these tests."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
 from benchmark.artifacts.paths import CELL_FOLDERS, cell_folder
 from benchmark.config.params import Params
 from benchmark.methods.grid import baseline_cells, cells, control_cells
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
+from benchmark.schema import Cell
 
 N_TRAIN = {"movie": 100, "book": 90}
 
@@ -24,6 +30,42 @@ def test_every_family_is_counted(params: Params) -> None:
 def test_no_two_cells_share_a_folder(params: Params) -> None:
     found = list(cells(params, N_TRAIN))
     assert len({cell_folder("predictions", cell) for cell in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("cell", "folder"),
+    [
+        (("control", "liked_share", "movie", 0), "control/movie-movie/extended/liked_share/k0/seed3"),
+        (("baseline", "gru4rec-tied", "movie", 4), "baseline/movie-movie/gru4rec/extended/gru4rec-tied/k4/seed3"),
+        (("icl", "icl-base-gpt", "movie", 0), "icl/icl-base-gpt/movie-movie/extended/k0/seed3"),
+        (("tuned", "rt-both", "both", 4), "tuned/rt-both/both-movie/extended/k4/seed3"),
+    ],
+)
+def test_a_further_test_set_lies_in_the_folder_of_the_stage_and_apart(
+    cell: tuple[str, str, str, int], folder: str
+) -> None:
+    family, method, train_domain, n_shots = cell
+    further = Cell(family, method, train_domain, "movie-extended", n_shots, 3)
+    assert cell_folder("predictions", further) == Path("predictions") / folder
+    own = cell_folder("predictions", replace(further, test_domain="movie"))
+    assert own == Path("predictions") / folder.replace("/extended", "")
+
+
+def test_without_rows_for_it_there_is_no_further_test_set(params: Params) -> None:
+    movie = params.domains["movie"].model_copy(update={"extended_rows_per_user": 0})
+    without = params.model_copy(update={"domains": {**params.domains, "movie": movie}})
+    found, everything = list(cells(without, N_TRAIN)), list(cells(params, N_TRAIN))
+    assert found == [cell for cell in everything if cell.test_domain != "movie-extended"]
+
+
+def test_only_the_named_styles_are_asked_about_a_further_test_set(params: Params) -> None:
+    icl = params.icl.model_copy(update={"extended_prompts": ("gpt",)})
+    asked = params.model_copy(update={"icl": icl})
+    tested = {
+        prompt: {cell.test_domain for cell in icl_cells(asked, "base", prompt, "movie")}
+        for prompt in ("released", "gpt")
+    }
+    assert tested == {"released": {"movie"}, "gpt": {"movie", "movie-extended"}}
 
 
 def test_a_learning_control_also_runs_on_all_rows(params: Params) -> None:
