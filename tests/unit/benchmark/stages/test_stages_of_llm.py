@@ -14,8 +14,10 @@ from benchmark.artifacts.paths import STARTS
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
 from benchmark.data.sources import OUTSIDE, checksum
+from benchmark.errors import DataError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
+from benchmark.seeding import derive_seed
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
 
 REPOSITORY = Path(__file__).parents[4]
@@ -149,6 +151,39 @@ def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[
     assert curve["is_at_chance"]
     expected = f"warning: rt-movie k4 seed0: no validation auc was above {curve['chance_auc']:.4f}, which"
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("weights_seed", "seeds"), [(None, (0, 1)), (5, (5, 5))])
+def test_a_seed_of_the_initial_weights_takes_the_place_of_that_of_the_draw(
+    finished: Path, weights_seed: int | None, seeds: tuple[int, int]
+) -> None:
+    from tallrec.models import adapters
+
+    real, weights, seeds_of_order = adapters.trainable_adapter, [], []
+
+    def trainable_adapter(*arguments: Any) -> Any:
+        adapted = real(*arguments)
+        weights.append([parameter.tolist() for parameter in adapted.parameters() if parameter.requires_grad])
+        return adapted
+
+    def rec_tune(*arguments: Any, **_: Any) -> Any:
+        seeds_of_order.append(arguments[3].seed)
+        raise DataError("enough")  # nothing has to be tuned
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        grid = PARAMS.grid.model_copy(update={"weights_seed": weights_seed})
+        use(PARAMS.model_copy(update={"grid": grid}), monkeypatch)
+        monkeypatch.setattr("tallrec.models.adapters.trainable_adapter", trainable_adapter)
+        monkeypatch.setattr("tallrec.training.tuning.rec_tune", rec_tune)
+        task = tune.training_task("movie", 4, 0, side="llm")
+        monkeypatch.setattr(tune, "training_task", lambda *_, **__: task)  # there is no draw of seed 1
+        for seed in (0, 1):
+            with pytest.raises(DataError, match="enough"):
+                tune.run("rt", "movie", 4, seed)
+    assert seeds_of_order == [derive_seed("tune", seed) for seed in seeds]
+    assert len(weights[0]) > 0
+    assert (weights[0] == weights[1]) is (seeds[0] == seeds[1])
+    assert not Path("scratch/tune/rt-movie/k4/seed1").exists()
 
 
 def test_recipes_start_from_different_weights(finished: Path) -> None:

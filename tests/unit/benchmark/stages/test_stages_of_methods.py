@@ -1,9 +1,11 @@
 """Stages `controls` and `baselines`, and the loop over cells they share, on the toy domain."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,6 +127,70 @@ def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: 
         (unprobed,) = train_baseline("gru4rec", PARAMS.baselines, [task], domain=domain)["gru4rec"]
         expected = {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in unprobed}
         assert files.read_scores("predictions", cell) == expected
+
+
+def changed(params: Params, **changes: dict[str, Any]) -> Params:
+    """`params` with other values in some sections."""
+    return params.model_copy(
+        update={name: getattr(params, name).model_copy(update=values) for name, values in changes.items()}
+    )
+
+
+def all_scores(cells: Iterable[Cell]) -> dict[Cell, dict[str, float]]:
+    return {cell: files.read_scores("predictions", cell) or {} for cell in cells}
+
+
+def test_the_further_test_set_has_scores_of_its_own_and_changes_no_other(
+    domain: str, toy_task: FewShotTask, toy_further: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An item that nothing but the further test set has.
+    items = {**toy_task.items, "new": replace(toy_task.items["good-0"], item_id="new")}
+    further = (*toy_further[1:], replace(toy_further[0], target_item_id="new"))
+    files.write_items(paths.prepared_folder(domain) / "items.parquet", items)
+    files.write_samples(paths.test_file("movie-extended"), further)
+    assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+    cells = list(baseline_cells(PARAMS, "gru4rec", domain))
+    both = all_scores(cells)
+    for cell, scores in both.items():
+        task = few_shot_task(domain, cell.test_domain, cell.n_shots, cell.seed, side="conventional")
+        assert task.test == (further if cell.test_domain == "movie-extended" else toy_task.test)
+        (alone,) = train_baseline("gru4rec", PARAMS.baselines, [task], domain=domain)["gru4rec"]
+        assert scores == {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in alone}
+    shutil.rmtree("predictions")
+    without = PARAMS.model_copy(
+        update={"domains": {"movie": movielens.Params.model_construct(extended_rows_per_user=0)}}
+    )
+    monkeypatch.setattr(baselines, "load_config", lambda: without)
+    assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+    assert predicted() == len(cells) // 2
+    for cell, scores in all_scores(baseline_cells(without, "gru4rec", domain)).items():
+        assert both[cell] == {sample_id: pytest.approx(score, abs=1e-6) for sample_id, score in scores.items()}
+
+
+def test_a_seed_of_the_initial_weights_leaves_the_draw_alone_to_differ(
+    domain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n_shots in PARAMS.grid.n_shots:  # one draw for both seeds, so that they can differ by their weights alone
+        folders = [paths.draw_folder(domain, n_shots, seed) for seed in PARAMS.grid.seeds]
+        shutil.copy(folders[0] / "draw.json", folders[1] / "draw.json")
+    found: dict[int | None, dict[Cell, dict[str, float]]] = {}
+    for weights_seed in (None, 0, 7):
+        monkeypatch.setattr(
+            baselines, "load_config", lambda seed=weights_seed: changed(PARAMS, grid={"weights_seed": seed})
+        )
+        assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+        cells = list(baseline_cells(PARAMS, "gru4rec", domain))
+        found[weights_seed] = all_scores(cells)
+        assert {json.loads(run_file(cell).read_text())["settings"]["weights_seed"] for cell in cells} == {weights_seed}
+    for cell in cells:
+        first = replace(cell, seed=0)
+        assert (found[None][cell] == found[None][first]) is (cell.seed == 0), "null: the seed of the draw"
+        for weights_seed in (0, 7):
+            same = {i: pytest.approx(score, abs=1e-6) for i, score in found[weights_seed][first].items()}
+            assert found[weights_seed][cell] == same
+        assert found[7][cell] != found[0][cell]
+        if cell.seed == 0:
+            assert found[0][cell] == found[None][cell]
 
 
 def test_a_baseline_that_reads_text_needs_an_encoder(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
