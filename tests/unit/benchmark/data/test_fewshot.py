@@ -35,6 +35,12 @@ def test_a_shared_draw_begins_with_every_smaller_one(seed: int):
     assert drawn[64] == drawn[100][:64]
 
 
+def test_released_draws_are_nested_as_sets():
+    few, many = draw(IDS, 16, 3, "movie", "released"), draw(IDS, 64, 3, "movie", "released")
+    assert set(few.llm) < set(many.llm)
+    assert set(few.conventional) < set(many.conventional)
+
+
 def test_a_released_draw_gives_the_two_sides_different_rows():
     drawn = draw(IDS, 16, 0, "movie", "released")
     assert set(drawn.llm) != set(drawn.conventional)
