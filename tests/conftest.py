@@ -54,6 +54,12 @@ def toy_task(toy_items: dict[str, Item]) -> FewShotTask:
 
 
 @pytest.fixture
+def toy_further() -> tuple[Sample, ...]:
+    """A further test set: 4 samples of 2 users who are in no split, with histories that the others have not."""
+    return tuple(replace(_row("further", n, user=11).sample, user_id=f"further-{n // 2}") for n in range(8, 12))
+
+
+@pytest.fixture
 def flipped() -> Callable[[FewShotTask], FewShotTask]:
     """The same task with every training and validation label the other way round."""
 
@@ -132,7 +138,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def write_domain(toy_task: FewShotTask) -> Callable[[str], None]:
+def write_domain(toy_task: FewShotTask, toy_further: tuple[Sample, ...]) -> Callable[[str], None]:
     """Writes the toy domain as stages `prepare` and `draw` do, with draws of 4 and 8 rows for seeds 0 and 1.
 
     The conventional side sees the rows of the LLM side the other way round.
@@ -145,6 +151,7 @@ def write_domain(toy_task: FewShotTask) -> Callable[[str], None]:
             files.write_labelled(folder / "valid.parquet", toy_task.valid)
         files.write_labelled(prepared / "train.parquet", toy_task.train)
         files.write_samples(prepared / "test.parquet", toy_task.test)
+        files.write_samples(prepared / "extended.parquet", toy_further)
         for n_shots in (4, 8):
             for seed in (0, 1):
                 ids = [row.sample.sample_id for row in toy_task.train[seed : seed + n_shots]]

@@ -19,6 +19,7 @@ PACE_AND_PRICE = (
     "n_retries",
     "dollars_per_million_input_tokens",
     "dollars_per_million_output_tokens",
+    "extended_test_set",
 )
 """Keys of an API model that change no score."""
 

@@ -1,6 +1,7 @@
 """Rows of the splits and length of a prompt, as far as they are known before a run."""
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from benchmark.artifacts import files, paths
@@ -14,7 +15,7 @@ RELEASED_SPLIT = (0.8, 0.1, 0.1)
 RELEASED_BOOK_ROWS = (2427, 2427)
 """Validation and test rows of the released book data, for a format whose size no file foretells."""
 FURTHER_USERS = 835
-"""Users of MovieLens-100K who are in none of the 10,000 released rows."""
+"""Users of MovieLens-100K who are in none of the 10,000 released rows; each has 20 ratings or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Sizes:
 
     n_valid: dict[str, int]
     n_test: dict[str, int]
-    """By test set."""
+    """By test set, no more than `evaluate.max_test_samples`."""
     n_tokens: dict[str, int]
     """Of a prompt of each domain; the longest of a batch."""
     tokens_are_measured: bool
@@ -54,6 +55,8 @@ def sizes(params: Params, n_tokens: int | None = None) -> Sizes:
         if params.domains[domain].has_extended:
             n_test[domain + EXTENDED] = _extended_rows(params, domain)
         n_valid[domain] = min(n_rows_valid, params.tune.max_valid_samples or n_rows_valid)
+    most = params.evaluate.max_test_samples
+    n_test = {name: min(n_rows, most or n_rows) for name, n_rows in n_test.items()}
     known = {domain: n_tokens or _measured_tokens(params, domain) for domain in params.grid.domains}
     lengths = {domain: length or params.llm.max_length for domain, length in known.items()}
     return Sizes(n_valid, n_test, lengths, all(known.values()), tuple(assumed))
@@ -75,12 +78,18 @@ def _rows(params: Params, domain: str) -> tuple[int, int] | None:
 
 
 def _extended_rows(params: Params, domain: str) -> int:
-    """Rows of the further test set as prepared, else for the users that MovieLens-100K has beyond the released rows."""
+    """Rows of the further test set as prepared, else of about as many users as there will be beyond the splits."""
     stats_file = paths.prepared_folder(domain) / "stats.json"
     if stats_file.exists():
         found = files.read_json(stats_file).get("extended")
         return found["rows"] if found else 0
-    return FURTHER_USERS * getattr(params.domains[domain], "extended_rows_per_user", 0)
+    section: Any = params.domains[domain]
+    n_users = FURTHER_USERS
+    if section.source == "embedded":
+        population = params.world.populations[section.format]
+        rows_a_user = fmean(population.ratings_per_user) - section.history_length
+        n_users = max(population.n_users - round(section.n_samples / rows_a_user), 0)
+    return n_users * section.extended_rows_per_user
 
 
 def _measured_tokens(params: Params, domain: str) -> int | None:

@@ -50,7 +50,7 @@ def prepare(domain: str, params: Params) -> None:
     with files.replacing_folder(paths.labels_file(domain).parent) as folder:
         for name, rows in test_sets.items():
             files.write_labels(folder / paths.labels_file(name).name, {row.sample.sample_id: row.liked for row in rows})
-        if section.source == "embedded":
+        if section.source == "embedded" and len({row.liked for row in test_sets[domain]}) == 2:  # else there is no AUC
             auc = generator.bayes_auc(params.world, section.noun, section.format, test_sets[domain])
             files.write_json(folder / paths.ceiling_file(domain).name, {"auc": auc})
     sizes = ", ".join(f"{split} {len(rows)}" for split, rows in {**data.splits, "extended": data.extended}.items())

@@ -19,7 +19,7 @@ from warm_shell import warm_shell
 SERVER = {
     **{"kind": "api", "model": "loopback", "key_variable": None, "endpoint": "completions", "read": "logprobs"},
     **{"n_top_logprobs": 5, "missing_answer": "smallest_of_top", "parameters": {"max_tokens": 1, "temperature": 0}},
-    **{"max_concurrency": 2, "timeout_seconds": 20.0, "n_retries": 2},
+    **{"max_concurrency": 2, "timeout_seconds": 20.0, "extended_test_set": False, "n_retries": 2},
     **{"dollars_per_million_input_tokens": None, "dollars_per_million_output_tokens": None},
 }
 CONFIGURATION = {

@@ -72,7 +72,7 @@ CELLS = [Cell(family, "rt-movie", "movie", "movie", k, 0) for family, k in (("tu
 
 def results() -> Results:
     nothing: dict[Any, Any] = {}
-    return Results(dict.fromkeys(CELLS), 0.95, (), False, nothing, nothing)
+    return Results(dict.fromkeys(CELLS), 0.95, (), False, nothing, published=nothing)
 
 
 def test_hostile_values_of_params_are_kept_or_refused(survive: Callable[..., None]):

@@ -15,7 +15,7 @@ import pytest
 from mutation import mutated, mutated_value
 
 from benchmark.artifacts import files, paths
-from benchmark.config.params import DataParams, DomainParams, Params
+from benchmark.config.params import DataParams, DomainParams, EvaluateParams, Params
 from benchmark.data.domains import FORMATS, format_module
 from benchmark.methods.configuration import load_config
 from benchmark.stages.prepare import prepare
@@ -118,7 +118,7 @@ class Case:
 
 CASES: dict[str, Case] = {
     "ml-100k": Case(
-        section("ml-100k", **MOVIE, **SELECTION),
+        section("ml-100k", **MOVIE, **SELECTION, extended_rows_per_user=0),
         {
             "u.data": lines(["\t".join(map(str, row)) for row in RATINGS]),
             "u.item": "".join(f"{n}|{title}|01-Jan-1990||\n" for n, title in enumerate(TITLES, 1)).encode("latin-1"),
@@ -201,7 +201,10 @@ def test_a_hostile_raw_file_is_read_whole_or_refused(
 ):
     case = CASES[name]
     domain = case.section.noun
-    params = Params.model_construct(domains={domain: case.section}, data=DataParams(mirror=None), world=WORLD)
+    evaluate = EvaluateParams.model_construct(max_test_samples=None)
+    params = Params.model_construct(
+        domains={domain: case.section}, data=DataParams(mirror=None), world=WORLD, evaluate=evaluate
+    )
     raw = paths.raw_folder(domain)
     raw.mkdir(parents=True)
     for other, content in case.files.items():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mutation import mutated
 
 from benchmark.artifacts import files, paths
-from benchmark.config.params import DataParams, Params
+from benchmark.config.params import DataParams, EvaluateParams, Params
 from benchmark.data.domains import movielens, released_json
 from benchmark.data.domains.titles import MOST_LETTERS, plain
 from benchmark.errors import DataError
@@ -188,8 +188,12 @@ def test_hostile_titles_in_raw_files_reach_the_prepared_items_as_plain_ones(repo
         selection="released",
         n_samples=len(titles) - 2,
         split=(0.4, 0.3, 0.3),
+        extended_rows_per_user=0,
     )
-    prepare("movie", Params.model_construct(domains={"movie": section}, data=DataParams(mirror=None)))
+    evaluate = EvaluateParams.model_construct(max_test_samples=None)
+    prepare(
+        "movie", Params.model_construct(domains={"movie": section}, data=DataParams(mirror=None), evaluate=evaluate)
+    )
     items = files.read_items(paths.prepared_folder("movie") / "items.parquet")
     assert {item.text for item in items.values()} == {plain(title) for title in titles}
     changed = json.loads((paths.prepared_folder("movie") / "stats.json").read_text())["notes"]["titles_changed"]

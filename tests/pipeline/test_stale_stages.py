@@ -24,8 +24,8 @@ SERVED = {
         "endpoint": "chat",
     },
     **{"read": "logprobs", "n_top_logprobs": 5, "missing_answer": "remainder", "parameters": {}, "max_concurrency": 1},
-    **{"timeout_seconds": 1.0, "n_retries": 0, "dollars_per_million_input_tokens": None},
-    **{"dollars_per_million_output_tokens": None},
+    **{"timeout_seconds": 1.0, "extended_test_set": False, "n_retries": 0},
+    **{"dollars_per_million_input_tokens": None, "dollars_per_million_output_tokens": None},
 }
 MEASURED = {
     **{"name": "plain", "quantization": "none", "micro_batch_size": 4, "gradient_checkpointing": False},
@@ -148,6 +148,13 @@ def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, A
         ),
         pytest.param({"instruct.n_updates": 6}, {INSTRUCT, "report"}, id="the instruction tuning"),
         pytest.param({"evaluate.n_bootstrap": 30}, {"evaluate", "report"}, id="the statistics"),
+        pytest.param({"evaluate.max_test_samples": 5}, {"prepare", "evaluate", "report"}, id="a first look"),
+        pytest.param(
+            {"grid.weights_seed": 0}, {"baselines", "tune", "evaluate", "report"}, id="a seed of initial weights"
+        ),
+        pytest.param(
+            {"domains.movie.extended_rows_per_user": 2}, {"raw", "prepare", "report"}, id="rows of the further test set"
+        ),
     ],
 )
 def test_a_change_reaches_what_reads_it_and_no_more(done: Path, changes: dict[str, Any], expected: set[str]) -> None:

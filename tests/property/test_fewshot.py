@@ -26,6 +26,13 @@ def test_a_shared_draw_is_one_for_all_and_does_not_depend_on_the_order_of_the_po
     assert draw(data.draw(st.permutations(ids)), n_shots, seed, "movie") == drawn
 
 
+@given(ids=IDS, seed=SEEDS, data=st.data())
+def test_a_smaller_shared_draw_begins_a_larger_one(ids, seed, data):
+    more = data.draw(st.integers(1, len(ids)))
+    fewer = data.draw(st.integers(1, more))
+    assert draw(ids, fewer, seed, "movie").llm == draw(ids, more, seed, "movie").llm[:fewer]
+
+
 @given(first=SEEDS, second=SEEDS, how=HOW)
 def test_seeds_differ_and_so_do_domains(first, second, how):
     assume(first != second)

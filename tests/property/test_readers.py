@@ -70,6 +70,7 @@ def test_each_movielens_row_follows_what_its_user_rated_just_before(ratings, len
     n_samples = max(len(expected), 1)
     keys = {"format": "ml-100k", "source": "official", "noun": "movie", "history_length": length}
     rest = {"liked_above": 3.0, "selection": "released", "n_samples": n_samples, "split": (0.8, 0.1, 0.1)}
+    rest |= {"extended_rows_per_user": 0}
     if not expected:
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmark.config.overlays import merged
 from benchmark.config.params import Params
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells
-from benchmark.schema import FewShotTask
+from benchmark.schema import FewShotTask, Sample
 from benchmark.stages import others
 from tallrec.scoring.samples import Scoring, score_samples
 
@@ -47,6 +48,7 @@ icl:
       parameters: {{max_tokens: 1, temperature: 0}}
       max_concurrency: {max_concurrency}
       timeout_seconds: 20.0
+      extended_test_set: {extended_test_set}
       n_retries: 2
       dollars_per_million_input_tokens: 2.0
       dollars_per_million_output_tokens: 8.0
@@ -55,9 +57,22 @@ N_ROWS = 8
 """Test samples of the toy domain. Both domains are it, so that the one has only prompts of the other."""
 
 
-def configured(address: str, *, read: str = "logprobs", key_variable: str = "null", max_concurrency: int = 4) -> Params:
+def configured(
+    address: str,
+    *,
+    read: str = "logprobs",
+    key_variable: str = "null",
+    max_concurrency: int = 4,
+    extended_test_set: bool = False,
+) -> Params:
     """Write `params.yaml` for a server; its content."""
-    overlay = OVERLAY.format(address=address, read=read, key_variable=key_variable, max_concurrency=max_concurrency)
+    overlay = OVERLAY.format(
+        address=address,
+        read=read,
+        key_variable=key_variable,
+        max_concurrency=max_concurrency,
+        extended_test_set=str(extended_test_set).lower(),
+    )
     Path("params.yaml").write_text(merged((REPOSITORY / "params.yaml").read_text(), overlay))
     return load_config()
 
@@ -123,6 +138,19 @@ def test_a_second_run_asks_nothing_and_writes_the_same(tiny_server: Any) -> None
     Path("params.yaml").write_text(text.replace("scoring: double_softmax", "scoring: logit_difference"))
     assert others.main(ARGUMENTS) == 0
     assert sum(tiny_server.counts().values()) == 3 * N_ROWS
+
+
+def test_a_server_is_asked_about_the_further_test_set_where_that_is_set(
+    tiny_server: Any, toy_further: tuple[Sample, ...], toy_task: FewShotTask
+) -> None:
+    params = configured(tiny_server.address, extended_test_set=True)
+    assert others.main(ARGUMENTS) == 0
+    assert tiny_server.counts().total() == 3 * (N_ROWS + len(toy_further))
+    first = next(cell for cell in cells_of(params) if cell.test_domain == "movie-extended")
+    assert (files.read_scores("predictions", first) or {}).keys() == {one.sample_id for one in toy_further}
+    assert "extended_test_set" not in record_of(first)["settings"]["model"], "it decides no score"
+    own = replace(first, test_domain="movie")
+    assert (files.read_scores("predictions", own) or {}).keys() == {one.sample_id for one in toy_task.test}
 
 
 def test_a_killed_run_goes_on_without_paying_again(

@@ -85,7 +85,8 @@ def read(raw: Path, params: Params) -> DomainData:
     `raw` is named after its domain, which starts every sample id.
 
     Raises:
-        DataError: a line is malformed, or there are fewer than `n_samples` rows with a full history.
+        DataError: a line is malformed, there are fewer than `n_samples` rows with a full history, or none is left for
+            the further test set.
     """
     titles = _read_titles(raw / "u.item")
     ratings = _read_ratings(raw / "u.data", titles)
@@ -102,7 +103,12 @@ def read(raw: Path, params: Params) -> DomainData:
         windows.sort(key=lambda window: int(ratings[window.user][window.position].timestamp))
     windows = windows[-params.n_samples :]
     samples = [_sample(f"{raw.name}-{row}", window, ratings[window.user], params) for row, window in enumerate(windows)]
-    further = _further_windows(windows, ratings, params) if params.has_extended else []
+    further = _further_windows(windows, ratings, params)
+    if params.has_extended and not further:
+        raise DataError(
+            f"{raw / 'u.data'}: no user is left for the further test set; expected a smaller "
+            f"domains.{raw.name}.n_samples, or 0 for domains.{raw.name}.extended_rows_per_user"
+        )
     extended = tuple(
         _sample(f"{raw.name}{EXTENDED}-{row}", window, ratings[window.user], params)
         for row, window in enumerate(further)

@@ -55,13 +55,13 @@ def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:
         try:
             if next(rows, None) != _COLUMNS:
                 raise DataError(f"{path}: line 1: expected the header {','.join(_COLUMNS)}")
-            for row in rows:
-                yield _labelled(row, domain, params)
+            for number, row in enumerate(rows):
+                yield _labelled(f"{domain}-{path.stem}-{number}", row, params)
         except (ValueError, RecursionError, csv.Error) as error:
             raise DataError(f"{path}: line {rows.line_num}: {error}") from None
 
 
-def _labelled(row: list[str], domain: str, params: Params) -> Labelled:
+def _labelled(sample_id: str, row: list[str], params: Params) -> Labelled:
     if len(row) != len(_COLUMNS):
         raise ValueError(f"expected {len(_COLUMNS)} fields, got {len(row)}")
     user, items, flags, target, answer = row
@@ -72,7 +72,7 @@ def _labelled(row: list[str], domain: str, params: Params) -> Labelled:
     history = zip(item_ids, liked, strict=True)
     events = tuple(Interaction(_item_id(item, params), _is_liked(flag)) for item, flag in history)
     [target_item], [target_flag] = _numbers(f"[{target}]"), _numbers(f"[{answer}]")
-    sample = Sample(f"{domain}-{user}", user, events, _item_id(target_item, params))
+    sample = Sample(sample_id, user, events, _item_id(target_item, params))
     return Labelled(sample, _is_liked(target_flag))
 
 

@@ -55,19 +55,24 @@ def liked(sample_id: str) -> bool:
 
 @pytest.fixture
 def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the inputs of every cell; the movie domain has 6 users, book one user a row."""
+    """A folder with the inputs of every cell.
+
+    The movie domain has 6 users, and as many others in a further test set; book has one user a row.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("benchmark.stages.evaluate.load_config", lambda: params)
     monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: params)
     for domain in params.grid.domains:
-        ids = [f"{domain}-{row:03d}" for row in range(N_TEST)]
-        users = [f"{domain}-u{row // 10 if domain == 'movie' else row}" for row in range(N_TEST)]
-        samples = [
-            Sample(sample_id, user, (Interaction("i1", liked=True),), "i2")
-            for sample_id, user in zip(ids, users, strict=True)
-        ]
+        for test_set in params.test_sets(domain):
+            ids = [f"{test_set}-{row:03d}" for row in range(N_TEST)]
+            users = [f"{test_set}-u{row // 10 if domain == 'movie' else row}" for row in range(N_TEST)]
+            samples = [
+                Sample(sample_id, user, (Interaction("i1", liked=True),), "i2")
+                for sample_id, user in zip(ids, users, strict=True)
+            ]
+            files.write_samples(paths.test_file(test_set), samples)
+            files.write_labels(paths.labels_file(test_set), {sample_id: liked(sample_id) for sample_id in ids})
         folder = paths.prepared_folder(domain)
-        files.write_samples(folder / "test.parquet", samples)
         for split in ("train", "valid"):
             rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(max(20, *params.grid.n_shots))]
             files.write_labelled(folder / f"{split}.parquet", rows)
@@ -76,10 +81,10 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
                 drawn = [f"{domain}-train-{row}" for row in range(n_shots)]
                 draw = {"ids": {"llm": drawn, "conventional": drawn}}
                 files.write_json(paths.draw_folder(domain, n_shots, seed) / "draw.json", draw)
-        files.write_labels(paths.labels_file(domain), {sample_id: liked(sample_id) for sample_id in ids})
         split = {"users": 6, "like_rate": 0.5}
         splits = {"train": {"rows": N_TRAIN[domain]} | split, "test": {"rows": N_TEST} | split}
-        files.write_json(folder / "stats.json", {"splits": splits, "notes": {"broken_lines": 3}})
+        further = {"extended": {"rows": N_TEST} | split} if params.domains[domain].has_extended else {}
+        files.write_json(folder / "stats.json", {"splits": splits, "notes": {"broken_lines": 3}} | further)
     for cell in cells(params, N_TRAIN):
         predictions = [
             Prediction(sample_id, (noise(cell, sample_id) + liked(sample_id) * (cell.family == "tuned")) / 2.5)

@@ -62,14 +62,14 @@ def test_each_user_with_enough_ratings_is_one_sample(tmp_path: Path):
         "u3": 4,
         "u5": 4,
     }
-    for user, row in rows.items():
+    for row in rows.values():
         events = [
             *((event.item_id, event.liked) for event in row.sample.history),
             (row.sample.target_item_id, row.liked),
         ]
         assert len({item_id for item_id, _ in events}) == len(events)
         assert all(liked == (int(item_id[-1]) % 2 == 1) for item_id, liked in events)
-        assert row.sample.sample_id == f"book-{user}"
+    assert {row.sample.sample_id for row in rows.values()} == {f"book-{row}" for row in range(4)}
 
 
 def test_users_are_split_and_their_draws_depend_on_the_seed_alone(tmp_path: Path):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark.artifacts import files, paths
-from benchmark.config.params import DataParams, DomainParams, Params, Population
+from benchmark.config.params import DataParams, DomainParams, EvaluateParams, Params, Population
 from benchmark.data.domains import DomainData, bookcrossing, movielens, released_json
 from benchmark.data.domains.summary import describe
 from benchmark.data.export import export
@@ -28,6 +28,7 @@ MOVIE: dict[str, Any] = {
     "selection": "released",
     "n_samples": 3,
     "split": (0.34, 0.33, 0.33),
+    "extended_rows_per_user": 0,
 }
 SMALL = {name: Population(n_users=20, ratings_per_user=(16, 16)) for name in ("ml-100k", "bookcrossing")}
 WORLD = load_config(ROOT / "params.yaml").world.model_copy(update={"populations": SMALL, "n_items": 30})
@@ -42,7 +43,8 @@ needs_mirror = pytest.mark.skipif("TALLREC_BENCH_MIRROR" not in os.environ, reas
 
 
 def params(**domains: DomainParams) -> Params:
-    return Params.model_construct(domains=domains, data=DataParams(mirror=None), world=WORLD)
+    evaluate = EvaluateParams.model_construct(max_test_samples=None)
+    return Params.model_construct(domains=domains, data=DataParams(mirror=None), world=WORLD, evaluate=evaluate)
 
 
 def write_raw_movies() -> Params:

@@ -27,6 +27,20 @@ def test_released_draws_are_those_of_the_datasets_and_pandas_libraries(n_shots: 
     assert list(drawn.conventional) == sampled["id"].tolist()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_a_shared_draw_begins_with_every_smaller_one(seed: int):
+    drawn = {n_shots: draw(IDS, n_shots, seed, "movie").llm for n_shots in (1, 16, 64, 100)}
+    assert drawn[1] == drawn[16][:1]
+    assert drawn[16] == drawn[64][:16]
+    assert drawn[64] == drawn[100][:64]
+
+
+def test_released_draws_are_nested_as_sets():
+    few, many = draw(IDS, 16, 3, "movie", "released"), draw(IDS, 64, 3, "movie", "released")
+    assert set(few.llm) < set(many.llm)
+    assert set(few.conventional) < set(many.conventional)
+
+
 def test_a_released_draw_gives_the_two_sides_different_rows():
     drawn = draw(IDS, 16, 0, "movie", "released")
     assert set(drawn.llm) != set(drawn.conventional)
@@ -61,7 +75,7 @@ def params(**changes: Any) -> Params:
             n_shots=values["n_shots"],
             seeds=(0, 1),
         ),
-        icl=IclParams(n_demonstrations=(0, 3), models={}),
+        icl=IclParams(n_demonstrations=(0, 3), extended_prompts=(), models={}),
         fidelity=FidelityParams.model_construct(draw=values["how"], both_validation=values["both_validation"]),
     )
 
@@ -103,7 +117,11 @@ def test_more_draws_leave_every_file_of_the_others_as_it_is(repository: Path):
     before = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
     more = params()
     grid = more.grid.model_copy(update={"seeds": (0, 1, 2), "n_shots": (2, 4, 5)})
-    draw_all(more.model_copy(update={"grid": grid, "icl": IclParams(n_demonstrations=(0, 1, 3), models={})}))
+    draw_all(
+        more.model_copy(
+            update={"grid": grid, "icl": IclParams(n_demonstrations=(0, 1, 3), extended_prompts=(), models={})}
+        )
+    )
     after = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
     assert before.items() < after.items()
 

@@ -20,6 +20,7 @@ KEYS: dict[str, Any] = {
     "selection": "released",
     "n_samples": 5,
     "split": (0.6, 0.2, 0.2),
+    "extended_rows_per_user": 0,
 }
 
 # Users in order of first appearance: 9, 4. User 9 rates items 2 and 1 at 10, in this order, then 4, 3 and 5;
@@ -73,7 +74,8 @@ def test_released_selection_is_in_user_order(tmp_path: Path):
         ("4", [("movie-2", False), ("movie-3", True)], "movie-4", False),
     ]
     assert [len(data.splits[split]) for split in ("train", "valid", "test")] == [3, 1, 1]
-    assert data.splits["test"][0].sample.sample_id == "movie-4-4"
+    ids = [row.sample.sample_id for split in ("train", "valid", "test") for row in data.splits[split]]
+    assert ids == [f"movie-{number}" for number in range(5)]
 
 
 def test_fewer_samples_are_the_last_ones(tmp_path: Path):

@@ -34,6 +34,8 @@ def test_a_row_becomes_a_sample_with_items_known_by_number(tmp_path: Path):
         ("book-10", True),
     ]
     assert (row.sample.user_id, row.sample.target_item_id, row.liked) == ("7", "book-20", True)
+    ids = [row.sample.sample_id for rows in data.splits.values() for row in rows]
+    assert ids == ["book-train-0", "book-valid-0", "book-test-0"]
     assert data.items["book-20"].text == "Item 20"
     assert data.notes["titles"] is False
 

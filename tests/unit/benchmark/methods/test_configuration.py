@@ -136,6 +136,10 @@ def test_a_value_of_the_wrong_type_is_refused(key: tuple[str, ...]):
         ("probe.inputs", ["title_remove"], "did you mean 'title_removed'?"),
         ("probe.variants", ["tallrec-film"], "probe.variants: 'tallrec-film' is not one of"),
         ("grid.icl_models", ["bse"], "did you mean 'base'?"),
+        ("icl.extended_prompts", ["gtp"], "icl.extended_prompts: 'gtp' is not one of"),
+        ("domains.movie.extended_rows_per_user", -1, "domains.movie.extended_rows_per_user"),
+        ("grid.weights_seed", -1, "grid.weights_seed"),
+        ("evaluate.max_test_samples", 0, "evaluate.max_test_samples"),
         ("llm.max_length", 10**6, "llm.max_length: more than base.max_positions"),
         ("tune.eval_every", 10**6, "tune.eval_every: no validation within the 20 updates of a cell"),
         ("tune.n_epochs", 2, "tune.n_epochs: expected null beside tune.n_updates = 20, got 2"),
@@ -164,6 +168,7 @@ API = {
     "parameters": {"temperature": 0, "stop": ["."]},
     "max_concurrency": 4,
     "timeout_seconds": 60,
+    "extended_test_set": True,
     "n_retries": 3,
     "dollars_per_million_input_tokens": None,
     "dollars_per_million_output_tokens": 0.5,
@@ -256,6 +261,14 @@ def test_a_domain_may_not_be_called_both():
     params = content()
     params["domains"]["both"] = params["domains"]["movie"]
     assert "domains.both" in refused(params)
+
+
+def test_a_domain_may_not_be_called_like_a_further_test_set():
+    params = content()
+    params["domains"]["movie-extended"] = params["domains"]["movie"]
+    assert "domains.movie-extended: '-extended' ends the name of the further test set of a domain" in refused(params)
+    params["domains"]["extended"] = params["domains"].pop("movie-extended")
+    parse_config(params, Path("params.yaml"))
 
 
 def test_a_domain_may_have_no_dot():

@@ -1,22 +1,28 @@
 """The cells that must exist, counted by hand for the small grid of these tests."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
 from benchmark.artifacts.paths import CELL_FOLDERS, cell_folder
 from benchmark.config.params import Params
 from benchmark.methods.grid import baseline_cells, cells, control_cells
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
+from benchmark.schema import Cell
 
 N_TRAIN = {"movie": 100, "book": 90}
 
 
 def test_every_family_is_counted(params: Params) -> None:
-    # 2 domains, K in (4, 16), seeds 0 and 1.
+    # 3 test sets, of which movie has 2; K in (4, 16), seeds 0 and 1.
     found = list(cells(params, N_TRAIN))
     counts = {family: sum(cell.family == family for cell in found) for family in CELL_FOLDERS}
     assert counts == {
-        "control": 2 * (2 + 1 + (2 * 2 + 1)),  # random a seed, liked_share once, item_mean a draw and on all rows
-        "baseline": 2 * 2 * (2 * 2),  # 2 heads
-        "icl": 2 * 1,  # zero-shot alone
-        "tuned": 2 * 3 * 2 * (2 * 2),  # 2 recipes, 3 training domains, 2 test domains
+        "control": 3 * (2 + 1 + (2 * 2 + 1)),  # random a seed, liked_share once, item_mean a draw and on all rows
+        "baseline": 3 * 2 * (2 * 2),  # 2 heads
+        "icl": 3 * 1,  # zero-shot alone
+        "tuned": 2 * 3 * 3 * (2 * 2),  # 2 recipes, 3 training domains
     }
     assert len(found) == sum(counts.values()) == len(set(found))
 
@@ -24,6 +30,42 @@ def test_every_family_is_counted(params: Params) -> None:
 def test_no_two_cells_share_a_folder(params: Params) -> None:
     found = list(cells(params, N_TRAIN))
     assert len({cell_folder("predictions", cell) for cell in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("cell", "folder"),
+    [
+        (("control", "liked_share", "movie", 0), "control/movie-movie/extended/liked_share/k0/seed3"),
+        (("baseline", "gru4rec-tied", "movie", 4), "baseline/movie-movie/gru4rec/extended/gru4rec-tied/k4/seed3"),
+        (("icl", "icl-base-gpt", "movie", 0), "icl/icl-base-gpt/movie-movie/extended/k0/seed3"),
+        (("tuned", "rt-both", "both", 4), "tuned/rt-both/both-movie/extended/k4/seed3"),
+    ],
+)
+def test_a_further_test_set_lies_in_the_folder_of_the_stage_and_apart(
+    cell: tuple[str, str, str, int], folder: str
+) -> None:
+    family, method, train_domain, n_shots = cell
+    further = Cell(family, method, train_domain, "movie-extended", n_shots, 3)
+    assert cell_folder("predictions", further) == Path("predictions") / folder
+    own = cell_folder("predictions", replace(further, test_domain="movie"))
+    assert own == Path("predictions") / folder.replace("/extended", "")
+
+
+def test_without_rows_for_it_there_is_no_further_test_set(params: Params) -> None:
+    movie = params.domains["movie"].model_copy(update={"extended_rows_per_user": 0})
+    without = params.model_copy(update={"domains": {**params.domains, "movie": movie}})
+    found, everything = list(cells(without, N_TRAIN)), list(cells(params, N_TRAIN))
+    assert found == [cell for cell in everything if cell.test_domain != "movie-extended"]
+
+
+def test_only_the_named_styles_are_asked_about_a_further_test_set(params: Params) -> None:
+    icl = params.icl.model_copy(update={"extended_prompts": ("gpt",)})
+    asked = params.model_copy(update={"icl": icl})
+    tested = {
+        prompt: {cell.test_domain for cell in icl_cells(asked, "base", prompt, "movie")}
+        for prompt in ("released", "gpt")
+    }
+    assert tested == {"released": {"movie"}, "gpt": {"movie", "movie-extended"}}
 
 
 def test_a_learning_control_also_runs_on_all_rows(params: Params) -> None:
@@ -45,6 +87,8 @@ def test_controls_that_see_no_training_row_have_no_shots(params: Params) -> None
 
 def test_a_baseline_is_tested_where_it_was_trained(params: Params) -> None:
     assert {(c.train_domain, c.test_domain) for c in baseline_cells(params, "gru4rec", "book")} == {("book", "book")}
+    tested = {c.test_domain for c in baseline_cells(params, "gru4rec", "movie")}
+    assert tested == {"movie", "movie-extended"}
 
 
 def test_demonstrations_run_once_a_seed_and_zero_shot_once(params: Params) -> None:
@@ -56,7 +100,11 @@ def test_demonstrations_run_once_a_seed_and_zero_shot_once(params: Params) -> No
 
 def test_every_adapter_is_tested_on_every_domain(params: Params) -> None:
     found = list(tuned_cells(params, "rt", "both"))
-    assert {(cell.train_domain, cell.test_domain) for cell in found} == {("both", "movie"), ("both", "book")}
+    assert {(cell.train_domain, cell.test_domain) for cell in found} == {
+        ("both", "movie"),
+        ("both", "movie-extended"),
+        ("both", "book"),
+    }
     assert {cell.method for cell in found} == {"rt-both"}
 
 

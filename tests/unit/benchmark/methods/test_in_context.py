@@ -13,7 +13,7 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.overlays import merged
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells
-from benchmark.schema import FewShotTask
+from benchmark.schema import FewShotTask, Sample
 from benchmark.stages import others
 from tallrec.scoring.samples import Scoring, score_samples
 
@@ -57,6 +57,7 @@ def test_an_instruct_model_is_asked_in_its_own_way(
     repository: Path,
     write_domain: Callable[[str], None],
     toy_task: FewShotTask,
+    toy_further: tuple[Sample, ...],
     scoring: Scoring,
     tiny_model: Any,
 ) -> None:
@@ -69,13 +70,18 @@ def test_an_instruct_model_is_asked_in_its_own_way(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.chat_template == TEMPLATE
     cells = list(icl_cells(params, "chatty", prompt, "movie"))
-    assert [cell.n_shots for cell in cells] == [0, 4]
+    # Of the two styles, icl.extended_prompts has one.
+    test_sets = {"movie": toy_task.test} | ({"movie-extended": toy_further} if prompt == "gpt" else {})
+    assert [(cell.test_domain, cell.n_shots) for cell in cells] == [(name, n) for name in test_sets for n in (0, 4)]
     for cell in cells:
+        samples = test_sets[cell.test_domain]
         shown = toy_task.train[: cell.n_shots]
         style = replace(scoring, style=prompt)
 
-        def local(tokenizer: Any, shown: Any = shown, style: Scoring = style) -> dict[str, float]:
-            found = score_samples(tiny_model, tokenizer, toy_task.test, toy_task.items, style, demonstrations=shown)
+        def local(
+            tokenizer: Any, samples: Any = samples, shown: Any = shown, style: Scoring = style
+        ) -> dict[str, float]:
+            found = score_samples(tiny_model, tokenizer, samples, toy_task.items, style, demonstrations=shown)
             return {prediction.sample_id: prediction.score for prediction in found}
 
         scores = files.read_scores("predictions", cell)

@@ -31,10 +31,11 @@ def test_rows_are_those_of_the_prepared_files(params: Params, finished_run: Path
     del finished_run
     for domain in ("movie", "book"):
         stats = {"splits": {"valid": {"rows": 7 if domain == "movie" else 5000}, "test": {"rows": 11}}}
+        stats |= {"extended": {"rows": 13}} if domain == "movie" else {}
         files.write_json(paths.prepared_folder(domain) / "stats.json", stats)
     found = sizes(params, n_tokens=24)
     assert found.n_valid == {"movie": 7, "book": params.tune.max_valid_samples}
-    assert found.n_test == {"movie": 11, "book": 11}
+    assert found.n_test == {"movie": 11, "movie-extended": 13, "book": 11}
     assert not found.assumed
 
 
@@ -43,19 +44,52 @@ def test_rows_before_a_run_follow_from_the_format_or_are_said_to_be_assumed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = sizes(params)
-    assert found.n_test == {"movie": 300, "book": 2427}
+    assert found.n_test == {"movie": 300, "movie-extended": 80, "book": 2427}  # 150 of 170 users have the rows
     assert found.assumed == ("book",)
     bound = params.llm.max_length
     assert (found.n_tokens, found.tokens_are_measured) == ({"movie": bound, "book": bound}, False)
 
 
+def test_a_first_look_asks_no_more_than_its_rows(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    look = params.evaluate.model_copy(update={"max_test_samples": 100})
+    found = sizes(params.model_copy(update={"evaluate": look}), n_tokens=24)
+    assert found.n_test == {"movie": 100, "movie-extended": 80, "book": 100}
+
+
+def test_the_rows_of_a_further_test_set_take_their_time(params: Params, planner: Planner) -> None:
+    slow = replace(CARD, flops_per_second=1e6)
+
+    def seconds(n_further: int) -> dict[str, float]:
+        n_test = planner.sizes.n_test | {"movie-extended": n_further}
+        works = Planner(params, replace(planner.sizes, n_test=n_test)).works(slow)
+        return {work.stage: work.seconds for work in works}
+
+    without, less, more = seconds(0), seconds(100), seconds(200)
+    for stage in ("score", "icl"):
+        assert more[stage] - less[stage] == pytest.approx(less[stage] - without[stage])
+        assert less[stage] > without[stage]
+    assert [more[stage] for stage in ("instruct", "tune")] == [without[stage] for stage in ("instruct", "tune")]
+
+
+def test_the_users_beyond_the_released_rows_are_counted_on_real_data(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    movie = params.domains["movie"].model_copy(update={"source": "official", "n_samples": 10_000})
+    found = sizes(params.model_copy(update={"domains": {**params.domains, "movie": movie}}), n_tokens=24)
+    assert found.n_test == {"movie": 1000, "movie-extended": 3340, "book": 2427}
+
+
 def test_every_stage_that_runs_the_model_is_planned(planner: Planner) -> None:
     works = {work.stage: work for work in planner.works(CARD)}
     assert list(works) == ["instruct", "tune", "score", "icl"]
-    # 2 recipes, 3 training domains, 2 K, 2 seeds; each scored on 2 domains.
+    # 2 recipes, 3 training domains, 2 K, 2 seeds; each scored on 3 test sets.
     assert (works["tune"].n_processes, works["tune"].n_cells) == (24, 24)
-    assert (works["score"].n_processes, works["score"].n_cells) == (6, 48)
-    assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 2)
+    assert (works["score"].n_processes, works["score"].n_cells) == (6, 72)
+    assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 3)
     assert all(work.fits(CARD) and work.seconds > 0 for work in works.values())
 
 

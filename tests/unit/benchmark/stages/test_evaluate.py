@@ -31,8 +31,8 @@ def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, para
     assert evaluate.main([]) == 0
     expected = list(cells(params, N_TRAIN))
     assert [row.cell for row in read_rows(paths.METRICS_CSV)] == expected
-    # Per domain: controls 2 + 1 + 5, baseline 4, icl 1, and 6 variants x 2 K x 2 seeds.
-    assert len(expected) == 2 * (8 + 2 * 4 + 1 + 24)
+    # Per test set, of which movie has two: controls 2 + 1 + 5, baseline 4, icl 1, and 6 variants x 2 K x 2 seeds.
+    assert len(expected) == 3 * (8 + 2 * 4 + 1 + 24)
     lines = paths.METRICS_CSV.read_text().splitlines()
     key = "family,method,train_domain,test_domain,n_shots,seed"
     assert lines[0] == f"{key},auc,auc_low,auc_high,{','.join(OTHER_METRICS)},n_users,n_samples,status"
@@ -100,7 +100,7 @@ def test_differences_leave_out_a_method_that_lacks_a_seed(finished_run: Path) ->
 def test_uauc_has_intervals_and_probabilities_are_judged_where_there_are_some(finished_run: Path) -> None:
     assert evaluate.main([]) == 0
     uaucs = _lines("uauc.csv")
-    assert {line["test_domain"] for line in uaucs} == {"movie"}
+    assert {line["test_domain"] for line in uaucs} == {"movie", "movie-extended"}
     assert all(float(line["uauc_low"]) <= float(line["uauc"]) <= float(line["uauc_high"]) for line in uaucs)
     judged = _lines("calibration.csv")
     assert {(line["family"], line["probability"]) for line in judged} == {
@@ -136,7 +136,7 @@ def test_a_missing_cell_stops_the_stage_and_nothing_is_written(
     shutil.rmtree(finished_run / paths.cell_folder("predictions", CELL))
     assert evaluate.main([]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"error: 1 of 82 cells have no valid predictions, e.g. {CELL} (missing)")
+    assert error.startswith(f"error: 1 of 123 cells have no valid predictions, e.g. {CELL} (missing)")
     assert not (finished_run / "results").exists()
 
 

