@@ -303,7 +303,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
     consistent = f"{100 - float(probed['unchanged'].split()[0]):.2f}"
     assert probed["dislike asked"] == f"25.00 UAUC 40.00 · consistent: {consistent}"
     assert "out of memory" in page.text
-    assert "1 cells ran on code or parameters that were not committed" in page.text
+    assert "1 cells ran on code that was not committed" in page.text
     assert "dvc repro baselines@movie" in page.text
     with (finished_run / "results/cost.csv").open() as stream:
         lines = list(csv.DictReader(stream))
