@@ -39,9 +39,11 @@ def params_of(n_cells: int) -> Params:
     """A grid of `n_cells`: one control that hashes the seed, with as many seeds."""
     committed = load_config(ROOT / "params.yaml")
     grid = {"domains": (DOMAIN,), "n_shots": (SHOTS,), "seeds": tuple(range(n_cells)), "controls": ("random",)}
+    movie = committed.domains[DOMAIN].model_copy(update={"extended_rows_per_user": 0})
     none = dict.fromkeys(("baselines", "recipes", "train_domains", "icl_models", "prompts"), ())
     return committed.model_copy(
         update={
+            "domains": {DOMAIN: movie},
             "grid": committed.grid.model_copy(update=grid | none),
             "probe": committed.probe.model_copy(update={"variants": ()}),
             "evaluate": committed.evaluate.model_copy(update={"n_bootstrap": 2000}),

@@ -74,7 +74,7 @@ def test_the_rows_of_a_further_test_set_take_their_time(params: Params, planner:
     assert [more[stage] for stage in ("instruct", "tune")] == [without[stage] for stage in ("instruct", "tune")]
 
 
-def test_the_users_beyond_the_released_rows_are_counted_on_real_data(
+def test_the_users_beyond_the_released_rows_are_planned(
     params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
