@@ -238,6 +238,22 @@ def write_predictions(root: str | Path, cell: Cell, predictions: Sequence[Predic
             _write_table(folder / "details.parquet", {"sample_id": ids} | details)
 
 
+def write_columns(path: Path, texts: Mapping[str, Sequence[Any]], numbers: Mapping[str, NDArray[Any]]) -> None:
+    """Write a table: columns in which few values stand often, and columns of numbers."""
+    columns = {name: pa.array(values).dictionary_encode() for name, values in texts.items()}
+    _write_table(path, columns | {name: pa.array(values) for name, values in numbers.items()})
+
+
+def read_columns(path: Path) -> dict[str, list[Any]]:
+    """The columns of a table, by name.
+
+    Raises:
+        MissingArtifactError: the file is not there.
+        SchemaError: it is no table.
+    """
+    return _read_table(path).to_pydict()
+
+
 def write_long_scores(path: Path, scores: Mapping[Cell, Mapping[str, float]]) -> None:
     """Write the scores of many cells as one table: the key of the cell, sample_id, score."""
     rows = [(cell, sample_id, score) for cell, found in scores.items() for sample_id, score in sorted(found.items())]

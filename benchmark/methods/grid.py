@@ -30,6 +30,14 @@ def cells(params: Params, n_train: Mapping[str, int]) -> Iterator[Cell]:
             yield from tuned_cells(params, recipe, train_domain)
 
 
+def is_seeded(params: Params, cell: Cell) -> bool:
+    """Whether another seed would give another result: another draw, other initial weights, or other random scores."""
+    if cell.family == "control":
+        control = CONTROLS[cell.method]
+        return control.is_random or (control.learns and cell.n_shots in params.grid.n_shots)
+    return cell.family != "icl" or cell.n_shots > 0
+
+
 def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
     """Controls that learn run at every K and on the full training set; the others once, or once a seed."""
     grid = params.grid

@@ -8,21 +8,22 @@ from typing import Any
 
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
-from benchmark.statistics.comparisons import Difference, margin, p_holm
+from benchmark.statistics.comparisons import Difference, compare, table_pairs
 
 UNKNOWN = "not known"
 
 
 def difference_table(inputs: Inputs, domain: str) -> Table:
     """Each row of the main table against TALLRec and against the rule `liked_share`, on the same users."""
-    corrected = p_holm(inputs.differences)
+    complete = [group for group, summary in inputs.groups.items() if summary and summary.is_complete]
+    pairs = [pair for pair in table_pairs(complete) if pair.left.test_domain == domain]
     shots = inputs.params.grid.n_shots
     found: dict[tuple[str, str], dict[tuple[str, int], Entry]] = defaultdict(dict)
-    for pair, difference in inputs.differences.items():
-        left, right, metric = pair
-        if metric != "auc" or left.test_domain != domain:
+    for difference in compare(inputs.estimates, pairs):
+        left, right = difference.pair.left, difference.pair.right
+        if difference.pair.metric != "auc":
             continue
-        entry = _difference_entry(difference, corrected[pair], inputs.params.evaluate.confidence)
+        entry = _difference_entry(difference, inputs.params.evaluate.confidence)
         if left.method == f"tallrec-{domain}" and right.family in ("baseline", "control"):
             found[right.family, right.method]["TALLRec minus it", left.n_shots] = entry
         if right.method == "liked_share" and left.family == "baseline":
@@ -34,15 +35,18 @@ def difference_table(inputs: Inputs, domain: str) -> Table:
     ]
     columns = tuple(f"{what}, K={n_shots}" for what, n_shots in places)
     note = (
-        "Difference of the mean AUC, times 100, and its margin over users and seeds; p is corrected (Holm) for all "
-        "differences of this metric and test domain in results/differences.csv."
+        "Difference of the mean AUC, times 100, and its margin over users and seeds; p is corrected (max-T) for all "
+        "differences of this metric and test domain in results/differences.csv, which has other metrics too."
     )
     return Table(f"differences_{domain}", f"Paired differences, {domain}", columns, tuple(rows), note, domain)
 
 
-def _difference_entry(found: Difference, corrected: float, confidence: float) -> Entry:
-    p = "p < 0.001" if corrected < 0.001 else f"p {corrected:.3f}"
-    return Entry(f"{100 * found.value:+.1f}", f"± {100 * margin(found.spread, confidence):.1f} · {p}")
+def _difference_entry(found: Difference, confidence: float) -> Entry:
+    margin = found.estimate.margin(confidence)
+    if margin is None or found.p_adjusted is None:
+        return Entry(f"{100 * found.estimate.value:+.1f}", found.estimate.why_unknown)
+    p = "p < 0.001" if found.p_adjusted < 0.001 else f"p {found.p_adjusted:.3f}"
+    return Entry(f"{100 * found.estimate.value:+.1f}", f"± {100 * margin:.1f} · {p}")
 
 
 def calibration_table(inputs: Inputs, domain: str) -> Table:

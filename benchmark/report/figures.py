@@ -137,21 +137,29 @@ def _axis(values: Iterable[float], first: float, last: float) -> tuple[Callable[
 
 
 def _in_words(summary: Summary) -> str:
-    return f"{points(summary.auc, 1)} [{points(summary.auc_low, 1)}, {points(summary.auc_high, 1)}]"
+    low, high = _ends(summary)
+    ends = f" [{points(low, 1)}, {points(high, 1)}]" if summary.interval else ""
+    return points(summary.auc, 1) + ends
+
+
+def _ends(summary: Summary) -> tuple[float, float]:
+    """The interval of a result; the value itself where there is none."""
+    return summary.interval or (summary.auc, summary.auc)
 
 
 def dot_plot(inputs: Inputs, plot_id: str, title: str, domain: str, groups: Mapping[str, Cell]) -> DotPlot:
     """A dot plot of named groups tested on `domain`."""
     summaries = {name: inputs.groups.get(group) for name, group in groups.items()}
     ceiling = inputs.ceilings.get(domain)
-    ends = [end for s in summaries.values() if s for end in (s.auc_low, s.auc_high)]
+    ends = [end for s in summaries.values() if s for end in _ends(s)]
     scale, ticks = _axis([*ends, *([ceiling] if ceiling else [])], DOTS_LEFT, WIDTH - 14)
     rows: list[DotRow] = []
     for index, (name, summary) in enumerate(summaries.items()):
         y = 16 + index * ROW_HEIGHT
         mark = None
         if summary:
-            ends_at = scale(summary.auc_low), scale(summary.auc_high)
+            low, high = _ends(summary)
+            ends_at = scale(low), scale(high)
             mark = Mark(scale(summary.auc), y, *ends_at, _in_words(summary))
         rows.append(DotRow(name, y, COLOURS[groups[name].family], mark))
     height = 16 + len(rows) * ROW_HEIGHT
@@ -204,7 +212,7 @@ def ablation_plot(inputs: Inputs, paper: Paper, domain: str) -> CurvePlot:
         and number.n_shots in inputs.params.grid.n_shots
         and not why_not_comparable(number, inputs.params, paper, inputs.test_rows)
     ]
-    ends = [end for curve in found.values() for s in curve for end in (s.auc_low, s.auc_high)]
+    ends = [end for curve in found.values() for s in curve for end in _ends(s)]
     ends += [number.auc for number in numbers] + [s.auc for s in [at_alone] if s]
     ceiling = inputs.ceilings.get(domain)
     left, top, right, bottom = CURVE
@@ -240,5 +248,6 @@ def _curve(inputs: Inputs, method: str, domain: str) -> Sequence[Summary]:
 
 def _mark(summary: Summary, across: Callable[[int], float], scale: Callable[[float], float]) -> Mark:
     k = summary.cell.n_shots
-    ends = scale(summary.auc_low), scale(summary.auc_high)
+    low, high = _ends(summary)
+    ends = scale(low), scale(high)
     return Mark(across(k), scale(summary.auc), *ends, f"K {k} {_in_words(summary)}")

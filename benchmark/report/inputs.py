@@ -1,8 +1,6 @@
 """Everything the report reads. What a stage has not written is empty here and `missing` on the page."""
 
 import csv
-import statistics
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +20,11 @@ from benchmark.config.params import Params
 from benchmark.config.reading import read_yaml
 from benchmark.methods.configuration import load_config
 from benchmark.schema import Cell
-from benchmark.statistics.comparisons import Difference, Pair, read_differences
+from benchmark.statistics.estimates import INFLUENCE, Estimates
+from benchmark.statistics.influence_file import read_influence
 from benchmark.statistics.results import (
     AUDIT_JSON,
     CALIBRATION_CSV,
-    DIFFERENCES_CSV,
-    UAUC_CSV,
     MetricRow,
     Summary,
     read_rows,
@@ -50,9 +47,8 @@ class Inputs:
     """AUC of the best possible scorer, of generated domains."""
     efficiency: Sequence[Mapping[str, Any]]
     probes: Sequence[Mapping[str, str]]
-    differences: Mapping[Pair, Difference]
-    uauc_intervals: Mapping[Cell, tuple[float, float]]
-    """Over users, by group."""
+    estimates: Estimates
+    """Of every method, and of any difference of two."""
     calibration: Sequence[Mapping[str, str]]
     audits: Mapping[str, Mapping[str, Any]]
     """`audit.json`, by domain."""
@@ -80,19 +76,19 @@ def read_inputs() -> Inputs:
     """
     params = load_config()
     rows = read_rows(METRICS_CSV)
+    estimates, _ = read_influence(INFLUENCE, rows)
     domains = params.grid.domains
     ceilings = {domain: ceiling_file(domain) for domain in domains}
     measured = [efficiency_file(one.name) for one in params.efficiency.configurations]
     return Inputs(
         params=params,
         rows=rows,
-        groups=summarise(rows),
+        groups=summarise(rows, estimates, params.evaluate.confidence),
         stats={domain: read_json(prepared_folder(domain) / "stats.json") for domain in domains},
         ceilings={domain: read_json(path)["auc"] for domain, path in ceilings.items() if path.exists()},
         efficiency=[read_json(path) for path in measured if path.exists()],
         probes=_read_csv(PROBES_CSV),
-        differences=read_differences(DIFFERENCES_CSV) if DIFFERENCES_CSV.exists() else {},
-        uauc_intervals=_uauc_intervals(_read_csv(UAUC_CSV)),
+        estimates=estimates,
         calibration=_read_csv(CALIBRATION_CSV),
         audits=read_json(AUDIT_JSON) if AUDIT_JSON.exists() else {},
         records={row.cell: read_json(run_file(row.cell)) for row in rows if run_file(row.cell).exists()},
@@ -106,18 +102,6 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def _uauc_intervals(lines: Sequence[Mapping[str, str]]) -> dict[Cell, tuple[float, float]]:
-    """The mean of the seeds' ends, as for AUC."""
-    ends: dict[Cell, list[tuple[float, float]]] = defaultdict(list)
-    for line in lines:
-        names = (line["family"], line["method"], line["train_domain"], line["test_domain"])
-        ends[Cell(*names, int(line["n_shots"]), 0)].append((float(line["uauc_low"]), float(line["uauc_high"])))
-    return {
-        group: (statistics.fmean(low for low, _ in pairs), statistics.fmean(high for _, high in pairs))
-        for group, pairs in ends.items()
-    }
 
 
 def _commands(rows: Sequence[MetricRow]) -> dict[Cell, str]:

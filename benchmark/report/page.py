@@ -82,7 +82,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         confidence=params.evaluate.confidence,
         efficiency=inputs.efficiency,
         model_is_papers=model_is_papers,
-        differences=inputs.differences,
+        estimates=inputs.estimates,
         is_first_look=params.evaluate.max_test_samples is not None,
         published={
             number.group: number.auc

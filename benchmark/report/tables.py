@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.methods.baselines import baseline_rows
 from benchmark.report.inputs import Inputs
 from benchmark.schema import Cell, domain_of
-from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.metrics import METRICS, OTHERS
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import TRUST, Paper, PaperNumber
 from benchmark.verdicts.published import Verdict, judge, reservations, why_not_comparable
@@ -17,7 +17,7 @@ MISSING = "missing"
 NO_VALUE = "not defined"
 DASH = "\u2013"
 """Where the paper has no such number."""
-OTHER_TITLES = tuple(metric.title for metric in OTHER_METRICS.values())
+OTHER_TITLES = tuple(METRICS[name].title for name in OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,27 @@ def points(value: float | None, decimals: int = 2) -> str:
 
 
 def summary_entry(summary: Summary | None) -> Entry:
-    """Mean AUC, its interval over users, the standard deviation over seeds, and how many seeds if not all."""
+    """Mean AUC, its interval over users and seeds, the seeds' deviation, and how many are missing or failed."""
     if summary is None:
         return Entry(MISSING)
-    parts = [f"[{points(summary.auc_low, 1)}, {points(summary.auc_high, 1)}]"]
+    parts = [_ends(summary.interval) or summary.why_no_interval]
     if summary.seed_sd is not None:
         parts.append(f"sd {points(summary.seed_sd, 1)}")
     if not summary.is_complete:
         parts.append(f"{summary.n_seeds} of {summary.n_expected} seeds")
+    if 0 < summary.n_below_chance < summary.n_seeds:
+        median = points(statistics.median(summary.aucs), 1)
+        parts.append(f"median {median}, {summary.n_below_chance} of {summary.n_seeds} below chance")
     return Entry(points(summary.auc), " · ".join(parts))
 
 
+def _ends(interval: tuple[float, float] | None) -> str:
+    return f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else ""
+
+
 def other_entries(inputs: Inputs, group: Cell) -> tuple[Entry, ...]:
-    """The mean of every metric beside AUC, with its interval over users where there is one (of UAUC)."""
-    return tuple(_other_entry(inputs, group, metric) for metric in OTHER_METRICS)
+    """The mean of every metric beside AUC, with its interval over users and seeds."""
+    return tuple(_other_entry(inputs, group, metric) for metric in OTHERS)
 
 
 def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
@@ -86,8 +93,8 @@ def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     mean = summary.mean(metric)
     if mean is None:
         return Entry(NO_VALUE)
-    interval = inputs.uauc_intervals.get(group) if metric == "uauc" else None
-    return Entry(points(mean), f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else "")
+    estimate = inputs.estimates.estimate(group, metric)
+    return Entry(points(mean), _ends(estimate.interval(inputs.params.evaluate.confidence) if estimate else None))
 
 
 def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
@@ -190,7 +197,7 @@ def within_user_table(inputs: Inputs, domain: str) -> Table:
             entries = (Entry(str(group.n_shots)), summary_entry(summary), *other_entries(inputs, group))
             rows.append(Row(group.method, entries, group.family, is_main=group.method == f"tallrec-{domain}"))
     title = f"Beside AUC, {domain}"
-    note = " ".join(f"{metric.title}: {metric.meaning}." for metric in OTHER_METRICS.values())
+    note = " ".join(f"{METRICS[name].title}: {METRICS[name].meaning}." for name in OTHERS)
     return Table(f"within_users_{domain}", title, ("K", "AUC", *OTHER_TITLES), tuple(rows), note, domain)
 
 

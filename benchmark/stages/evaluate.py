@@ -1,12 +1,13 @@
 """Stage `evaluate`: predictions + test labels -> the numbers of the results.
 
-Writes into results/: metrics.csv (one row a cell), uauc.csv (its intervals), differences.csv (pairs of methods),
-calibration.csv and reliability.csv (where scores are probabilities), probes.csv, audit.json, metrics.json and plots/.
-No other stage reads test labels.
+Writes into results/: metrics.csv (one row a cell), influence.parquet (how much each user moves each number),
+estimates.csv (means over seeds, with intervals), differences.csv (pairs of methods), calibration.csv, reliability.csv
+(of scores that are probabilities), probes.csv, audit.json, metrics.json and plots/. No other stage reads test labels.
 
 Usage: python -m benchmark.stages.evaluate --partial
 """
 
+import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
@@ -19,47 +20,41 @@ from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, pre
 from benchmark.config.params import Params
 from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import cells, probed
+from benchmark.methods.grid import cells, is_seeded, probed
 from benchmark.schema import Cell
 from benchmark.statistics.auc import Floats, roc_auc, user_auc
 from benchmark.statistics.calibration import calibration, probabilities
-from benchmark.statistics.comparisons import (
-    CellMetric,
-    Difference,
-    Pair,
-    by_group,
-    cell_metrics,
-    difference,
-    differences_csv,
-    share_draws,
-    table_pairs,
-)
-from benchmark.statistics.labels import TrueLabels, in_order, read_test_labels
-from benchmark.statistics.other_metrics import OTHER_METRICS, other_metrics
-from benchmark.statistics.resampling import percentile_interval
+from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
+from benchmark.statistics.estimates import INFLUENCE, Estimates, known_of
+from benchmark.statistics.influence import Measured
+from benchmark.statistics.influence_file import write_influence
+from benchmark.statistics.labels import TestRows, in_order, read_test_rows
+from benchmark.statistics.metrics import OTHERS, measured
 from benchmark.statistics.results import (
     AUDIT_JSON,
     CALIBRATION_COLUMNS,
     CALIBRATION_CSV,
+    CHANCE,
     DIFFERENCES_CSV,
+    ESTIMATES_COLUMNS,
+    ESTIMATES_CSV,
     KEY_COLUMNS,
     RELIABILITY_COLUMNS,
     RELIABILITY_CSV,
-    UAUC_COLUMNS,
-    UAUC_CSV,
     MetricRow,
     Summary,
     csv_bytes,
+    group_of,
     summarise,
     write_rows,
 )
+from benchmark.statistics.uncertainty import margin, over_users
 from benchmark.verdicts.audit import audit, read_prepared
-from benchmark.verdicts.claims import claim_pairs
 
 PLOTS = Path("results/plots")
 
 
-def read_cell(cell: Cell, truth: TrueLabels) -> tuple[str, Floats | None]:
+def read_cell(cell: Cell, truth: TestRows) -> tuple[str, Floats | None]:
     """The status of a cell, and its scores in the order of `truth` if it is `ok`."""
     scores = read_scores("predictions", cell)
     if scores is None:
@@ -68,47 +63,37 @@ def read_cell(cell: Cell, truth: TrueLabels) -> tuple[str, Floats | None]:
     return ("invalid", None) if values is None else ("ok", values)
 
 
-def metric_row(cell: Cell, auc: CellMetric, values: Floats, truth: TrueLabels, confidence: float) -> MetricRow:
-    """The row of a cell that was run; `values` are its scores, in the order of `truth`."""
-    low, high = percentile_interval(auc.resampled, confidence)
-    others = other_metrics(truth.liked, values, truth.users)
-    return MetricRow(cell, "ok", auc.value, low, high, others, auc.n_users, len(values))
+def metric_row(cell: Cell, found: Mapping[str, Measured | None], rows: TestRows, confidence: float) -> MetricRow:
+    """The row of a cell that was run; its interval is over users alone."""
+    auc = found["auc"]
+    assert auc is not None, "a test set has both labels"
+    others = {name: None if (one := found[name]) is None else one.value for name in OTHERS}
+    spread = over_users(auc.influence, auc.n_effective)
+    low, high = (None, None) if spread is None else (auc.value + sign * margin(spread, confidence) for sign in (-1, 1))
+    return MetricRow(cell, "ok", auc.value, low, high, others, len(auc.influence), len(rows.liked))
 
 
-def uauc_rows(uaucs: Mapping[Cell, CellMetric], confidence: float) -> list[tuple[Any, ...]]:
-    """UAUC of every cell that has one, with its interval over users."""
-    return [(*astuple(cell), found.value, *percentile_interval(found.resampled, confidence), found.n_users)
-            for cell, found in uaucs.items()]  # fmt: skip
-
-
-def differences_of(
-    metrics: Mapping[str, Mapping[Cell, CellMetric]],
-    summaries: Mapping[Cell, Summary | None],
-    confidence: float,
-    draw: str,
-) -> dict[Pair, Difference]:
-    """The differences that a claim or a table asks for, of methods whose every seed was run.
-
-    Args:
-        metrics: cells by metric, `auc` and `uauc`.
-        summaries: every group of the grid.
-        confidence: of the intervals.
-        draw: `fidelity.draw`.
-    """
-    groups = {metric: by_group(found) for metric, found in metrics.items()}
-    complete = {group for group, summary in summaries.items() if summary and summary.is_complete}
-    found: dict[Pair, Difference] = {}
-    for left, right, metric in dict.fromkeys([*claim_pairs(summaries), *table_pairs(summaries)]):
-        known = groups[metric]
-        if {left, right} <= complete and left in known and right in known:
-            found[left, right, metric] = difference(
-                known[left], known[right], confidence, is_paired=share_draws(left, right, draw)
-            )
-    return found
+def estimate_rows(summaries: Iterable[Summary], estimates: Estimates, confidence: float) -> list[tuple[Any, ...]]:
+    """Every metric of every group, over users and seeds."""
+    rows: list[tuple[Any, ...]] = []
+    for summary in summaries:
+        group = group_of(summary.cell)
+        for metric in ("auc", *OTHERS):
+            found = estimates.estimate(group, metric)
+            if found is None:
+                continue
+            ends = found.interval(confidence) or (None, None)
+            errors = (found.spread.standard_error, found.spread.dof) if found.spread else (None, None)
+            values = summary.values(metric)
+            sd = statistics.stdev(values) if len(values) > 1 else None
+            below = sum(value < CHANCE for value in values)
+            told = (found.why_unknown, summary.n_seeds, summary.n_expected, sd, statistics.median(values), below)
+            rows.append((*astuple(group)[:-1], metric, found.value, *ends, *errors, *told))
+    return rows
 
 
 def calibration_rows(
-    scores: Mapping[Cell, Floats], truth: Mapping[str, TrueLabels], scoring: str
+    scores: Mapping[Cell, Floats], truth: Mapping[str, TestRows], scoring: str
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Log-loss and calibration error of the cells whose scores are probabilities; and the bins of each."""
     errors: list[tuple[Any, ...]] = []
@@ -123,7 +108,7 @@ def calibration_rows(
     return errors, bins
 
 
-def probe_rows(params: Params, truth: Mapping[str, TrueLabels]) -> list[tuple[Any, ...]]:
+def probe_rows(params: Params, truth: Mapping[str, TestRows]) -> list[tuple[Any, ...]]:
     """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
     rows: list[tuple[Any, ...]] = []
     for name, cell, probe in probed(params):
@@ -143,7 +128,7 @@ def nested_means(summaries: Iterable[Summary]) -> dict[str, Any]:
     means: dict[str, Any] = {}
     for summary in summaries:
         cell = summary.cell
-        means_of = {metric: summary.mean(metric) for metric in ("auc", *OTHER_METRICS)}
+        means_of = {metric: summary.mean(metric) for metric in ("auc", *OTHERS)}
         values = {metric: mean for metric, mean in means_of.items() if mean is not None}
         means.setdefault(cell.test_domain, {}).setdefault(cell.method, {})[f"k{cell.n_shots}"] = values
     return means
@@ -167,11 +152,11 @@ def run(*, partial: bool) -> None:
     """
     params = load_config()
     domains = params.grid.domains
-    confidence, n_resamples = params.evaluate.confidence, params.evaluate.n_bootstrap
+    confidence = params.evaluate.confidence
     n_train: dict[str, int] = {}
     for domain in domains:
         n_train[domain] = read_json(prepared_folder(domain) / "stats.json")["splits"]["train"]["rows"]
-    truth = {name: read_test_labels(name) for domain in domains for name in params.test_sets(domain)}
+    truth = {name: read_test_rows(name) for domain in domains for name in params.test_sets(domain)}
     grid = list(cells(params, n_train))
     read = {cell: read_cell(cell, truth[cell.test_domain]) for cell in grid}
     scores = {cell: values for cell, (_, values) in read.items() if values is not None}
@@ -181,22 +166,20 @@ def run(*, partial: bool) -> None:
             f"{len(grid) - len(scores)} of {len(grid)} cells have no valid predictions, e.g. {lost} "
             f"({read[lost][0]}); `dvc repro` makes them, --partial evaluates without them"
         )
-    metrics: dict[str, dict[Cell, CellMetric]] = {"auc": {}, "uauc": {}}
-    for test_domain, known in truth.items():
-        of_test_set = {cell: values for cell, values in scores.items() if cell.test_domain == test_domain}
-        for metric, found in metrics.items():
-            found.update(cell_metrics(metric, of_test_set, known, n_resamples))
+    found = {cell: measured(truth[cell.test_domain], values) for cell, values in scores.items()}
     rows: list[MetricRow] = []
     for cell in grid:
         row = MetricRow(cell, read[cell][0])
-        if cell in scores:
-            row = metric_row(cell, metrics["auc"][cell], scores[cell], truth[cell.test_domain], confidence)
+        if cell in found:
+            row = metric_row(cell, found[cell], truth[cell.test_domain], confidence)
         shown = f"auc {row.auc:.4f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)
-    groups = summarise(rows)
+    estimates = Estimates(known_of(found, [cell for cell in found if is_seeded(params, cell)]))
+    groups = summarise(rows, estimates, confidence)
     summaries = [summary for summary in groups.values() if summary]
-    differences = differences_of(metrics, groups, confidence, params.fidelity.draw)
+    complete = [group for group, summary in groups.items() if summary and summary.is_complete]
+    differences = compare(estimates, table_pairs(complete))
     errors, bins = calibration_rows(scores, truth, params.fidelity.scoring)
     audits = {
         domain: audit(read_prepared(domain, truth[domain], params), params.tune.max_valid_samples) for domain in domains
@@ -205,8 +188,9 @@ def run(*, partial: bool) -> None:
         points = curve_points(summaries, domain)
         write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(("n_shots", "auc", "method"), points))
     write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(params, truth)))
-    write_bytes(UAUC_CSV, csv_bytes(UAUC_COLUMNS, uauc_rows(metrics["uauc"], confidence)))
-    write_bytes(DIFFERENCES_CSV, differences_csv(differences))
+    write_influence(INFLUENCE, estimates, {name: known.digest for name, known in truth.items()})
+    write_bytes(ESTIMATES_CSV, csv_bytes(ESTIMATES_COLUMNS, estimate_rows(summaries, estimates, confidence)))
+    write_bytes(DIFFERENCES_CSV, differences_csv(differences, confidence))
     write_bytes(CALIBRATION_CSV, csv_bytes(CALIBRATION_COLUMNS, errors))
     write_bytes(RELIABILITY_CSV, csv_bytes(RELIABILITY_COLUMNS, bins))
     write_json(AUDIT_JSON, audits)

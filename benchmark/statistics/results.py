@@ -12,16 +12,22 @@ from pathlib import Path
 from benchmark.artifacts.files import require, write_bytes
 from benchmark.errors import SchemaError
 from benchmark.schema import Cell
-from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.estimates import Estimates
+from benchmark.statistics.metrics import OTHERS
 
 KEY_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots", "seed")
 FIRST_COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high")
 LAST_COLUMNS = ("n_users", "n_samples", "status")
-COLUMNS = (*FIRST_COLUMNS, *OTHER_METRICS, *LAST_COLUMNS)
+COLUMNS = (*FIRST_COLUMNS, *OTHERS, *LAST_COLUMNS)
 STATUSES = ("ok", "missing", "invalid")
+CHANCE = 0.5
 
-UAUC_CSV = Path("results/uauc.csv")
-UAUC_COLUMNS = (*KEY_COLUMNS, "uauc", "uauc_low", "uauc_high", "n_users")
+ESTIMATES_CSV = Path("results/estimates.csv")
+ESTIMATES_COLUMNS = (
+    *KEY_COLUMNS[:-1],
+    *("metric", "value", "low", "high", "standard_error", "dof", "why_no_interval"),
+    *("n_seeds", "n_seeds_of_grid", "seed_sd", "median", "n_seeds_below_half"),
+)
 CALIBRATION_CSV = Path("results/calibration.csv")
 CALIBRATION_COLUMNS = (*KEY_COLUMNS, "probability", "log_loss", "expected_calibration_error")
 RELIABILITY_CSV = Path("results/reliability.csv")
@@ -39,10 +45,10 @@ class MetricRow:
     """`ok`; `missing`: there are no predictions; `invalid`: there are, and they break the contract."""
     auc: float | None = None
     auc_low: float | None = None
-    """Interval over users, at the confidence of `evaluate.confidence`."""
+    """Interval over users alone, at the confidence of `evaluate.confidence`; `estimates.csv` has it over seeds too."""
     auc_high: float | None = None
     others: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    """The metrics of `OTHER_METRICS`, by name; None where one is not defined."""
+    """The metrics of `OTHERS`, by name; None where one is not defined."""
     n_users: int | None = None
     n_samples: int | None = None
 
@@ -59,15 +65,20 @@ class Summary:
     """Seeds of the grid."""
     auc: float
     """Mean over the seeds that were run."""
-    auc_low: float
-    """Mean of the seeds' lower ends: they share the test users, so more seeds do not narrow it."""
-    auc_high: float
     aucs: tuple[float, ...]
     """AUC of each seed that was run."""
     others: Mapping[str, tuple[float, ...]]
     """Each other metric by name, of each seed that was run; empty where it is not defined for one of them."""
     n_users: int
     n_samples: int
+    interval: tuple[float, float] | None = None
+    """Of the AUC, over users and seeds; None where nothing tells."""
+    why_no_interval: str = ""
+
+    @property
+    def n_below_chance(self) -> int:
+        """Seeds whose AUC is below one half: a draw may fail, and a mean hides it."""
+        return sum(auc < CHANCE for auc in self.aucs)
 
     @property
     def seed_sd(self) -> float | None:
@@ -94,12 +105,30 @@ def group_of(cell: Cell) -> Cell:
     return replace(cell, seed=0)
 
 
-def summarise(rows: Iterable[MetricRow]) -> dict[Cell, Summary | None]:
-    """Rows by `group_of`, in row order; None where no seed was run."""
+def summarise(
+    rows: Iterable[MetricRow], estimates: Estimates | None = None, confidence: float = 0.95
+) -> dict[Cell, Summary | None]:
+    """Rows by `group_of`, in row order; None where no seed was run.
+
+    Args:
+        rows: of the cells.
+        estimates: of the groups, for the intervals; None: there are none.
+        confidence: of the intervals, in (0, 1).
+    """
     groups: dict[Cell, list[MetricRow]] = defaultdict(list)
     for row in rows:
         groups[group_of(row.cell)].append(row)
-    return {key: _summary(members) for key, members in groups.items()}
+    found = {key: _summary(members) for key, members in groups.items()}
+    if estimates is None:
+        return found
+    return {key: _with_interval(summary, estimates, confidence) if summary else None for key, summary in found.items()}
+
+
+def _with_interval(summary: Summary, estimates: Estimates, confidence: float) -> Summary:
+    estimate = estimates.estimate(group_of(summary.cell))
+    if estimate is None:
+        return summary
+    return replace(summary, interval=estimate.interval(confidence), why_no_interval=estimate.why_unknown)
 
 
 def _summary(rows: Sequence[MetricRow]) -> Summary | None:
@@ -113,8 +142,6 @@ def _summary(rows: Sequence[MetricRow]) -> Summary | None:
         n_seeds=len(run),
         n_expected=len(rows),
         auc=statistics.fmean(aucs),
-        auc_low=statistics.fmean(_numbers(row.auc_low for row in run)),
-        auc_high=statistics.fmean(_numbers(row.auc_high for row in run)),
         aucs=aucs,
         others={name: values if len(values) == len(run) else () for name, values in others.items()},
         n_users=int(run[0].n_users or 0),
@@ -144,7 +171,7 @@ def write_rows(path: Path, rows: Iterable[MetricRow]) -> None:
             row.auc,
             row.auc_low,
             row.auc_high,
-            *(row.others.get(name) for name in OTHER_METRICS),
+            *(row.others.get(name) for name in OTHERS),
             row.n_users,
             row.n_samples,
             row.status,
@@ -197,10 +224,13 @@ def _row_of(line: Mapping[str, str], others: Sequence[str]) -> MetricRow:
     beside = {name: float(line[name]) if line[name] else None for name in others}
     n_users, n_samples = (int(line[name]) if line[name] else None for name in LAST_COLUMNS[:2])
     row = MetricRow(cell, line["status"], auc, low, high, beside, n_users, n_samples)
-    required = (auc, low, high, n_users, n_samples)
+    required = (auc, n_users, n_samples)
     defined = [value for value in beside.values() if value is not None]
-    if row.status == "ok" and not all(value is not None and math.isfinite(value) for value in (*required, *defined)):
+    ends = [end for end in (low, high) if end is not None]
+    if row.status == "ok" and not all(
+        value is not None and math.isfinite(value) for value in (*required, *defined, *ends)
+    ):
         raise ValueError("status ok, but a number is missing or not finite")
-    if row.status != "ok" and (defined or any(value is not None for value in required)):
+    if row.status != "ok" and (defined or ends or any(value is not None for value in required)):
         raise ValueError(f"status {row.status}, but there are numbers")
     return row

@@ -2,7 +2,7 @@
 
 A claim is supported if every comparison supports it: more comparisons make that harder, so it needs no correction.
 It is contradicted if one of them contradicts it; so that many comparisons don't find one by chance, such a
-comparison must hold after Holm's correction over all comparisons of its claim.
+comparison must hold after a correction over all comparisons of its claim (max-T).
 """
 
 import math
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.schema import EXTENDED, Cell
-from benchmark.statistics.comparisons import Pair
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.evidence import Evidence, Groups, Results, corrected, decide, evidence
 
@@ -57,7 +56,7 @@ def greater_than(claim: Mapping[str, Any], results: Results) -> Iterator[Evidenc
     """Left minus right, for each pair on one test domain at one K."""
     for left, right in _pairs(claim, results.groups):
         what = f"{_name(left)} vs {_name(right)} on {left.test_domain}"
-        yield evidence(what, (left, right), claim, results, lambda values: values[0] - values[1])
+        yield evidence(what, {left: 1.0, right: -1.0}, claim, results)
 
 
 def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -65,7 +64,7 @@ def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     for left, right in _pairs(claim, results.groups):
         what = f"{_name(left)} vs {_name(right)} on {left.test_domain}"
         allowance: float = claim["allowance"]
-        yield evidence(what, (left, right), claim, results, lambda v, a=allowance: a + v[0] - v[1])
+        yield evidence(what, {left: 1.0, right: -1.0}, claim, results, lambda v, a=allowance: a + v)
 
 
 def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -73,21 +72,21 @@ def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence
     band: float = claim["band"]
     for cell in select(results.groups, claim["groups"]):
         what = f"{_name(cell)} on {cell.test_domain}"
-        yield evidence(what, (cell,), claim, results, lambda v: band - abs(v[0] - CHANCE))
+        yield evidence(what, {cell: 1.0}, claim, results, lambda v: band - abs(v - CHANCE))
 
 
 def above_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Each group lies above 0.5."""
     for cell in select(results.groups, claim["groups"]):
         what = f"{_name(cell)} on {cell.test_domain}"
-        yield evidence(what, (cell,), claim, results, lambda v: v[0] - CHANCE)
+        yield evidence(what, {cell: 1.0}, claim, results, lambda v: v - CHANCE)
 
 
 def rises_with_k(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Largest K minus smallest K, for each method and test domain with more than one K."""
     for last, first in _curve_ends(claim, results.groups):
         what = f"{last.method} on {last.test_domain}: K {last.n_shots} vs {first.n_shots}"
-        yield evidence(what, (last, first), claim, results, lambda values: values[0] - values[1])
+        yield evidence(what, {last: 1.0, first: -1.0}, claim, results)
 
 
 def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -97,7 +96,7 @@ def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evid
         for cell in select(results.groups, claim["right"]):
             if cell.test_domain == published.test_domain and cell.n_shots in (0, published.n_shots):
                 what = f"published {_name(published)} vs {_name(cell)} on {cell.test_domain}"
-                found = evidence(what, (cell,), claim, results, lambda v, p=value: p - v[0])
+                found = evidence(what, {cell: 1.0}, claim, results, lambda v, p=value: p - v)
                 yield replace(found, interval="published value") if found.interval else found
 
 
@@ -122,24 +121,10 @@ TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
 }
 
 
-def claim_pairs(groups: Iterable[Cell], path: Path = CLAIMS_YAML) -> list[Pair]:
-    """The pairs of groups that the claims compare, for `results/differences.csv`."""
-    known = dict.fromkeys(groups)
-    pairs: list[Pair] = []
-    for claim in read_claims(path):
-        compared: Iterator[tuple[Cell, Cell]] = iter(())
-        if "left" in claim:
-            compared = _pairs(claim, known)
-        elif claim["kind"] == "rises_with_k":
-            compared = _curve_ends(claim, known)
-        pairs += [(left, right, claim.get("metric", "auc")) for left, right in compared]
-    return pairs
-
-
 def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdict]:
     """Every claim of `claims.yaml`, in its order.
 
-    Contradicted if one comparison contradicts, after Holm's correction; else not run if one could not be made, or
+    Contradicted if one comparison contradicts, after the correction; else not run if one could not be made, or
     there is none; else supported if all support; else inconclusive. What is not defined is left out and counted.
 
     Raises:
@@ -151,7 +136,7 @@ def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdic
 def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:
     if results.is_first_look:
         return ClaimVerdict(claim["id"], claim["sentence"], claim["where"], "not run", FIRST_LOOK, ())
-    found = corrected(tuple(TESTS[claim["kind"]](claim, results)), results.confidence)
+    found = corrected(tuple(TESTS[claim["kind"]](claim, results)), results)
     verdicts = [item.verdict for item in found if item.verdict != "not defined"]
     if "contradicted" in verdicts:
         verdict = "contradicted"
@@ -177,7 +162,7 @@ def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
     weakest = min((item for item in agreeing if item.distance is not None), key=lambda item: item.distance or 0.0)
     if weakest.interval == "exact":
         return f"{weakest.what}: {weakest.distance:.1f}"
-    margin = "no interval" if weakest.margin is None else f"± {100 * weakest.margin:.1f} ({weakest.interval})"
+    margin = f"({weakest.interval})" if weakest.margin is None else f"± {100 * weakest.margin:.1f} ({weakest.interval})"
     return f"{count}; weakest: {weakest.what}, {100 * (weakest.distance or 0.0):+.1f} {margin}"
 
 

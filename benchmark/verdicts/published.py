@@ -147,5 +147,5 @@ def _noise(auc: float, observed: Summary, confidence: float) -> str:
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     over_seeds = z * (observed.seed_sd or 0.0) / math.sqrt(observed.n_seeds)
     causes = ["seed"] if over_seeds > 0 and abs(observed.auc - auc) <= over_seeds else []
-    causes += ["sampling"] if observed.auc_low <= auc <= observed.auc_high else []
+    causes += ["sampling"] if observed.interval and observed.interval[0] <= auc <= observed.interval[1] else []
     return " or ".join(causes)

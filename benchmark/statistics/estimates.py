@@ -1,0 +1,183 @@
+"""What is known of each method, and of any sum or difference of methods: value, interval, p-value.
+
+`results/influence.parquet` holds the influence of each user on each metric of each method (the mean over its seeds),
+`results/metrics.csv` the value of each seed. Together they give every difference, paired by the users, now or against
+another run on the same rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.schema import Cell
+from benchmark.seeding import derive_seed
+from benchmark.statistics.auc import Floats
+from benchmark.statistics.influence import Measured
+from benchmark.statistics.simultaneous import adjusted
+from benchmark.statistics.uncertainty import Spread, joined, margin, over_seeds, over_users, p_value, pooled_variance
+
+INFLUENCE = Path("results/influence.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One metric of one method (a group of cells that differ by the seed alone)."""
+
+    measured: Measured
+    """The mean over the seeds that were run."""
+    seeds: tuple[float, ...]
+    """The value of each of them."""
+    is_seeded: bool
+    """Whether another seed would give another value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value, or a sum or difference of values, and how uncertain it is."""
+
+    value: float
+    spread: Spread | None
+    """None where nothing tells: one seed of a method that depends on it, or too few users."""
+    why_unknown: str = ""
+    """`one seed` or `too few users`, where `spread` is None."""
+
+    def margin(self, confidence: float) -> float | None:
+        """Half-width of the interval over users and seeds."""
+        return None if self.spread is None else margin(self.spread, confidence)
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """The interval over users and seeds."""
+        half = self.margin(confidence)
+        return None if half is None else (self.value - half, self.value + half)
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided, against a truth of 0; None where the spread is."""
+        return None if self.spread is None else p_value(self.value, self.spread)
+
+
+Terms = Mapping[Cell, float]
+"""What is added up: groups with their factors, e.g. `{left: 1, right: -1}`."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Every metric of every method of one run."""
+
+    known: Mapping[tuple[Cell, str], Known]
+    """By group (a cell with seed 0) and metric."""
+    pools: Mapping[Any, Spread] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Pool the variance of seeds of all methods of a family on one test set at one K."""
+        members: dict[Any, list[Sequence[float]]] = defaultdict(list)
+        for (group, metric), one in self.known.items():
+            if one.is_seeded:
+                members[_pool(group, metric)].append(one.seeds)
+        pooled = {pool: pooled_variance(seeds) for pool, seeds in members.items()}
+        object.__setattr__(self, "pools", {pool: spread for pool, spread in pooled.items() if spread})
+
+    def estimate(self, group: Cell, metric: str = "auc") -> Estimate | None:
+        """One metric of one method; None where it was not run or is not defined."""
+        return self.combined({group: 1.0}, metric)
+
+    def difference(self, left: Cell, right: Cell, metric: str = "auc") -> Estimate | None:
+        """Left minus right; None where one of them was not run or is not defined."""
+        return self.combined({left: 1.0, right: -1.0}, metric)
+
+    def combined(self, terms: Terms, metric: str = "auc") -> Estimate | None:
+        """A sum of methods with factors: on the same users where they share the test set.
+
+        Returns:
+            None where a method was not run, or the metric is not defined for it.
+        """
+        if any((group, metric) not in self.known for group in terms):
+            return None
+        value = sum(factor * self.known[group, metric].measured.value for group, factor in terms.items())
+        spreads: list[Spread | None] = [
+            over_users(influence, n_effective) for influence, n_effective in self._influences(terms, metric).values()
+        ]
+        if None in spreads:
+            return Estimate(value, None, "too few users")
+        of_seeds = [self._over_seeds(group, metric) for group in terms]
+        if None in of_seeds:
+            return Estimate(value, None, "one seed")
+        scaled = zip(of_seeds, terms.values(), strict=True)
+        parts = [Spread(one.variance * factor**2, one.dof) for one, factor in scaled if one and one.variance]
+        return Estimate(value, joined([one for one in [*spreads, *parts] if one]))
+
+    def adjusted(self, comparisons: Sequence[tuple[Terms, str]], p_values: Sequence[float]) -> list[float]:
+        """The p-value of each comparison, corrected for all of them.
+
+        Args:
+            comparisons: sums of methods that have a spread, and their metric.
+            p_values: of each by itself.
+        """
+        return adjusted(p_values, self._covariance(comparisons), derive_seed("max-T", len(comparisons)))
+
+    def _influences(self, terms: Terms, metric: str) -> dict[str, tuple[Floats, float]]:
+        """The influence of each user on the sum, and the effective users, by test set."""
+        found: dict[str, tuple[Floats, float]] = {}
+        for group, factor in terms.items():
+            one = self.known[group, metric].measured
+            sum_so_far, n_effective = found.get(group.test_domain, (0.0, one.n_effective))
+            found[group.test_domain] = sum_so_far + factor * one.influence, min(n_effective, one.n_effective)
+        return found
+
+    def _over_seeds(self, group: Cell, metric: str) -> Spread | None:
+        """The noise of seeds of a method; 0 for one that has none, None where it is not known."""
+        one = self.known[group, metric]
+        if not one.is_seeded:
+            return Spread(0.0, 1.0)
+        return over_seeds(one.seeds, self.pools.get(_pool(group, metric))) if len(one.seeds) > 1 else None
+
+    def _covariance(self, comparisons: Sequence[tuple[Terms, str]]) -> Floats:
+        """Of the comparisons, shape (n, n): they share users and seeds."""
+        rows: list[dict[Any, Floats]] = []
+        for terms, metric in comparisons:
+            row: dict[Any, Floats] = {}
+            for test_domain, (influence, _) in self._influences(terms, metric).items():
+                known = np.isfinite(influence)
+                n = int(known.sum())
+                row[test_domain] = np.where(known, influence - influence[known].mean(), 0.0) / np.sqrt(n * (n - 1))
+            for group, factor in terms.items():
+                spread = self._over_seeds(group, metric)
+                row[group, metric] = np.array([factor * spread.standard_error if spread else 0.0])
+            rows.append(row)
+        covariance = np.zeros((len(rows), len(rows)))
+        for i, one in enumerate(rows):
+            for j, other in enumerate(rows[: i + 1]):
+                covariance[i, j] = covariance[j, i] = sum(float(one[k] @ other[k]) for k in one.keys() & other.keys())
+        return covariance
+
+
+def _pool(group: Cell, metric: str) -> tuple[str, str, int, str]:
+    return group.family, group.test_domain, group.n_shots, metric
+
+
+def known_of(measured: Mapping[Cell, Mapping[str, Measured | None]], seeded: Iterable[Cell]) -> dict[Any, Known]:
+    """The groups of measured cells, by group and metric; a metric that one seed lacks is left out.
+
+    Args:
+        measured: every metric of every cell that was run.
+        seeded: cells of which another seed would be another value.
+    """
+    from benchmark.statistics.influence import mean_over_seeds
+    from benchmark.statistics.results import group_of
+
+    of_group: dict[Cell, list[Mapping[str, Measured | None]]] = defaultdict(list)
+    for cell, metrics in measured.items():
+        of_group[group_of(cell)].append(metrics)
+    seeded_groups = {group_of(cell) for cell in seeded}
+    found: dict[Any, Known] = {}
+    for group, seeds in of_group.items():
+        for metric in seeds[0]:
+            known = [one for metrics in seeds if (one := metrics[metric]) is not None]
+            if len(known) == len(seeds):
+                values = tuple(one.value for one in known)
+                found[group, metric] = Known(mean_over_seeds(known), values, group in seeded_groups)
+    return found

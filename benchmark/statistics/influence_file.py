@@ -1,0 +1,76 @@
+"""`results/influence.parquet`: how much each user moves each metric of each method, the mean over its seeds.
+
+Users are numbers, in the order of their names; the digest of the test rows tells whether two files are of the same
+users.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.artifacts.files import read_columns, write_columns
+from benchmark.errors import SchemaError
+from benchmark.schema import Cell
+from benchmark.statistics.estimates import Estimates, Known
+from benchmark.statistics.influence import Measured
+from benchmark.statistics.results import MetricRow, group_of
+
+GROUP_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots")
+
+
+def write_influence(path: Path, estimates: Estimates, test_rows: Mapping[str, str]) -> None:
+    """Write the influences of every group and metric.
+
+    Args:
+        path: of the file.
+        estimates: what is known.
+        test_rows: by test set, the digest of its rows.
+    """
+    found = list(estimates.known.items())
+    lengths = [len(one.measured.influence) for _, one in found]
+
+    def repeated(values: list[object]) -> list[object]:
+        return [value for value, n in zip(values, lengths, strict=True) for _ in range(n)]
+
+    columns: dict[str, list[object]] = {
+        name: repeated([getattr(group, name) for (group, _), _ in found]) for name in GROUP_COLUMNS
+    }
+    columns["metric"] = repeated([metric for (_, metric), _ in found])
+    columns["test_rows"] = repeated([test_rows[group.test_domain] for (group, _), _ in found])
+    columns["is_seeded"] = repeated([one.is_seeded for _, one in found])
+    columns["n_effective"] = repeated([one.measured.n_effective for _, one in found])
+    columns["user"] = [user for n in lengths for user in range(n)]
+    values = np.concatenate([one.measured.influence for _, one in found]) if found else np.array([])
+    write_columns(path, columns, {"influence": values.astype(np.float32)})
+
+
+def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, dict[str, str]]:
+    """What `write_influence` wrote, with the values of each seed from `metrics.csv`; and the digests of the test rows.
+
+    Raises:
+        MissingArtifactError: the file is not there.
+        SchemaError: it is no such table, or is of another run than `rows`.
+    """
+    seeds: dict[tuple[Cell, str], list[float]] = {}
+    for row in rows:
+        for metric, value in {"auc": row.auc, **row.others}.items():
+            if value is not None:
+                seeds.setdefault((group_of(row.cell), metric), []).append(value)
+    columns = read_columns(path)
+    try:
+        keys = list(zip(*(columns[name] for name in (*GROUP_COLUMNS, "metric")), strict=True))
+        influence = np.array(columns["influence"], dtype=np.float64)
+        starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+        known: dict[tuple[Cell, str], Known] = {}
+        digests: dict[str, str] = {}
+        for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+            *key, metric = keys[start]
+            group = Cell(*key, seed=0)
+            values = tuple(seeds[group, metric])
+            measured = Measured(float(np.mean(values)), influence[start:end], columns["n_effective"][start])
+            known[group, metric] = Known(measured, values, columns["is_seeded"][start])
+            digests[group.test_domain] = columns["test_rows"][start]
+    except (KeyError, TypeError) as error:
+        raise SchemaError(f"{path}: not the influences of the rows of metrics.csv ({error})") from None
+    return Estimates(known), digests
