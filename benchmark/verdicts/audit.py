@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.schema import Labelled, Sample, reveals
-from benchmark.statistics.labels import TrueLabels
+from benchmark.statistics.labels import TestRows
 
 SIDES = ("llm", "conventional")
 
@@ -26,7 +26,7 @@ class Prepared:
     """First and last day of the targets of each split; None where the reader found no timestamps."""
 
 
-def read_prepared(domain: str, truth: TrueLabels, params: Params) -> Prepared:
+def read_prepared(domain: str, truth: TestRows, params: Params) -> Prepared:
     """The rows of a domain, its draws and what its reader noted of time.
 
     Raises:

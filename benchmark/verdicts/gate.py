@@ -39,7 +39,7 @@ from benchmark.statistics.comparisons import (
     of_interval,
     over_users,
 )
-from benchmark.statistics.labels import TrueLabels, in_order, read_test_labels
+from benchmark.statistics.labels import TestRows, in_order, read_test_rows
 from benchmark.statistics.results import MetricRow, Summary, group_of, read_rows, summarise
 from benchmark.verdicts.compared_run import fetch_predictions, reference_rows
 
@@ -112,7 +112,7 @@ def check(
 
 def _paired(folder: Path, old: Sequence[MetricRow], new: Sequence[MetricRow], params: Params) -> PairedSpreads:
     domains = {row.cell.test_domain for row in new}
-    truth = {domain: read_test_labels(domain) for domain in sorted(domains) if labels_file(domain).exists()}
+    truth = {domain: read_test_rows(domain) for domain in sorted(domains) if labels_file(domain).exists()}
     before, after = (
         {row.cell: read_scores(root, row.cell) for row in rows if row.status == "ok"}
         for root, rows in ((str(folder), old), ("predictions", new))
@@ -123,7 +123,7 @@ def _paired(folder: Path, old: Sequence[MetricRow], new: Sequence[MetricRow], pa
 def paired_spreads(
     before: Mapping[Cell, Mapping[str, float] | None],
     after: Mapping[Cell, Mapping[str, float] | None],
-    truth: Mapping[str, TrueLabels],
+    truth: Mapping[str, TestRows],
     n_resamples: int,
 ) -> PairedSpreads:
     """The spread over users of `after - before` for all that both runs have, on our test samples.
