@@ -7,7 +7,7 @@ and return `Prediction`s. Test labels do not exist in these types, so no method 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from benchmark.errors import SchemaError
@@ -117,6 +117,11 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.method} {self.train_domain}-{self.test_domain} k{self.n_shots} seed{self.seed}"
+
+
+def group_of(cell: Cell) -> Cell:
+    """The cell without its seed (seed 0): what stands for all seeds of a method."""
+    return replace(cell, seed=0)
 
 
 def domain_of(test_domain: str) -> str:

@@ -10,8 +10,8 @@ from benchmark.artifacts.files import read_json
 from benchmark.artifacts.provenance import run_file
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Entry, Row, Table, points
-from benchmark.schema import Cell
-from benchmark.statistics.results import KEY_COLUMNS, group_of
+from benchmark.schema import Cell, group_of
+from benchmark.statistics.results import KEY_COLUMNS
 
 COST_COLUMNS = (
     *KEY_COLUMNS,

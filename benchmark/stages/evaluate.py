@@ -21,7 +21,7 @@ from benchmark.config.params import Params
 from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells, is_seeded, probed
-from benchmark.schema import Cell
+from benchmark.schema import Cell, group_of
 from benchmark.statistics.auc import Floats, roc_auc, user_auc
 from benchmark.statistics.calibration import calibration, probabilities
 from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
@@ -44,7 +44,6 @@ from benchmark.statistics.results import (
     MetricRow,
     Summary,
     csv_bytes,
-    group_of,
     summarise,
     write_rows,
 )

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.schema import Cell
+from benchmark.schema import Cell, group_of
 from benchmark.seeding import derive_seed
 from benchmark.statistics.auc import Floats
-from benchmark.statistics.influence import Measured
+from benchmark.statistics.influence import Measured, mean_over_seeds
 from benchmark.statistics.simultaneous import adjusted
 from benchmark.statistics.uncertainty import Spread, joined, margin, over_seeds, over_users, p_value, pooled_variance
 
@@ -166,9 +166,6 @@ def known_of(measured: Mapping[Cell, Mapping[str, Measured | None]], seeded: Ite
         measured: every metric of every cell that was run.
         seeded: cells of which another seed would be another value.
     """
-    from benchmark.statistics.influence import mean_over_seeds
-    from benchmark.statistics.results import group_of
-
     of_group: dict[Cell, list[Mapping[str, Measured | None]]] = defaultdict(list)
     for cell, metrics in measured.items():
         of_group[group_of(cell)].append(metrics)

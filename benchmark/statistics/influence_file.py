@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmark.artifacts.files import read_columns, write_columns
 from benchmark.errors import SchemaError
-from benchmark.schema import Cell
+from benchmark.schema import Cell, group_of
 from benchmark.statistics.estimates import Estimates, Known
 from benchmark.statistics.influence import Measured
-from benchmark.statistics.results import MetricRow, group_of
+from benchmark.statistics.results import MetricRow
 
 GROUP_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots")
 

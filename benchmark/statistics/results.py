@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.artifacts.files import require, write_bytes
 from benchmark.errors import SchemaError
-from benchmark.schema import Cell
+from benchmark.schema import Cell, group_of
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.metrics import OTHERS
 
@@ -98,11 +98,6 @@ class Summary:
         """The mean of `values`; None where there are none."""
         values = self.values(metric)
         return statistics.fmean(values) if values else None
-
-
-def group_of(cell: Cell) -> Cell:
-    """The cell without its seed (seed 0), the key of `summarise`."""
-    return replace(cell, seed=0)
 
 
 def summarise(

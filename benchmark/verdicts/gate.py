@@ -27,7 +27,7 @@ from benchmark.artifacts.files import read_scores
 from benchmark.artifacts.paths import METRICS_CSV, labels_file
 from benchmark.config.params import Params
 from benchmark.errors import ConfigError, MissingArtifactError
-from benchmark.schema import Cell
+from benchmark.schema import Cell, group_of
 from benchmark.statistics.auc import Floats
 from benchmark.statistics.comparisons import (
     Spread,
@@ -40,7 +40,7 @@ from benchmark.statistics.comparisons import (
     over_users,
 )
 from benchmark.statistics.labels import TestRows, in_order, read_test_rows
-from benchmark.statistics.results import MetricRow, Summary, group_of, read_rows, summarise
+from benchmark.statistics.results import MetricRow, Summary, read_rows, summarise
 from benchmark.verdicts.compared_run import fetch_predictions, reference_rows
 
 FAILURES = ("regression", "missing")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from benchmark.config.params import Params
-from benchmark.schema import Cell
-from benchmark.statistics.results import Summary, group_of
+from benchmark.schema import Cell, group_of
+from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper, PaperNumber
 
 RESERVED = "with reservation"

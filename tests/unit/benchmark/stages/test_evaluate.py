@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from benchmark.statistics.other_metrics import OTHER_METRICS
 from sklearn.metrics import roc_auc_score
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.methods.grid import cells
-from benchmark.schema import Cell, Prediction
+from benchmark.schema import Cell, Prediction, group_of
 from benchmark.stages import evaluate
 from benchmark.statistics.comparisons import read_differences
-from benchmark.statistics.other_metrics import OTHER_METRICS
-from benchmark.statistics.results import COLUMNS, DIFFERENCES_CSV, KEY_COLUMNS, group_of, read_rows, summarise
+from benchmark.statistics.results import COLUMNS, DIFFERENCES_CSV, KEY_COLUMNS, read_rows, summarise
 
 N_TRAIN = {"movie": 100, "book": 100}
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)

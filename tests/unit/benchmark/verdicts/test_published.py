@@ -3,7 +3,8 @@
 import pytest
 
 from benchmark.config.params import Params
-from benchmark.statistics.results import MetricRow, Summary, group_of, summarise
+from benchmark.schema import group_of
+from benchmark.statistics.results import MetricRow, Summary, summarise
 from benchmark.verdicts.paper import PaperNumber, load_paper
 from benchmark.verdicts.published import judge, reservations, why_not_comparable
 
