@@ -70,6 +70,8 @@ def load_model(
         pinned["quantization_config"] = quantization
     if loading.sharded:
         pinned["distributed_config"] = sharding()
+    elif torch.cuda.is_available() and quantization is None:
+        pinned["device_map"] = {"": torch.cuda.current_device()}  # from the file to the GPU, not by way of the memory
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
@@ -85,6 +87,4 @@ def load_model(
     leave_unpacked(model)
     if loading.sharded:
         refuse_whole_layers(model)
-    elif torch.cuda.is_available() and quantization is None:
-        model = model.to("cuda")  # pyright: ignore[reportArgumentType]  # the decorator of transformers hides self
     return model.eval(), tokenizer

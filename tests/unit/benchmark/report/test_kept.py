@@ -1,0 +1,115 @@
+"""Results that git can hold: kept in a folder, merged into another run, refused where what decides differs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from benchmark.artifacts import files, paths
+from benchmark.artifacts.provenance import run_file
+from benchmark.config.params import Params
+from benchmark.errors import DataError, MissingArtifactError, SchemaError
+from benchmark.methods.running import rows_digest
+from benchmark.planning.pipeline import pipeline_stages
+from benchmark.report.kept import RECORDS, SCORES, deciding_keys, grid_cells, keep, merge
+from benchmark.schema import Cell
+
+REPOSITORY = Path(__file__).parents[4]
+TUNED = Cell("tuned", "tallrec-movie", "movie", "movie", 16, 0)
+FAMILIES = ("control", "baseline", "icl", "tuned")
+
+
+@pytest.fixture
+def run(finished_run: Path, params: Params) -> Path:
+    """A finished run with its records, parameters and pipeline."""
+    for path in (*paths.PIPELINES, paths.PARAMS_YAML):
+        (finished_run / path).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / path, finished_run / path)
+    for cell in grid_cells(params):
+        digest = rows_digest(files.read_samples(paths.test_file(cell.test_domain)))
+        record = {"cell": {name: getattr(cell, name) for name in Cell.__slots__}, "test_sha256": digest}
+        files.write_json(run_file(cell), record)
+    files.write_json(run_file(TUNED, "runs/tune"), {**files.read_json(run_file(TUNED)), "best_auc": 0.7})
+    return finished_run
+
+
+def _change(key: str, old: str, new: str) -> None:
+    text = paths.PARAMS_YAML.read_text()
+    assert text.count(f"\n  {key}: {old}") == 1
+    paths.PARAMS_YAML.write_text(text.replace(f"\n  {key}: {old}", f"\n  {key}: {new}"))
+
+
+def test_what_is_kept_comes_back_byte_for_byte(run: Path, params: Params) -> None:
+    before = {cell: files.read_scores("predictions", cell) for cell in grid_cells(params)}
+    record, tuning = files.read_json(run_file(TUNED)), files.read_json(run_file(TUNED, "runs/tune"))
+    assert keep(Path("kept"), params, FAMILIES) == len(before)
+    assert sorted(path.name for path in (run / "kept").iterdir()) == ["params.yaml", RECORDS, SCORES]
+    shutil.rmtree("predictions")
+    shutil.rmtree("runs")
+    merged = merge(Path("kept"), params)
+    assert (merged.n_taken, merged.n_known, dict(merged.refused), merged.told) == (len(before), 0, {}, ())
+    assert {cell: files.read_scores("predictions", cell) for cell in before} == before
+    assert (files.read_json(run_file(TUNED)), files.read_json(run_file(TUNED, "runs/tune"))) == (record, tuning)
+
+
+def test_cells_that_are_here_stay_and_only_the_families_asked_for_are_kept(run: Path, params: Params) -> None:
+    n_tuned = sum(cell.family == "tuned" for cell in grid_cells(params))
+    assert keep(Path("kept"), params, ["tuned"]) == n_tuned
+    shutil.rmtree(paths.cell_folder("predictions", TUNED))
+    merged = merge(Path("kept"), params)
+    assert (merged.n_taken, merged.n_known) == (1, n_tuned - 1)
+    with pytest.raises(MissingArtifactError, match="no cell of api has predictions"):
+        keep(Path("other"), params, ["api"])
+    assert not (run / "other").exists()
+
+
+def test_a_value_that_decides_is_refused_and_one_of_the_machine_is_told(run: Path, params: Params) -> None:
+    keep(Path("kept"), params, FAMILIES)
+    shutil.rmtree("predictions")
+    _change("dtype", "float32", "bfloat16")
+    merged = merge(Path("kept"), params)
+    assert (sum(merged.refused.values()), merged.told) == (0, ("llm.dtype: float32",))
+    shutil.rmtree("predictions")
+    _change("learning_rate", "0.003 ", "0.004 ")  # of section tune
+    merged = merge(Path("kept"), params)
+    n_tuned = sum(cell.family == "tuned" for cell in grid_cells(params))
+    assert dict(merged.refused) == {"tune.learning_rate: 0.003 there, 0.004 here": n_tuned}
+    assert files.read_scores("predictions", TUNED) is None
+
+
+def test_cells_of_other_test_rows_or_without_a_record_are_refused(run: Path, params: Params) -> None:
+    keep(Path("kept"), params, FAMILIES)
+    lines = (run / "kept" / RECORDS).read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    records[0]["test_sha256"] = "0" * 64
+    first = Cell(**records[0]["cell"])
+    (run / "kept" / RECORDS).write_text("\n".join(json.dumps(record) for record in [records[0], *records[2:]]) + "\n")
+    shutil.rmtree("predictions")
+    assert dict(merge(Path("kept"), params).refused) == {f"other rows of {first.test_domain}": 1, "no record": 1}
+
+
+def test_a_damaged_folder_is_one_clear_line(run: Path, params: Params) -> None:
+    with pytest.raises(MissingArtifactError, match=r"nowhere/scores\.parquet"):
+        merge(Path("nowhere"), params)
+    keep(Path("kept"), params, FAMILIES)
+    (run / "kept" / RECORDS).write_text('{"root": "runs"}\n')
+    with pytest.raises(DataError, match=r"records.jsonl: line 1: no record of a cell"):
+        merge(Path("kept"), params)
+    table = pq.read_table(run / "kept" / SCORES).drop_columns(["score"])
+    pq.write_table(table, run / "kept" / SCORES)
+    with pytest.raises(SchemaError, match=r"scores.parquet: not a table of cells"):
+        merge(Path("kept"), params)
+
+
+def test_what_decides_a_cell_is_what_its_stages_declare() -> None:
+    stages = pipeline_stages(REPOSITORY)
+    tuned, rule = deciding_keys(TUNED, stages), deciding_keys(Cell("control", "random", "book", "book", 0, 0), stages)
+    assert {"tune.learning_rate", "instruct.data", "lora", "llm", "grid.weights_seed", "domains.movie"} <= set(tuned)
+    assert not any(key.startswith(("grid.n_shots", "grid.seeds", "domains.book")) for key in tuned)
+    assert "instruct.data" not in deciding_keys(Cell("tuned", "rt-movie", "movie", "movie", 16, 0), stages)
+    assert "domains.book" in rule
+    assert not any(key.startswith(("llm", "tune")) for key in rule)
+    moved = Cell("tuned", "rt-movie", "movie", "book", 16, 0)
+    assert {"domains.movie", "domains.book"} <= set(deciding_keys(moved, stages))
