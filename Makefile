@@ -16,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock repro report smoke test lint types bench gpu harden audit
+.PHONY: help install lock repro report look smoke test lint types bench gpu harden audit
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,12 +43,16 @@ repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs ag
 	@$(BIN)/tallrec-bench validate
 	@$(BIN)/tallrec-bench verify --mend
 	$(BIN)/dvc repro
+	@$(BIN)/tallrec-bench show
 	@echo "The report is results/report.html"
 
 report: $(INSTALLED)  ## a page of what is there already, with the rest as missing; no model runs
 	$(BIN)/python -m benchmark.stages.evaluate --partial
 	$(BIN)/python -m benchmark.stages.report
 	@echo "The report is results/report.html"
+
+look: $(INSTALLED)  ## the real MovieLens in three minutes, without a language model; params.yaml stays as it is
+	@$(BIN)/tallrec-bench look
 
 smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from raw files to report
 	@$(BIN)/tallrec-bench use smoke --check

@@ -1,5 +1,6 @@
 """Commands of `tallrec-bench` on results: comparing, exporting, keeping and merging them."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -107,4 +108,40 @@ def merge(
     finish(work)
 
 
-COMMANDS = (check, export, keep, merge)
+def show(
+    folder: Annotated[Path, typer.Option("--folder", help="Where the results/ lie.")] = Path(),
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a comment or an issue.")] = False,
+) -> None:
+    """Print the main table and what was found."""
+
+    def work() -> None:
+        from benchmark.report.inputs import read_inputs
+        from benchmark.report.show import lines
+        from benchmark.verdicts.paper import load_paper
+
+        with contextlib.chdir(folder):
+            for line in lines(read_inputs(), load_paper(), is_markdown=markdown):
+                typer.echo(line)
+
+    finish(work)
+
+
+def look(
+    presets: Annotated[
+        list[str] | None, typer.Argument(help="Merged into a copy of params.yaml. By default: look.")
+    ] = None,
+) -> None:
+    """Rules and recommenders on the real data in three minutes, in scratch/look; params.yaml stays as it is."""
+
+    def work() -> None:
+        from benchmark.look import FOLDER
+        from benchmark.look import look as run
+
+        run(FOLDER, presets or ["look"], lambda line: typer.echo(line, err=True))
+        show(FOLDER, markdown=False)
+        typer.echo(f"The page is {FOLDER / 'results/report.html'}")
+
+    finish(work)
+
+
+COMMANDS = (look, show, check, export, keep, merge)

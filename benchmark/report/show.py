@@ -1,0 +1,82 @@
+"""The main table in the terminal, or as Markdown: one line a method, one column a K."""
+
+from collections.abc import Iterator
+
+from benchmark.report.finding import findings
+from benchmark.report.inputs import Inputs
+from benchmark.report.tables import MISSING, points
+from benchmark.schema import Cell
+from benchmark.statistics.results import Summary
+from benchmark.verdicts.paper import Paper
+
+FAMILIES = {
+    "control": "rules and controls",
+    "baseline": "recommenders",
+    "icl": "in context",
+    "tuned": "tuned",
+}
+"""Heading of each family, in the order of the table."""
+
+
+def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
+    """The table of each test set, what the paper has in brackets, and what was found."""
+    params = inputs.params
+    for test_domain in (name for domain in params.grid.domains for name in params.test_sets(domain)):
+        header = [test_domain, *(f"K = {n_shots}" for n_shots in params.grid.n_shots), "within users"]
+        rows = list(_rows(inputs, paper, test_domain))
+        yield from _markdown(header, rows) if is_markdown else _columns(header, rows)
+        yield ""
+    percent = f"{100 * params.evaluate.confidence:g} %"
+    yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's number."
+    yield "Within users: mean AUC among the items of one user, at the largest K."
+    yield ""
+    yield from findings(inputs)
+
+
+def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]:
+    shots = inputs.params.grid.n_shots
+    published = {number.group: number.auc for number in paper.numbers if number.table == "main"}
+    for family, heading in FAMILIES.items():
+        methods = dict.fromkeys(
+            (g.method, g.train_domain) for g in inputs.groups if (g.family, g.test_domain) == (family, test_domain)
+        )
+        if methods:
+            yield [heading, *[""] * (len(shots) + 1)]
+        for method, train_domain in methods:
+            groups = [Cell(family, method, train_domain, test_domain, n_shots, 0) for n_shots in shots]
+            without = Cell(family, method, train_domain, test_domain, 0, 0)
+            if without in inputs.groups:
+                cells = [_cell(inputs.groups[without], None), *["the same"] * (len(shots) - 1)]
+                within = inputs.groups[without]
+            else:
+                cells = [_cell(inputs.groups.get(group), published.get(group)) for group in groups]
+                within = inputs.groups.get(groups[-1])
+            uauc = within.mean("uauc") if within else None
+            yield [f"  {method}", *cells, "" if uauc is None else points(uauc, 1)]
+
+
+def _cell(summary: Summary | None, published: float | None) -> str:
+    if summary is None:
+        return MISSING
+    text = points(summary.auc, 1)
+    if summary.interval:
+        text += f" ±{points((summary.interval[1] - summary.interval[0]) / 2, 1)}"
+    return text + (f" ({points(published, 1)})" if published is not None else "")
+
+
+def _columns(header: list[str], rows: list[list[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|---|{'---:|' * (len(header) - 1)}"
+    for name, *cells in rows:
+        is_heading = not name.startswith("  ")
+        yield f"| {f'**{name}**' if is_heading else name.strip()} | {' | '.join(cells)} |"
