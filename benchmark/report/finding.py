@@ -34,9 +34,13 @@ def _of_domain(inputs: Inputs, domain: str) -> Iterator[str]:
         lowest, highest = (choose(known[group].auc for group in released) for choose in (min, max))
         n_models = len({group.method for group in released})
         yield (
-            f"The {n_models} recommenders as released, with an output row for each item, lie between "
+            f"{_counted(n_models)} as released, with an output row for each item, lies between "
             f"{points(lowest, 1)} and {points(highest, 1)}; chance is 50."
         )
+
+
+def _counted(n_models: int) -> str:
+    return "The one recommender" if n_models == 1 else f"Each of the {n_models} recommenders"
 
 
 def _best(summary: Summary) -> str:

@@ -8,6 +8,7 @@ from benchmark.report.tables import MISSING, points
 from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper
+from benchmark.verdicts.published import other_test_rows
 
 FAMILIES = {
     "control": "rules and controls",
@@ -27,7 +28,7 @@ def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
         yield from _markdown(header, rows) if is_markdown else _columns(header, rows)
         yield ""
     percent = f"{100 * params.evaluate.confidence:g} %"
-    yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's number."
+    yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's number on the same rows."
     yield "Within users: mean AUC among the items of one user, at the largest K."
     yield ""
     yield from findings(inputs)
@@ -35,7 +36,11 @@ def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
 
 def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]:
     shots = inputs.params.grid.n_shots
-    published = {number.group: number.auc for number in paper.numbers if number.table == "main"}
+    published = {
+        number.group: number.auc
+        for number in paper.numbers
+        if number.table == "main" and not other_test_rows(number, inputs.params, paper, inputs.test_rows)
+    }
     for family, heading in FAMILIES.items():
         methods = dict.fromkeys(
             (g.method, g.train_domain) for g in inputs.groups if (g.family, g.test_domain) == (family, test_domain)
