@@ -114,10 +114,10 @@ def plan(
     def work() -> None:
         from collections import Counter
 
+        from benchmark.config.pipeline import pipeline_stages, stage_counts
         from benchmark.config.reading import read_yaml
         from benchmark.methods.configuration import load_config
         from benchmark.methods.grid import cells
-        from benchmark.planning.pipeline import pipeline_stages, stage_counts
         from benchmark.planning.plan import show
 
         params = load_config(PARAMS_YAML)

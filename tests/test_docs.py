@@ -17,8 +17,8 @@ from dvc.repo import Repo
 
 from benchmark.cli import app
 from benchmark.config.overlays import preset_names
+from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
-from benchmark.planning.pipeline import pipeline_stages
 from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[1]

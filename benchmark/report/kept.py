@@ -8,37 +8,23 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
+from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
 from benchmark.errors import DataError, MissingArtifactError
+from benchmark.methods.deciding import deciding_keys, differing
 from benchmark.methods.grid import cells
 from benchmark.methods.running import rows_digest
-from benchmark.planning.pipeline import item_of, pipeline_stages
-from benchmark.schema import Cell, Prediction, domain_of
+from benchmark.schema import Cell, Prediction
 
 SCORES, RECORDS = "scores.parquet", "records.jsonl"
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
-STAGES = {
-    "control": ("prepare", "draw", "controls"),
-    "baseline": ("prepare", "draw", "encode", "baselines"),
-    "icl": ("base", "prepare", "draw", "icl"),
-    "tuned": ("base", "prepare", "draw", "tune", "score"),
-}
-"""What makes the cells of a family. The keys that these stages read decide a result, but for those below."""
-CHOICES = (
-    *("grid.", "icl.n_demonstrations", "icl.demonstrated_prompts", "icl.extended_prompts", "probe."),
-    "baselines.heads",
-)
-"""Beginnings of keys that say which cells there are, and not what is in them."""
-DECIDING = ("grid.weights_seed",)
-"""Keys that begin so and decide all the same."""
 OF_MACHINE = ("llm.dtype", "llm.n_threads", "baselines.training.n_threads", "baselines.text_encoder.n_threads")
 """Keys that move a score by rounding alone. Other values are told and not refused."""
 
@@ -106,9 +92,9 @@ def merge(folder: Path, params: Params) -> Merged:
         if files.read_scores("predictions", cell) is not None:
             n_known += 1
             continue
-        differing = [leaf for key in deciding_keys(cell, stages) for leaf in _differing(here, there, key)]
-        told.update(f"{key}: {theirs}" for key, _, theirs in differing if key in OF_MACHINE)
-        other = [f"{key}: {theirs} there, {ours} here" for key, ours, theirs in differing if key not in OF_MACHINE]
+        unlike = [leaf for key in deciding_keys(cell, stages) for leaf in differing(here, there, key)]
+        told.update(f"{key}: {theirs}" for key, _, theirs in unlike if key in OF_MACHINE)
+        other = [f"{key}: {theirs} there, {ours} here" for key, ours, theirs in unlike if key not in OF_MACHINE]
         record = records.get((cell, "runs"))
         if record is None:
             other.append("no record")
@@ -133,34 +119,6 @@ def grid_cells(params: Params) -> Iterator[Cell]:
     """
     stats = {domain: files.read_json(paths.prepared_folder(domain) / "stats.json") for domain in params.grid.domains}
     return cells(params, {domain: found["splits"]["train"]["rows"] for domain, found in stats.items()})
-
-
-def deciding_keys(cell: Cell, stages: Mapping[str, Any]) -> list[str]:
-    """The keys of `params.yaml` that decide the scores of a cell, as the stages that make it declare them."""
-    names = list(STAGES[cell.family])
-    if cell.method.startswith(("tallrec-", "icl-alpaca-")):
-        names.insert(1, "instruct")
-    model = cell.method.split("-")[1 if cell.family == "icl" else 0]
-    if cell.family == "icl" and model not in ("base", "alpaca"):
-        names = ["prepare", "draw", "others"]
-    domains = dict.fromkeys((cell.train_domain, domain_of(cell.test_domain)))
-    found: dict[str, None] = {}
-    for key in (key for name in names for key in stages[name].get("params", [])):
-        if "${item.domain}" in key:
-            found |= {key.replace("${item.domain}", domain): None for domain in domains}
-        else:
-            found[key.replace("${item.baseline}", model).replace("${item.model}", model)] = None
-    return [key for key in found if key in DECIDING or not key.startswith(CHOICES)]
-
-
-def _differing(here: Any, there: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
-    """The keys at or below `key` that differ, with both values."""
-    ours, theirs = (reduce(item_of, key.split("."), side) for side in (here, there))
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for name in dict.fromkeys((*cast("dict[str, Any]", ours), *cast("dict[str, Any]", theirs))):
-            yield from _differing(here, there, f"{key}.{name}")
-    elif ours != theirs:
-        yield key, ours, theirs
 
 
 def _test_sets(params: Params) -> Iterator[str]:

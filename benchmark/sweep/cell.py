@@ -21,9 +21,9 @@ from typing import Any, cast
 
 from ruamel.yaml import YAML
 
+from benchmark.config.pipeline import item_of
 from benchmark.config.reading import UNREADABLE, read_yaml
 from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
-from benchmark.planning.pipeline import item_of
 from benchmark.sweep.shell import ENDED, guarded, guarded_dvc, write_shell
 
 RAN = re.compile(r"^Running stage '(?:dvc\.yaml:)?([^']+)':", re.MULTILINE)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from benchmark.config.params import Params
+from benchmark.config.pipeline import pipeline_stages, stage_counts
 from benchmark.config.reading import read_yaml
 from benchmark.methods.configuration import load_config
 from benchmark.methods.controls import CONTROLS
-from benchmark.planning.pipeline import pipeline_stages, stage_counts
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict[str, Any]] = pipeline_stages(ROOT)

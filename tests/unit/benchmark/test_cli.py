@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.config.overlays import preset_text
+from benchmark.config.pipeline import stage_counts
 from benchmark.errors import ConfigError
 from benchmark.planning.doctor import Finding, findings
-from benchmark.planning.pipeline import stage_counts
 
 ROOT = Path(__file__).parents[3]
 

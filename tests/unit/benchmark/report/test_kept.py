@@ -10,10 +10,11 @@ import pytest
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
+from benchmark.config.pipeline import pipeline_stages
 from benchmark.errors import DataError, MissingArtifactError, SchemaError
+from benchmark.methods.deciding import deciding_keys
 from benchmark.methods.running import rows_digest
-from benchmark.planning.pipeline import pipeline_stages
-from benchmark.report.kept import RECORDS, SCORES, deciding_keys, grid_cells, keep, merge
+from benchmark.report.kept import RECORDS, SCORES, grid_cells, keep, merge
 from benchmark.schema import Cell
 
 REPOSITORY = Path(__file__).parents[4]

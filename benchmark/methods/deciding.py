@@ -1,0 +1,51 @@
+"""Which keys of `params.yaml` decide the scores of a cell, as the stages that make it declare them."""
+
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import Any, cast
+
+from benchmark.config.pipeline import item_of
+from benchmark.schema import Cell, domain_of
+
+STAGES = {
+    "control": ("prepare", "draw", "controls"),
+    "baseline": ("prepare", "draw", "encode", "baselines"),
+    "icl": ("base", "prepare", "draw", "icl"),
+    "tuned": ("base", "prepare", "draw", "tune", "score"),
+}
+"""What makes the cells of a family. The keys that these stages read decide a result, but for those below."""
+CHOICES = (
+    *("grid.", "icl.n_demonstrations", "icl.demonstrated_prompts", "icl.extended_prompts", "probe."),
+    "baselines.heads",
+)
+"""Beginnings of keys that say which cells there are, and not what is in them."""
+DECIDING = ("grid.weights_seed",)
+"""Keys that begin so and decide all the same."""
+
+
+def deciding_keys(cell: Cell, stages: Mapping[str, Any]) -> list[str]:
+    """The keys of `params.yaml` that decide the scores of a cell, as the stages that make it declare them."""
+    names = list(STAGES[cell.family])
+    if cell.method.startswith(("tallrec-", "icl-alpaca-")):
+        names.insert(1, "instruct")
+    model = cell.method.split("-")[1 if cell.family == "icl" else 0]
+    if cell.family == "icl" and model not in ("base", "alpaca"):
+        names = ["prepare", "draw", "others"]
+    domains = dict.fromkeys((cell.train_domain, domain_of(cell.test_domain)))
+    found: dict[str, None] = {}
+    for key in (key for name in names for key in stages[name].get("params", [])):
+        if "${item.domain}" in key:
+            found |= {key.replace("${item.domain}", domain): None for domain in domains}
+        else:
+            found[key.replace("${item.baseline}", model).replace("${item.model}", model)] = None
+    return [key for key in found if key in DECIDING or not key.startswith(CHOICES)]
+
+
+def differing(here: Any, there: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """The keys at or below `key` that differ, with both values."""
+    ours, theirs = (reduce(item_of, key.split("."), side) for side in (here, there))
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name in dict.fromkeys((*cast("dict[str, Any]", ours), *cast("dict[str, Any]", theirs))):
+            yield from differing(here, there, f"{key}.{name}")
+    elif ours != theirs:
+        yield key, ours, theirs
