@@ -13,11 +13,11 @@ from typing import Any
 
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
+from benchmark.config.deciding import deciding_keys, differing
 from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
 from benchmark.errors import DataError, MissingArtifactError
-from benchmark.methods.deciding import deciding_keys, differing
 from benchmark.methods.grid import cells
 from benchmark.methods.running import rows_digest
 from benchmark.schema import Cell, Prediction

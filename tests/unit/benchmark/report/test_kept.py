@@ -9,10 +9,10 @@ import pytest
 
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
+from benchmark.config.deciding import deciding_keys
 from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.errors import DataError, MissingArtifactError, SchemaError
-from benchmark.methods.deciding import deciding_keys
 from benchmark.methods.running import rows_digest
 from benchmark.report.kept import RECORDS, SCORES, grid_cells, keep, merge
 from benchmark.schema import Cell
