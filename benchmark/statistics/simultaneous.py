@@ -32,10 +32,13 @@ def adjusted(p_values: Sequence[float], covariance: Floats, seed: int) -> list[f
     scale = np.divide(1, errors, out=np.zeros_like(errors), where=errors > 0)
     correlation = covariance * np.outer(scale, scale)
     values, vectors = np.linalg.eigh(correlation)
-    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # The symmetric root: influences that were rounded in a file give the same draws, whatever the eigenvectors are.
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     normal = np.random.default_rng(seed).standard_normal((N_DRAWS, len(p_values)))
-    largest = np.sort(np.abs(normal @ root.T).max(axis=1))
+    largest = np.sort(np.abs(normal @ root).max(axis=1))
     # A p-value of a t distribution, as the z that has the same one.
     z = -np.asarray(scipy.special.ndtri(np.asarray(p_values) / 2))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    n_beyond = N_DRAWS - np.searchsorted(largest, z, side="left")
-    return [max(float(n / N_DRAWS), p) for n, p in zip(n_beyond, p_values, strict=True)]
+    n_beyond = (N_DRAWS - np.searchsorted(largest, z, side="left")).tolist()
+    # Draws end where p-values of a single comparison go on; there Bonferroni holds, which is never too small.
+    n = len(p_values)
+    return [min(1.0, n * p, max(p, (1 + beyond) / (1 + N_DRAWS))) for beyond, p in zip(n_beyond, p_values, strict=True)]
