@@ -28,7 +28,7 @@ def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
         yield from _markdown(header, rows) if is_markdown else _columns(header, rows)
         yield ""
     percent = f"{100 * params.evaluate.confidence:g} %"
-    yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's number on the same rows."
+    yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's on these rows."
     yield "Within users: mean AUC among the items of one user, at the largest K."
     yield ""
     yield from findings(inputs)

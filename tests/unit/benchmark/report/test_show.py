@@ -1,0 +1,56 @@
+"""The main table in the terminal, and what was found in sentences."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.report.finding import findings
+from benchmark.report.inputs import Inputs, read_inputs
+from benchmark.report.show import lines
+from benchmark.stages import evaluate
+from benchmark.verdicts.paper import load_paper
+
+
+@pytest.fixture
+def inputs(finished_run: Path) -> Inputs:
+    """The small run, evaluated."""
+    assert finished_run.exists()
+    assert evaluate.main([]) == 0
+    return read_inputs()
+
+
+def test_each_test_set_has_a_table_with_every_method_and_its_margin(inputs: Inputs) -> None:
+    shown = list(lines(inputs, load_paper(), is_markdown=False))
+    heads = [line.split()[0] for line in shown if "K = 4" in line and "within users" in line]
+    assert heads == ["movie", "movie-extended", "book"]
+    movie = shown[: shown.index("")]
+    named = [line.split()[0] for line in movie if line.startswith("  ")]
+    assert named == list(dict.fromkeys(g.method for g in inputs.groups if g.test_domain == "movie"))
+    line = next(line for line in movie if line.startswith("  tallrec-movie"))
+    estimate = inputs.estimates.estimate(next(g for g in inputs.groups if g.method == "tallrec-movie"))
+    assert estimate is not None
+    assert f"{100 * estimate.value:.1f} ±{100 * (estimate.margin(0.95) or 0):.1f}" in line
+    assert "the same" in next(line for line in movie if line.startswith("  liked_share"))
+    # Generated data are not the paper's rows: no number of it stands beside ours.
+    assert not any("(" in line for line in movie)
+
+
+def test_markdown_has_a_row_for_each_line_of_the_table(inputs: Inputs) -> None:
+    plain = list(lines(inputs, load_paper(), is_markdown=False))
+    table = list(lines(inputs, load_paper(), is_markdown=True))
+    n_lines = next(number for number, line in enumerate(plain) if line.startswith("AUC x100"))
+    rows = [line for line in table if line.startswith("| ")]
+    assert len(rows) == sum(bool(line) for line in plain[:n_lines])
+    assert {line.count("|") for line in rows} == {5}
+
+
+def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users(inputs: Inputs) -> None:
+    found = findings(inputs)
+    assert len([sentence for sentence in found if sentence.startswith("On ")]) == 2
+    groups = {group: summary for group, summary in inputs.groups.items() if summary and group.test_domain == "movie"}
+    rule = next(group for group in groups if group.method == "liked_share")
+    best = max((g for g in groups if g.family in ("baseline", "tuned")), key=lambda group: groups[group].auc)
+    difference = inputs.estimates.difference(best, rule)
+    assert difference is not None
+    assert any(f"{100 * difference.value:+.1f} ±" in sentence for sentence in found)
+    assert "(generated data)" in found[0]
