@@ -94,7 +94,9 @@ def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     if mean is None:
         return Entry(NO_VALUE)
     estimate = inputs.estimates.estimate(group, metric)
-    return Entry(points(mean), _ends(estimate.interval(inputs.params.evaluate.confidence) if estimate else None))
+    if estimate is None:
+        return Entry(points(mean))
+    return Entry(points(mean), _ends(estimate.interval(inputs.params.evaluate.confidence)) or estimate.why_unknown)
 
 
 def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
@@ -163,7 +165,6 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
         number,
         inputs.groups,
         why_not_comparable(number, inputs.params, paper, inputs.test_rows),
-        inputs.params.evaluate.confidence,
         reservations(number, inputs.params, paper, inputs.stand_ins),
     )
 

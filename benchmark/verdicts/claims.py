@@ -97,7 +97,7 @@ def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evid
             if cell.test_domain == published.test_domain and cell.n_shots in (0, published.n_shots):
                 what = f"published {_name(published)} vs {_name(cell)} on {cell.test_domain}"
                 found = evidence(what, {cell: 1.0}, claim, results, lambda v, p=value: p - v)
-                yield replace(found, interval="published value") if found.interval else found
+                yield found if found.margin is None else replace(found, interval="published value")
 
 
 def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:

@@ -1,9 +1,7 @@
 """The published numbers beside ours: match, close, off, missing, or not comparable."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from benchmark.config.params import Params
 from benchmark.schema import Cell, group_of
@@ -111,19 +109,17 @@ def judge(
     number: PaperNumber,
     summaries: Mapping[Cell, Summary | None],
     obstacle: str | None,
-    confidence: float,
     reserved: tuple[str, ...] = (),
 ) -> Verdict:
     """The verdict on one number.
 
-    `match`: the published value lies in our interval, over seeds or over users. `close`: our mean is within the
+    `match`: the published value lies in our interval over users and seeds. `close`: our mean is within the
     tolerance. `off`: neither. `missing`: not every seed was run. `not comparable`: there is an `obstacle`.
 
     Args:
         number: the published number.
         summaries: our results.
         obstacle: of `why_not_comparable`.
-        confidence: of the intervals, in (0, 1).
         reserved: of `reservations`.
     """
     observed = summaries.get(group_of(number.group))
@@ -133,19 +129,8 @@ def judge(
     if obstacle:
         return Verdict(number, observed, "not comparable", obstacle)
     difference = observed.auc - number.auc
-    noise = _noise(number.auc, observed, confidence)
-    verdict = "match" if noise else "close" if abs(difference) <= number.tolerance else "off"
-    said = f"{100 * difference:+.2f} points, {f'within {noise} noise' if noise else 'a deviation'}"
+    is_within = observed.interval is not None and observed.interval[0] <= number.auc <= observed.interval[1]
+    verdict = "match" if is_within else "close" if abs(difference) <= number.tolerance else "off"
+    beside = "within our interval" if is_within else observed.why_no_interval or "a deviation"
+    said = f"{100 * difference:+.2f} points, {beside}"
     return Verdict(number, observed, verdict, "; ".join([said, *reserved]), reserved)
-
-
-def _noise(auc: float, observed: Summary, confidence: float) -> str:
-    """What may explain a difference to `auc`: `seed`, `sampling` (of test users), both, or nothing.
-
-    Source: seeds by the normal interval of their mean, z * SD / sqrt(n); users by the bootstrap interval.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    over_seeds = z * (observed.seed_sd or 0.0) / math.sqrt(observed.n_seeds)
-    causes = ["seed"] if over_seeds > 0 and abs(observed.auc - auc) <= over_seeds else []
-    causes += ["sampling"] if observed.interval and observed.interval[0] <= auc <= observed.interval[1] else []
-    return " or ".join(causes)

@@ -198,7 +198,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def test_there_is_an_example_for_everything_that_can_be_added() -> None:
     names = [example.name for example in examples() if example.how == "in"]
     assert len(names) == len(set(names))
-    assert {*names} == {*("BASELINES", "CONTROLS", "FORMATS", "CASES", "PROMPT_BYTES", "ANSWER_BYTES", "OTHER_METRICS")}
+    assert {*names} == {*("BASELINES", "CONTROLS", "FORMATS", "CASES", "PROMPT_BYTES", "ANSWER_BYTES", "METRICS")}
     new = [example.file for example in examples() if not example.how and example.file != "params.yaml"]
     assert [str(Path(file).parent) for file in new] == [
         "baselines",
@@ -276,7 +276,7 @@ def test_a_new_format_counts_its_lines(finished: Path) -> None:
 
 def test_a_metric_is_a_column_of_every_table(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(finished)
-    assert list(rows[0])[9:11] == ["precision_at_1", "uauc"]
+    assert list(rows[0])[9:11] == ["precision_at_1", "equal_share_auc"]
     assert all(0 <= float(row["precision_at_1"]) <= 1 for row in rows)
     monkeypatch.chdir(finished)
     row = next(row for row in rows if row["method"] == "mean_step" and row["test_domain"] == "games")
@@ -288,7 +288,10 @@ def test_a_metric_is_a_column_of_every_table(finished: Path, monkeypatch: pytest
     assert "P@1: share of users whose item with the highest score is liked." in html
     with (finished / "results/tables/within_users_games.csv").open() as stream:
         shown = next(line for line in csv.DictReader(stream) if line["name"] == "mean_step")
-    assert shown["P@1"] == f"{100 * means['precision_at_1']:.2f}"
+    assert shown["P@1"] == f"{100 * means['precision_at_1']:.2f} one seed"
+    with (finished / "results/estimates.csv").open() as stream:
+        lines = [line for line in csv.DictReader(stream) if line["metric"] == "precision_at_1"]
+    assert all(float(line["low"]) <= float(line["value"]) for line in lines if line["method"] == "n_liked")
 
 
 def precision_by_hand(cell: Cell) -> float:

@@ -17,7 +17,7 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
 from benchmark.report.export import table_tex
 from benchmark.report.tables import DASH, Entry, Row, Table
-from benchmark.schema import Cell
+from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate, report
 from benchmark.statistics.results import read_rows
 from benchmark.verdicts.paper import load_paper
@@ -68,6 +68,12 @@ def _report() -> _Page:
     page = _Page(Path("results/report.html").read_text())
     assert page.open == []
     return page
+
+
+def _table(name: str) -> dict[str, dict[str, str]]:
+    """The lines of a table that was exported, by their first column."""
+    with Path(f"results/tables/{name}.csv").open() as stream:
+        return {line["name"]: line for line in csv.DictReader(stream)}
 
 
 def test_the_page_is_one_file_and_asks_for_nothing(finished_run: Path) -> None:
@@ -234,9 +240,97 @@ def test_differences_calibration_and_audit_are_shown(finished_run: Path) -> None
 
 def test_without_what_evaluate_did_not_write_yet_the_page_stands(finished_run: Path) -> None:
     assert evaluate.main([]) == 0
-    for name in ("differences.csv", "uauc.csv", "calibration.csv", "audit.json"):
+    for name in ("differences.csv", "estimates.csv", "calibration.csv", "audit.json"):
         (finished_run / "results" / name).unlink()
     assert "missing: nothing of this was run." in _report().text
+
+
+def test_without_influences_the_report_says_what_to_run(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main([]) == 0
+    (finished_run / "results/influence.parquet").unlink()
+    capsys.readouterr()
+    assert report.main([]) == 2
+    assert capsys.readouterr().err == "error: results/influence.parquet: not there; `dvc repro` makes it\n"
+
+
+def test_one_seed_has_no_margin_in_any_table_or_figure(
+    finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_seed = params.model_copy(update={"grid": params.grid.model_copy(update={"seeds": (0,)})})
+    for stage in ("benchmark.stages.evaluate", "benchmark.report.inputs"):
+        monkeypatch.setattr(f"{stage}.load_config", lambda: one_seed)
+    _make()
+    main, beside = _table("main_movie"), _table("within_users_movie")
+    assert re.fullmatch(r"\d\d\.\d\d one seed", main["gru4rec"]["k16_ours"])
+    assert re.fullmatch(r"\d\d\.\d\d one seed", main["tallrec-movie"]["k16_ours"])
+    # A rule has no seed; on the full training set nothing is drawn.
+    assert re.fullmatch(r"\d\d\.\d\d \[\S+, \S+\]", main["liked_share"]["k16_ours"])
+    controls = _table("controls_movie")["item_mean"]
+    assert controls["K=16"].endswith("one seed")
+    assert re.search(r" \[\S+, \S+\]$", controls["all 100 rows"])
+    for metric in ("AUC", "AUC at equal share", "UAUC", "UAUC by pairs"):
+        assert re.fullmatch(r"\d+\.\d\d one seed", beside["gru4rec"][metric])
+        assert re.fullmatch(r"\d+\.\d\d \[\S+, \S+\]", beside["liked_share"][metric])
+    differences = _table("differences_movie")["gru4rec"]
+    assert re.fullmatch(r"[+-]\d+\.\d one seed", differences["TALLRec minus it, K=16"])
+    assert re.fullmatch(r"[+-]\d+\.\d one seed", differences["it minus liked_share, K=16"])
+    described = Path("results/figures/overview-movie.svg").read_text()
+    assert re.search(r"gru4rec: \d\d\.\d;", described)
+    assert re.search(r"liked_share: \d\d\.\d \[", described)
+    ledger = {claim["id"]: claim for claim in json.loads(Path("results/claims.json").read_text())["claims"]}
+    for compared in ledger["beats_baselines"]["evidence"]:
+        assert (compared["interval"], compared["margin"], compared["verdict"]) == ("one seed", None, "inconclusive")
+    assert finished_run.exists()
+
+
+def test_draws_that_fail_are_counted_beside_the_median(finished_run: Path) -> None:
+    """A mean of 60 may be draws of 70 and one at 30, which nobody would guess from it."""
+    labels = files.read_labels(paths.labels_file("movie"))
+    for seed, is_right in ((0, True), (1, False)):
+        cell = replace(CELL, seed=seed)
+        scores = [Prediction(i, float(answer is is_right)) for i, answer in sorted(labels.items())]
+        files.write_predictions("predictions", cell, scores)
+    _make()
+    shown = _table("main_movie")["gru4rec"]["k16_ours"]
+    assert shown.startswith("50.00 [")
+    assert shown.endswith("sd 70.7 · median 50.0, 1 of 2 below chance")
+    with (finished_run / "results/estimates.csv").open() as stream:
+        line = next(
+            line
+            for line in csv.DictReader(stream)
+            if (line["method"], line["test_domain"], line["n_shots"], line["metric"])
+            == ("gru4rec", "movie", "16", "auc")
+        )
+    assert (line["median"], line["n_seeds_below_half"]) == ("0.5", "1")
+    # Nothing is said where no draw fails, or where the method is simply below chance.
+    assert "median" not in _table("main_movie")["tallrec-movie"]["k16_ours"]
+
+
+def test_every_metric_beside_auc_has_an_interval(finished_run: Path) -> None:
+    page = _make()
+    for domain in ("movie", "book"):
+        for name, line in _table(f"within_users_{domain}").items():
+            for metric in ("AUC at equal share", "UAUC", "UAUC by pairs"):
+                is_defined = domain == "movie" or metric == "AUC at equal share"
+                expected = r"\d+\.\d\d \[\S+, \S+\]" if is_defined else "not defined"
+                assert re.fullmatch(expected, line[metric]), (name, metric)
+    assert "UAUC by pairs: the same, each pair counting alike." in page.text
+    assert finished_run.exists()
+
+
+def test_p_values_are_corrected_for_their_table(finished_run: Path) -> None:
+    _make()
+    with (finished_run / "results/differences.csv").open() as stream:
+        line = next(
+            line
+            for line in csv.DictReader(stream)
+            if (line["left_method"], line["right_method"], line["metric"]) == ("gru4rec", "liked_share", "auc")
+            and (line["left_n_shots"], line["test_domain"]) == ("16", "movie")
+        )
+    value, low, high, p = (float(line[name]) for name in ("difference", "low", "high", "p_adjusted"))
+    shown = _table("differences_movie")["gru4rec"]["it minus liked_share, K=16"]
+    assert shown == f"{100 * value:+.1f} ± {50 * (high - low):.1f} · p {p:.3f}"
+    assert p > float(line["p_value"])
 
 
 def test_names_from_outside_are_escaped_in_both_reports(

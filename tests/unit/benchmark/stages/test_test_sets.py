@@ -11,9 +11,11 @@ from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.schema import EXTENDED, Cell, Prediction
 from benchmark.stages import evaluate, report
-from benchmark.statistics.comparisons import read_differences
+from benchmark.statistics.comparisons import table_pairs
+from benchmark.statistics.estimates import INFLUENCE, Estimates
+from benchmark.statistics.influence_file import read_influence
 from benchmark.statistics.results import DIFFERENCES_CSV, read_rows, summarise
-from benchmark.verdicts.claims import claim_pairs, judge_claims, select
+from benchmark.verdicts.claims import judge_claims, select
 from benchmark.verdicts.evidence import Results
 
 FURTHER = f"movie{EXTENDED}"
@@ -89,19 +91,18 @@ def test_no_claim_and_no_difference_is_of_the_further_test_set(finished_run: Pat
     for family in ("control", "baseline", "icl", "tuned"):
         found = list(select(groups, {"family": family}))
         assert {group.test_domain for group in found} == {"movie", "book"}
-    pairs = list(claim_pairs(groups))
-    assert pairs
-    assert not [pair for pair in pairs if FURTHER in (pair[0].test_domain, pair[1].test_domain)]
-    differences = read_differences(DIFFERENCES_CSV)
-    assert {side.test_domain for pair in differences for side in pair[:2]} == {"movie", "book"}
-    results = Results(groups, params.evaluate.confidence, [], model_is_papers=True, differences=differences)
-    without = Results(
-        {group: summary for group, summary in groups.items() if group.test_domain != FURTHER},
-        params.evaluate.confidence,
-        [],
-        model_is_papers=True,
-        differences=differences,
-    )
+    assert not [pair for pair in table_pairs(groups) if FURTHER in (pair.left.test_domain, pair.right.test_domain)]
+    with DIFFERENCES_CSV.open() as stream:
+        assert {line["test_domain"] for line in csv.DictReader(stream)} == {"movie", "book"}
+    estimates, _ = read_influence(INFLUENCE, read_rows(paths.METRICS_CSV))
+    confidence = params.evaluate.confidence
+    results = Results(groups, confidence, [], model_is_papers=True, estimates=estimates)
+    used = {cell for claim in judge_claims(results) for item in claim.evidence for cell, _ in item.terms}
+    assert {cell.test_domain for cell in used} == {"movie", "book"}
+    # What is measured on further users widens no interval and joins no pool of seeds.
+    known = {key: one for key, one in estimates.known.items() if key[0].test_domain != FURTHER}
+    left = {group: summary for group, summary in groups.items() if group.test_domain != FURTHER}
+    without = Results(left, confidence, [], model_is_papers=True, estimates=Estimates(known))
     assert judge_claims(results) == judge_claims(without)
     assert finished_run.exists()
 

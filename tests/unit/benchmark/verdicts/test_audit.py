@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.config.params import Params
 from benchmark.schema import Interaction, Labelled, Sample
-from benchmark.statistics.labels import TrueLabels, read_test_labels
+from benchmark.statistics.labels import TestRows, read_test_rows
 from benchmark.verdicts.audit import Prepared, audit, read_prepared
 
 
@@ -71,7 +71,7 @@ def test_a_split_by_time_is_told_from_one_by_user(prepared: Prepared, first_test
 
 
 def test_draws_and_labels_are_read_from_their_files(finished_run: Path, params: Params) -> None:
-    truth = read_test_labels("movie")
+    truth = read_test_rows("movie")
     found = read_prepared("movie", truth, params)
     assert [len(rows) for rows in found.splits.values()] == [20, 20, 60]
     label_of = dict(zip(truth.sample_ids, truth.liked, strict=True))
@@ -81,5 +81,5 @@ def test_draws_and_labels_are_read_from_their_files(finished_run: Path, params: 
         4: [4, 4],
         16: [16, 16],
     }
-    assert isinstance(truth, TrueLabels)
+    assert isinstance(truth, TestRows)
     assert finished_run.exists()

@@ -1,43 +1,67 @@
 """The claims ledger: every kind of test, and every verdict it can reach."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy import stats
 
 from benchmark.errors import ConfigError
 from benchmark.schema import Cell
-from benchmark.statistics.comparisons import Difference, Spread
+from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import MetricRow, summarise
-from benchmark.verdicts.claims import TESTS, Results, _reason, claim_pairs, decide, judge_claims
+from benchmark.verdicts.claims import TESTS, ClaimVerdict, Results, _reason, decide, judge_claims
 from benchmark.verdicts.evidence import Evidence
 
 HALF_WIDTH = 0.02
+ERROR = HALF_WIDTH / stats.norm.ppf(0.975)
+"""Standard error over users."""
+MARGIN = ERROR * stats.t.ppf(0.975, 15)
+"""Of one method on 16 effective users whose seeds agree."""
 
 
-def _results(aucs: dict[tuple, float | None], **changes: object) -> Results:
-    """Two seeds a group with the same AUC; None is a missing group. Keys: family, method, train, test, K."""
-    rows = []
-    for (family, method, train, test, n_shots), auc in aucs.items():
-        for seed in (0, 1):
-            cell = Cell(family, method, train, test, n_shots, seed)
-            numbers = () if auc is None else (auc, auc - HALF_WIDTH, auc + HALF_WIDTH, {"uauc": auc}, 16, 1000)
-            rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
-    settings: dict = {"confidence": 0.95, "efficiency": [], "model_is_papers": True}
-    return Results(summarise(rows), **(settings | changes))
+@pytest.fixture
+def results_of(estimates_of: Callable[..., Estimates]) -> Callable[..., Results]:
+    """Makes results from the AUC of each group, or of each of its seeds; None is a missing group.
+
+    One value stands for two seeds that agree. Keys: family, method, train, test, K.
+    """
+
+    def make(
+        aucs: dict[tuple, Any], error: Any = ERROR, alike: tuple = (), metrics: Any = ("auc", "uauc"), **changes: Any
+    ) -> Results:
+        n_effective = changes.pop("n_effective", 16.0)
+        of_seeds = {key: aucs[key] if isinstance(aucs[key], tuple) else (aucs[key], aucs[key]) for key in aucs}
+        rows = []
+        for key, seeds in of_seeds.items():
+            for seed, auc in enumerate(seeds):
+                cell = Cell(*key, seed)
+                numbers = () if auc is None else (auc, None, None, dict.fromkeys(metrics[1:], auc), 16, 1000)
+                rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
+        known = {Cell(*key, 0): seeds for key, seeds in of_seeds.items() if None not in seeds}
+        estimates = estimates_of(known, error, n_effective, metrics, tuple(Cell(*key, 0) for key in alike))
+        settings: dict = {"confidence": 0.95, "efficiency": [], "model_is_papers": True, "estimates": estimates}
+        return Results(summarise(rows, estimates), **(settings | changes))
+
+    return make
 
 
 def _tuned(train: str, test: str, n_shots: int, recipe: str = "tallrec") -> tuple:
     return "tuned", f"{recipe}-{train}", train, test, n_shots
 
 
+def _claim(claim_id: str, results: Results) -> ClaimVerdict:
+    return next(claim for claim in judge_claims(results) if claim.id == claim_id)
+
+
 def _verdict(claim_id: str, results: Results) -> str:
-    return next(claim.verdict for claim in judge_claims(results) if claim.id == claim_id)
+    return _claim(claim_id, results).verdict
 
 
 def _evidence_of(claim_id: str, results: Results) -> Evidence:
     """The only comparison of a claim."""
-    (found,) = next(claim.evidence for claim in judge_claims(results) if claim.id == claim_id)
+    (found,) = _claim(claim_id, results).evidence
     return found
 
 
@@ -50,12 +74,15 @@ TALLREC = _tuned("movie", "movie", 16)
 
 def test_the_reason_names_a_comparison_of_the_verdict() -> None:
     """Not the one with the largest distance, whose margin may hold zero."""
-    far = Evidence("far", -0.2, 0.3, "inconclusive", "paired", 0.2)
-    near = Evidence("near", -0.1, 0.02, "contradicted", "paired", 0.001)
-    said = "1 of 2 comparisons contradicted; weakest: near, -10.0 ± 2.0 (paired)"
+    far = Evidence("far", -0.2, 0.3, "inconclusive", "users and seeds", 0.2)
+    near = Evidence("near", -0.1, 0.02, "contradicted", "users and seeds", 0.001)
+    said = "1 of 2 comparisons contradicted; weakest: near, -10.0 ± 2.0 (users and seeds)"
     assert _reason("contradicted", [far, near]) == said
-    same = Evidence("same", 0.0, 0.0, "inconclusive", "paired", 1.0)
-    assert _reason("inconclusive", [same]) == "1 of 1 comparisons inconclusive; weakest: same, +0.0 ± 0.0 (paired)"
+    same = Evidence("same", 0.0, 0.0, "inconclusive", "users and seeds", 1.0)
+    assert (
+        _reason("inconclusive", [same])
+        == "1 of 1 comparisons inconclusive; weakest: same, +0.0 ± 0.0 (users and seeds)"
+    )
 
 
 def test_the_margin_separates_the_verdicts() -> None:
@@ -99,115 +126,132 @@ def test_the_margin_separates_the_verdicts() -> None:
         ),
         ("beats_controls", {TALLREC: 0.6, CONTROL: 0.7, TRAINED_CONTROL: 0.2}, "contradicted"),
         ("beats_controls", {TALLREC: 0.6, TRAINED_CONTROL: 0.2}, "not run"),
-        # Without the resamples of users behind a paired difference nothing is known about UAUC.
-        ("beats_controls_within_users", {TALLREC: 0.6, CONTROL: 0.5}, "inconclusive"),
+        ("beats_controls_within_users", {TALLREC: 0.6, CONTROL: 0.5}, "supported"),
+        ("beats_controls_within_users", {TALLREC: 0.52, CONTROL: 0.5}, "inconclusive"),
+        ("beats_controls_within_users", {TALLREC: 0.4, CONTROL: 0.5}, "contradicted"),
     ],
 )
-def test_each_claim_can_come_out_either_way(claim_id: str, aucs: dict, verdict: str) -> None:
-    assert _verdict(claim_id, _results(aucs)) == verdict
+def test_each_claim_can_come_out_either_way(claim_id: str, aucs: dict, verdict: str, results_of: Any) -> None:
+    assert _verdict(claim_id, results_of(aucs)) == verdict
 
 
 @pytest.mark.parametrize(
     ("published", "verdict"),
     [(0.73, "supported"), (0.71, "inconclusive"), (0.69, "inconclusive"), (0.67, "contradicted")],
 )
-def test_a_published_value_is_compared_with_the_interval_of_ours(published: float, verdict: str) -> None:
+def test_a_published_value_is_compared_with_the_interval_of_ours(
+    published: float, verdict: str, results_of: Any
+) -> None:
     tuned_badly = {TALLREC: 0.4, CONTROL: 0.7, TRAINED_CONTROL: 0.9}
-    results = _results(tuned_badly, published={Cell(*TALLREC, 0): published})
+    results = results_of(tuned_badly, published={Cell(*TALLREC, 0): published})
     found = _evidence_of("published_beats_controls", results)
-    margin_of_16_users = HALF_WIDTH * stats.t.ppf(0.975, 15) / stats.norm.ppf(0.975)
     assert (found.verdict, found.interval) == (verdict, "published value")
-    assert (found.distance, found.margin) == pytest.approx((published - 0.7, margin_of_16_users))
+    assert (found.distance, found.margin) == pytest.approx((published - 0.7, MARGIN))
     assert _verdict("published_beats_controls", results) == verdict
-    assert _verdict("published_beats_controls", _results(tuned_badly)) == "not run"  # on other test rows
+    assert _verdict("published_beats_controls", results_of(tuned_badly)) == "not run"  # on other test rows
 
 
-def test_two_seeds_that_disagree_decide_nothing_of_one_method() -> None:
+def test_two_seeds_that_disagree_decide_nothing_of_one_method(results_of: Any) -> None:
     """z instead of t would give a margin of 10 points and support the claim."""
-    cells = [Cell(*_tuned("movie", "book", 16)[:-1], 16, seed) for seed in (0, 1)]
-    rows = [MetricRow(c, "ok", x, x - 0.01, x + 0.01, {}, 2427, 2427) for c, x in zip(cells, (0.6, 0.7), strict=True)]
-    found = _evidence_of("transfers", Results(summarise(rows), 0.95, [], model_is_papers=True))
-    assert (found.verdict, found.interval) == ("inconclusive", "independent")
-    assert found.margin == pytest.approx(
-        stats.t.ppf(0.975, 1) * 0.05, rel=0.05
-    )  # the users add a degree of freedom or so
+    results = results_of({_tuned("movie", "book", 16): (0.6, 0.7)}, error=0.005, n_effective=2427.0)
+    found = _evidence_of("transfers", results)
+    assert (found.verdict, found.interval) == ("inconclusive", "users and seeds")
+    # The users add a degree of freedom or so.
+    assert found.margin == pytest.approx(stats.t.ppf(0.975, 1) * 0.05, rel=0.05)
 
 
-def test_one_seed_decides_nothing_where_seeds_matter() -> None:
-    one = [MetricRow(Cell(*TALLREC, 0), "ok", 0.9, 0.89, 0.91, {}, 1000, 1000)]
-    one += [MetricRow(Cell(*BASELINE, 0), "ok", 0.5, 0.49, 0.51, {}, 1000, 1000)]
-    found = _evidence_of("beats_baselines", Results(summarise(one), 0.95, [], model_is_papers=True))
-    assert (found.verdict, found.interval) == ("inconclusive", "users alone")
-    rules = [MetricRow(Cell(*ICL, 0), "ok", 0.5, 0.49, 0.51, {}, 1000, 1000)]  # zero-shot: no draw
-    assert _verdict("icl_near_chance", Results(summarise(rules), 0.95, [], model_is_papers=True)) == "supported"
+def test_one_seed_decides_nothing_where_seeds_matter(results_of: Any) -> None:
+    for aucs in ({TALLREC: (0.9,), BASELINE: (0.5,)}, {TALLREC: (0.9,), BASELINE: (0.5, 0.5)}):
+        found = _evidence_of("beats_baselines", results_of(aucs))
+        assert (found.verdict, found.interval, found.margin) == ("inconclusive", "one seed", None)
+        assert found.distance == pytest.approx(0.4)
+        assert _claim("beats_baselines", results_of(aucs)).reason.endswith("k16 on movie, +40.0 (one seed)")
+    published = {Cell(*TALLREC, 0): 0.7}
+    heads = {("baseline", "gru4rec-shared", "movie", "movie", 16): (0.5,)}
+    found = _evidence_of("published_beats_shared_head", results_of(heads, published=published))
+    assert (found.verdict, found.interval, found.margin) == ("inconclusive", "one seed", None)
+    rules = {ICL: (0.5,)}  # zero-shot: no draw
+    assert _verdict("icl_near_chance", results_of(rules)) == "supported"
 
 
-def test_a_published_value_is_compared_at_its_own_k() -> None:
+def test_a_method_that_has_several_seeds_elsewhere_gives_no_margin_to_one_that_has_one(results_of: Any) -> None:
+    """The pool of its family is of two seeds each; it says how seeds scatter, but no claim rests on one draw."""
+    other = ("baseline", "sasrec", "movie", "movie", 16)
+    found = results_of({BASELINE: (0.5,), other: (0.5, 0.6)}).estimates.estimate(Cell(*BASELINE, 0))
+    assert (found.spread, found.why_unknown) == (None, "one seed")
+
+
+def test_a_published_value_is_compared_at_its_own_k(results_of: Any) -> None:
     heads = {("baseline", "gru4rec-shared", "movie", "movie", n_shots): 0.6 for n_shots in (16, 64)}
-    found = _evidence_of("published_beats_shared_head", _results(heads, published={Cell(*TALLREC, 0): 0.7}))
+    found = _evidence_of("published_beats_shared_head", results_of(heads, published={Cell(*TALLREC, 0): 0.7}))
     assert found.what == "published tallrec-movie k16 vs gru4rec-shared k16 on movie"
 
 
-def test_one_contradicted_comparison_contradicts_and_one_open_one_keeps_it_open() -> None:
+def test_one_contradicted_comparison_contradicts_and_one_open_one_keeps_it_open(results_of: Any) -> None:
     other = ("baseline", "sasrec", "movie", "movie", 16)
-    assert _verdict("beats_baselines", _results({TALLREC: 0.7, BASELINE: 0.5, other: 0.9})) == "contradicted"
-    assert _verdict("beats_baselines", _results({TALLREC: 0.7, BASELINE: 0.5, other: 0.69})) == "inconclusive"
+    assert _verdict("beats_baselines", results_of({TALLREC: 0.7, BASELINE: 0.5, other: 0.9})) == "contradicted"
+    assert _verdict("beats_baselines", results_of({TALLREC: 0.7, BASELINE: 0.5, other: 0.69})) == "inconclusive"
 
 
-def test_seeds_that_disagree_widen_the_margin() -> None:
-    rows = [
-        MetricRow(Cell(*TALLREC, seed), "ok", auc, auc - 0.001, auc + 0.001, {}, 16, 1000)
-        for seed, auc in enumerate((0.5, 0.8))
-    ]
-    rows += [MetricRow(Cell(*BASELINE, 0), "ok", 0.5, 0.499, 0.501, {}, 16, 1000)]
-    assert _verdict("beats_baselines", Results(summarise(rows), 0.95, [], model_is_papers=True)) == "inconclusive"
-    found = judge_claims(Results(summarise(rows), 0.95, [], model_is_papers=True))
-    within = next(claim for claim in found if claim.id == "beats_controls_within_users")
-    assert within.verdict == "not run"
+def test_seeds_that_disagree_widen_the_margin(results_of: Any) -> None:
+    aucs = {TALLREC: (0.5, 0.8), BASELINE: (0.5, 0.5)}
+    assert _verdict("beats_baselines", results_of(aucs, error=0.0005)) == "inconclusive"
+    assert _verdict("beats_baselines", results_of(aucs | {TALLREC: (0.65, 0.65)}, error=0.0005)) == "supported"
+    assert _verdict("beats_controls_within_users", results_of(aucs)) == "not run"
 
 
-def test_a_paired_difference_decides_where_there_is_one() -> None:
+def test_noise_of_users_that_two_methods_share_cancels(results_of: Any) -> None:
     aucs = {TALLREC: 0.52, BASELINE: 0.5}
-    pair = Cell(*TALLREC, 0), Cell(*BASELINE, 0), "auc"
-    assert pair in claim_pairs(_results(aucs).groups)
-    independent = _evidence_of("beats_baselines", _results(aucs))
-    assert (independent.verdict, independent.interval) == ("inconclusive", "independent")
-    for error, verdict in ((0.002, "supported"), (0.2, "inconclusive")):
-        found = {pair: Difference(0.02, 0.01, 0.03, Spread(error**2, 15))}
-        paired = _evidence_of("beats_baselines", _results(aucs, differences=found))
-        assert (paired.verdict, paired.interval) == (verdict, "paired")
-        assert (paired.p_value < 0.05) == (verdict == "supported")
+    apart = _evidence_of("beats_baselines", results_of(aucs))
+    assert apart.verdict == "inconclusive"
+    assert apart.margin == pytest.approx(2**0.5 * MARGIN)
+    assert apart.p_value > 0.05
+    errors = {Cell(*TALLREC, 0): ERROR, Cell(*BASELINE, 0): 1.1 * ERROR}
+    together = _evidence_of("beats_baselines", results_of(aucs, errors, alike=(TALLREC, BASELINE)))
+    assert (together.verdict, together.interval) == ("supported", "users and seeds")
+    assert together.margin == pytest.approx(0.1 * MARGIN)
+    assert together.p_value < 0.05
 
 
-def test_one_contradiction_in_many_comparisons_must_be_more_than_chance() -> None:
-    """p = 0.02 contradicts where it stands alone, and not as one of thirty."""
-    error = 0.02 / 2.3263  # two-sided p = 0.02 in the normal limit
-    for n_others, verdict in ((0, "contradicted"), (29, "inconclusive")):
-        others = [("baseline", f"other{number}", "movie", "movie", 16) for number in range(n_others)]
-        aucs = {TALLREC: 0.6, BASELINE: 0.62} | dict.fromkeys(others, 0.6)
-        left = Cell(*TALLREC, 0)
-        found = {(left, Cell(*key, 0), "auc"): Difference(0.0, -0.1, 0.1, Spread(error**2, 1e9)) for key in others}
-        found[left, Cell(*BASELINE, 0), "auc"] = Difference(-0.02, -0.1, 0.1, Spread(error**2, 1e9))
-        assert _verdict("beats_baselines", _results(aucs, differences=found)) == verdict
+def _against_many(results_of: Any, alike: int) -> str:
+    """The verdict of a difference with p = 0.02 among thirty; `alike` of the others share its noise."""
+    error = 0.02 / stats.norm.ppf(0.99)  # two-sided p = 0.02 where nothing else is uncertain
+    others = [("baseline", f"other{number}", "movie", "movie", 16) for number in range(29)]
+    aucs = {TALLREC: 0.6, BASELINE: 0.62} | dict.fromkeys(others, 0.6)
+    errors = {Cell(*key, 0): error for key in aucs} | {Cell(*TALLREC, 0): 0.0}
+    shared = (BASELINE, *others[:alike])
+    return _verdict("beats_baselines", results_of(aucs, errors, alike=shared, n_effective=1e9))
 
 
-def test_pairs_that_claims_need_are_at_one_k_but_for_the_curve() -> None:
+def test_one_contradiction_in_many_comparisons_must_be_more_than_chance(results_of: Any) -> None:
+    """p = 0.02 contradicts where it stands alone, or where the others ask the same; not as one of thirty."""
+    alone = {Cell(*TALLREC, 0): 0.0, Cell(*BASELINE, 0): 0.02 / stats.norm.ppf(0.99)}
+    assert _verdict("beats_baselines", results_of({TALLREC: 0.6, BASELINE: 0.62}, alone, n_effective=1e9)) == (
+        "contradicted"
+    )
+    assert _against_many(results_of, alike=0) == "inconclusive"
+    # Holm would know no difference between thirty comparisons and thirty times one.
+    assert _against_many(results_of, alike=29) == "contradicted"
+
+
+def test_pairs_that_claims_need_are_at_one_k_but_for_the_curve(results_of: Any) -> None:
     aucs = {TALLREC: 0.6, _tuned("movie", "movie", 64): 0.6, BASELINE: 0.5, CONTROL: 0.5}
-    pairs = claim_pairs(_results(aucs).groups)
     small, large = Cell(*TALLREC, 0), Cell(*_tuned("movie", "movie", 64), 0)
-    assert set(pairs) == {
+    pairs = {
+        (*(cell for cell, _ in item.terms), item.metric)
+        for claim in judge_claims(results_of(aucs))
+        for item in claim.evidence
+        if len(item.terms) == 2
+    }
+    assert pairs == {
         (small, Cell(*BASELINE, 0), "auc"),
         (large, small, "auc"),
         *((left, Cell(*CONTROL, 0), metric) for left in (small, large) for metric in ("auc", "uauc")),
     }
 
 
-def test_uauc_that_no_user_defines_is_left_out_and_counted() -> None:
-    rows = []
-    for key in (TALLREC, CONTROL):
-        rows += [MetricRow(Cell(*key, seed), "ok", 0.6, 0.5, 0.7, {}, 1000, 1000) for seed in (0, 1)]
-    results = Results(summarise(rows), 0.95, [], model_is_papers=True)
-    claim = next(claim for claim in judge_claims(results) if claim.id == "beats_controls_within_users")
+def test_uauc_that_no_user_defines_is_left_out_and_counted(results_of: Any) -> None:
+    claim = _claim("beats_controls_within_users", results_of({TALLREC: 0.6, CONTROL: 0.6}, metrics=("auc",)))
     assert (claim.verdict, claim.reason) == ("not run", "not defined on any test set of the grid")
     assert [item.verdict for item in claim.evidence] == ["not defined"]
 
@@ -216,24 +260,26 @@ def test_uauc_that_no_user_defines_is_left_out_and_counted() -> None:
     ("peak", "model_is_papers", "verdict"),
     [(20 * 2**30, True, "supported"), (30 * 2**30, True, "contradicted"), (20 * 2**30, False, "not run")],
 )
-def test_memory_is_decided_by_the_papers_model_alone(peak: int, model_is_papers: bool, verdict: str) -> None:
+def test_memory_is_decided_by_the_papers_model_alone(
+    peak: int, model_is_papers: bool, verdict: str, results_of: Any
+) -> None:
     rows = [{"name": "8bit", "status": "ok", "peak_memory_bytes": peak}]
     rows.append({"name": "on a CPU", "status": "ok", "peak_memory_bytes": 2**30, "device": "CPU"})
     rows.append({"name": "none", "status": "out of memory", "peak_memory_bytes": None})
-    assert _verdict("fits_in_24_gb", _results({}, efficiency=rows, model_is_papers=model_is_papers)) == verdict
-    assert _verdict("fits_in_24_gb", _results({}, model_is_papers=model_is_papers)) == "not run"
+    assert _verdict("fits_in_24_gb", results_of({}, efficiency=rows, model_is_papers=model_is_papers)) == verdict
+    assert _verdict("fits_in_24_gb", results_of({}, model_is_papers=model_is_papers)) == "not run"
 
 
-def test_every_claim_without_results_is_not_run_and_every_kind_is_used() -> None:
-    claims = judge_claims(_results({}))
+def test_every_claim_without_results_is_not_run_and_every_kind_is_used(results_of: Any) -> None:
+    claims = judge_claims(results_of({}))
     assert len(claims) >= 15
     assert {claim.verdict for claim in claims} == {"not run"}
     assert len({claim.id for claim in claims}) == len(claims)
     assert len(TESTS) == 7
 
 
-def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_named(tmp_path: Path, results_of: Any) -> None:
     path = tmp_path / "claims.yaml"
     path.write_text("claims:\n- {id: odd, sentence: x, where: y, kind: is_nice}\n")
     with pytest.raises(ConfigError, match=r"odd\.kind: 'is_nice' is not one of greater_than"):
-        judge_claims(_results({}), path)
+        judge_claims(results_of({}), path)

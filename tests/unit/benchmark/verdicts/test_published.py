@@ -1,9 +1,14 @@
 """Published numbers beside ours: each verdict, and what it rests on."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
+from scipy import stats
 
 from benchmark.config.params import Params
 from benchmark.schema import group_of
+from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import MetricRow, Summary, summarise
 from benchmark.verdicts.paper import PaperNumber, load_paper
 from benchmark.verdicts.published import judge, reservations, why_not_comparable
@@ -12,48 +17,59 @@ NUMBER = PaperNumber("main", "tallrec-movie", "movie", "movie", 16, 0.6724, 0.05
 ROWS = {"movie": 1000, "book": 2427}
 
 
-def _summaries(*aucs: float | None, half_width: float = 0.001) -> dict:
-    rows = []
-    for seed, auc in enumerate(aucs):
-        cell = NUMBER.group.__class__("tuned", "tallrec-movie", "movie", "movie", 16, seed)
-        numbers = () if auc is None else (auc, auc - half_width, auc + half_width, {"uauc": 0.5}, 16, 1000)
-        rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
-    return summarise(rows)
+@pytest.fixture
+def summaries(estimates_of: Callable[..., Estimates]) -> Callable[..., dict]:
+    """Makes the results of one method from the AUC of its seeds; `error`: the standard error over 16 users."""
+
+    def make(*aucs: float | None, error: float = 0.0005) -> dict:
+        rows = []
+        for seed, auc in enumerate(aucs):
+            cell = replace(NUMBER.group, seed=seed)
+            numbers = () if auc is None else (auc, None, None, {"uauc": 0.5}, 16, 1000)
+            rows.append(MetricRow(cell, "missing" if auc is None else "ok", *numbers))
+        run = [auc for auc in aucs if auc is not None]
+        return summarise(rows, estimates_of({NUMBER.group: run} if run else {}, error), 0.95)
+
+    return make
 
 
 @pytest.mark.parametrize(
-    ("aucs", "half_width", "verdict", "reason"),
+    ("aucs", "error", "verdict", "reason"),
     [
-        ((0.66, 0.66), 0.02, "match", "-1.24 points, within sampling noise"),
-        # Means of seeds: their standard error is half their distance, 1.96 of it the margin.
-        ((0.60, 0.70), 0.001, "match", "-2.24 points, within seed noise"),
-        ((0.66, 0.67), 0.02, "match", "-0.74 points, within seed or sampling noise"),
-        ((0.668, 0.676), 0.0001, "match", "-0.04 points, within seed noise"),
-        ((0.64, 0.65), 0.001, "close", "-2.74 points, a deviation"),
-        ((0.55, 0.56), 0.001, "off", "-11.74 points, a deviation"),
-        ((0.66, None), 0.02, "missing", "1 of 2 seeds were run"),
-        ((None, None), 0.02, "missing", "not run"),
+        ((0.66, 0.66), 0.01, "match", "-1.24 points, within our interval"),
+        # Means of seeds: their standard error is half their distance, 12.7 of it the margin of two.
+        ((0.60, 0.70), 0.0005, "match", "-2.24 points, within our interval"),
+        ((0.64, 0.65), 0.0005, "match", "-2.74 points, within our interval"),
+        ((0.66, 0.67), 0.01, "match", "-0.74 points, within our interval"),
+        ((0.668, 0.676), 0.0001, "match", "-0.04 points, within our interval"),
+        ((0.644, 0.646), 0.0005, "close", "-2.74 points, a deviation"),
+        ((0.554, 0.556), 0.0005, "off", "-11.74 points, a deviation"),
+        # One seed has no interval, so nothing lies in it.
+        ((0.672,), 0.01, "close", "-0.04 points, one seed"),
+        ((0.55,), 0.01, "off", "-12.24 points, one seed"),
+        ((0.66, None), 0.01, "missing", "1 of 2 seeds were run"),
+        ((None, None), 0.01, "missing", "not run"),
     ],
 )
 def test_each_verdict_and_what_explains_it(
-    aucs: tuple[float | None, ...], half_width: float, verdict: str, reason: str
+    aucs: tuple[float | None, ...], error: float, verdict: str, reason: str, summaries: Callable[..., dict]
 ) -> None:
-    found = judge(NUMBER, _summaries(*aucs, half_width=half_width), None, 0.95)
+    found = judge(NUMBER, summaries(*aucs, error=error), None)
     assert (found.verdict, found.reason) == (verdict, reason)
     assert found.label == found.counted_as == verdict
 
 
-def test_seed_noise_is_judged_by_the_mean_not_by_the_extremes() -> None:
-    # Between the lowest and the highest seed, but further from the mean of five than 1.96 SD / sqrt(5) = 0.035.
-    found = judge(NUMBER, _summaries(0.60, 0.60, 0.60, 0.60, 0.69, half_width=0.001), None, 0.95)
+def test_seed_noise_is_judged_by_the_mean_not_by_the_extremes(summaries: Callable[..., dict]) -> None:
+    # Between the lowest and the highest seed, but further from the mean of five than t SD / sqrt(5) = 0.050.
+    found = judge(NUMBER, summaries(0.60, 0.60, 0.60, 0.60, 0.69), None)
     assert (found.verdict, found.reason) == ("off", "-5.44 points, a deviation")
 
 
-def test_a_reservation_never_reads_as_a_plain_match() -> None:
-    found = judge(NUMBER, _summaries(0.672), None, 0.95, ("stand-in training rows",))
+def test_a_reservation_never_reads_as_a_plain_match(summaries: Callable[..., dict]) -> None:
+    found = judge(NUMBER, summaries(0.671, 0.673), None, ("stand-in training rows",))
     assert (found.verdict, found.label, found.counted_as) == ("match", "match with reservation", "with reservation")
     assert found.reason.endswith("; stand-in training rows")
-    without = judge(NUMBER, {}, None, 0.95, ("stand-in training rows",))
+    without = judge(NUMBER, {}, None, ("stand-in training rows",))
     assert (without.label, without.counted_as) == ("missing", "missing")
 
 
@@ -72,9 +88,9 @@ def test_stand_in_training_rows_and_another_text_encoder_are_reservations(params
     assert {reservations(number, as_published, paper, {}) for number in paper.numbers} == {()}
 
 
-def test_a_number_outside_the_grid_is_missing_and_an_obstacle_is_told() -> None:
-    assert judge(NUMBER, {}, None, 0.95).verdict == "missing"
-    found = judge(NUMBER, _summaries(0.67), "the movie data are generated", 0.95)
+def test_a_number_outside_the_grid_is_missing_and_an_obstacle_is_told(summaries: Callable[..., dict]) -> None:
+    assert judge(NUMBER, {}, None).verdict == "missing"
+    found = judge(NUMBER, summaries(0.67), "the movie data are generated")
     assert (found.verdict, found.reason) == ("not comparable", "the movie data are generated")
 
 
@@ -104,9 +120,14 @@ def test_what_is_not_comparable_says_why(params: Params) -> None:
     assert why(real, tiny, ROWS, baseline) is None
 
 
-def test_a_summary_joins_seeds_and_leaves_out_none() -> None:
-    summary = _summaries(0.6, 0.7, None, half_width=0.1)[group_of(NUMBER.group)]
+def test_a_summary_joins_seeds_and_leaves_out_none(summaries: Callable[..., dict]) -> None:
+    summary = summaries(0.6, 0.7, None, error=0.01)[group_of(NUMBER.group)]
     assert isinstance(summary, Summary)
     assert (summary.n_seeds, summary.n_expected, summary.is_complete) == (2, 3, False)
-    assert (summary.auc, summary.auc_low, summary.auc_high) == pytest.approx((0.65, 0.55, 0.75))
+    # Users and two seeds: the variances add up, with a little more than the one degree of freedom of the seeds.
+    variances = 0.01**2, 0.05**2
+    dof = sum(variances) ** 2 / (variances[0] ** 2 / 15 + variances[1] ** 2)
+    margin = stats.t.ppf(0.975, dof) * sum(variances) ** 0.5
+    assert summary.auc == pytest.approx(0.65)
+    assert summary.interval == pytest.approx((0.65 - margin, 0.65 + margin))
     assert summary.seed_sd == pytest.approx(0.1 / 2**0.5)
