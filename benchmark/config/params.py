@@ -231,8 +231,6 @@ class EfficiencyParams(Section):
 class EvaluateParams(Section):
     """Metrics and their intervals."""
 
-    n_bootstrap: PositiveInt
-    """Resamples of users."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
     max_test_samples: PositiveInt | None
     """Most rows of a test set, for a first look; no verdict is given then. null: all."""

@@ -62,6 +62,8 @@ class Estimate:
 
 Terms = Mapping[Cell, float]
 """What is added up: groups with their factors, e.g. `{left: 1, right: -1}`."""
+ROUNDING = 1e-12
+"""A sum of AUCs that is nearer to 0 than this is 0: the mean of equal numbers is not always that number."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,16 @@ class Estimates:
         if any((group, metric) not in self.known for group in terms):
             return None
         value = sum(factor * self.known[group, metric].measured.value for group, factor in terms.items())
+        value = value if abs(value) > ROUNDING else 0.0
         spreads: list[Spread | None] = [
             over_users(influence, n_effective) for influence, n_effective in self._influences(terms, metric).values()
         ]
         if None in spreads:
             return Estimate(value, None, "too few users")
-        of_seeds = [self._over_seeds(group, metric) for group in terms]
-        if None in of_seeds:
+        of_seeds = self._seed_parts(terms, metric)
+        if of_seeds is None:
             return Estimate(value, None, "one seed")
-        scaled = zip(of_seeds, terms.values(), strict=True)
-        parts = [Spread(one.variance * factor**2, one.dof) for one, factor in scaled if one and one.variance]
-        return Estimate(value, joined([one for one in [*spreads, *parts] if one]))
+        return Estimate(value, joined([one for one in [*spreads, *of_seeds] if one]))
 
     def adjusted(self, comparisons: Sequence[tuple[Terms, str]], p_values: Sequence[float]) -> list[float]:
         """The p-value of each comparison, corrected for all of them.
@@ -128,11 +129,24 @@ class Estimates:
             found[group.test_domain] = sum_so_far + factor * one.influence, min(n_effective, one.n_effective)
         return found
 
-    def _over_seeds(self, group: Cell, metric: str) -> Spread | None:
-        """The noise of seeds of a method; 0 for one that has none, None where it is not known."""
+    def _seed_parts(self, terms: Terms, metric: str) -> list[Spread] | None:
+        """The noise of seeds of a sum, one part a method, or a pool where it is that; None where one is not known."""
+        parts: dict[Any, Spread] = {}
+        for group, factor in terms.items():
+            found = self._over_seeds(group, metric)
+            if found is None:
+                return None
+            spread, is_pooled = found
+            key = _pool(group, metric) if is_pooled else group
+            before = parts[key].variance if key in parts else 0.0
+            parts[key] = Spread(before + spread.variance * factor**2, spread.dof)
+        return [spread for spread in parts.values() if spread.variance]
+
+    def _over_seeds(self, group: Cell, metric: str) -> tuple[Spread, bool] | None:
+        """The noise of seeds of a method, and whether it is its pool's; 0 for one without any, None if not known."""
         one = self.known[group, metric]
         if not one.is_seeded:
-            return Spread(0.0, 1.0)
+            return Spread(0.0, 1.0), False
         return over_seeds(one.seeds, self.pools.get(_pool(group, metric))) if len(one.seeds) > 1 else None
 
     def _covariance(self, comparisons: Sequence[tuple[Terms, str]]) -> Floats:
@@ -145,8 +159,8 @@ class Estimates:
                 n = int(known.sum())
                 row[test_domain] = np.where(known, influence - influence[known].mean(), 0.0) / np.sqrt(n * (n - 1))
             for group, factor in terms.items():
-                spread = self._over_seeds(group, metric)
-                row[group, metric] = np.array([factor * spread.standard_error if spread else 0.0])
+                found = self._over_seeds(group, metric)
+                row[group, metric] = np.array([factor * found[0].standard_error if found else 0.0])
             rows.append(row)
         covariance = np.zeros((len(rows), len(rows)))
         for i, one in enumerate(rows):

@@ -127,6 +127,9 @@ def mean_of_users_by_pairs(liked: Bools, scores: Floats, users: Integers) -> Mea
 
 
 def mean_over_seeds(seeds: Sequence[Measured]) -> Measured:
-    """The mean of one metric over the seeds of a method; all of the same test rows."""
-    influence = np.mean(np.stack([one.influence for one in seeds]), axis=0)
+    """The mean of one metric over the seeds of a method; all of the same test rows.
+
+    Influences are rounded to the 32 bits of `influence.parquet`, so that those in memory and in the file are the same.
+    """
+    influence = np.mean(np.stack([one.influence for one in seeds]), axis=0).astype(np.float32).astype(np.float64)
     return Measured(float(np.mean([one.value for one in seeds])), influence, seeds[0].n_effective)

@@ -50,7 +50,8 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
 
     Raises:
         MissingArtifactError: the file is not there.
-        SchemaError: it is no such table, or is of another run than `rows`.
+        SchemaError: it is no such table, or not of the same run as `rows`: a group that has an AUC in one of them is
+            missing in the other.
     """
     seeds: dict[tuple[Cell, str], list[float]] = {}
     for row in rows:
@@ -71,6 +72,12 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
             measured = Measured(float(np.mean(values)), influence[start:end], columns["n_effective"][start])
             known[group, metric] = Known(measured, values, columns["is_seeded"][start])
             digests[group.test_domain] = columns["test_rows"][start]
-    except (KeyError, TypeError) as error:
+            if columns["user"][start:end] != list(range(end - start)):
+                raise SchemaError(f"{path}: {group} {metric}: expected the users from 0 on, each once")
+    except (KeyError, TypeError, ValueError) as error:
         raise SchemaError(f"{path}: not the influences of the rows of metrics.csv ({error})") from None
+    if lost := [group for group, metric in seeds if metric == "auc" and (group, metric) not in known]:
+        raise SchemaError(
+            f"{path}: no influences of {lost[0]}, which has an AUC in metrics.csv; expected one run's files"
+        )
     return Estimates(known), digests

@@ -38,5 +38,7 @@ def adjusted(p_values: Sequence[float], covariance: Floats, seed: int) -> list[f
     largest = np.sort(np.abs(normal @ root).max(axis=1))
     # A p-value of a t distribution, as the z that has the same one.
     z = -np.asarray(scipy.special.ndtri(np.asarray(p_values) / 2))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    n_beyond = N_DRAWS - np.searchsorted(largest, z, side="left")
-    return [max(float(n / N_DRAWS), p) for n, p in zip(n_beyond, p_values, strict=True)]
+    n_beyond = (N_DRAWS - np.searchsorted(largest, z, side="left")).tolist()
+    # Draws end where p-values of a single comparison go on; there Bonferroni holds, which is never too small.
+    n = len(p_values)
+    return [min(1.0, n * p, max(p, (1 + beyond) / (1 + N_DRAWS))) for beyond, p in zip(n_beyond, p_values, strict=True)]

@@ -2,12 +2,11 @@
 
 The model is one of crossed random effects: the variance of a mean over S seeds on n users is s_u^2/n + s_s^2/S +
 s_us^2/(nS). The influences of users hold the first and the last part, the values of seeds the second and the last; the
-last is small and counted twice, which is on the safe side.
+last is small and counted twice, which is on the safe side. docs/decisions/015 has what was measured of it.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ class Spread:
 
     variance: float
     dof: float
-    """Degrees of freedom of the variance; infinite where it is taken as known."""
+    """Degrees of freedom of the variance, at least 1."""
 
     @property
     def standard_error(self) -> float:
@@ -54,18 +53,23 @@ def pooled_variance(groups: Iterable[Sequence[float]]) -> Spread | None:
     return Spread(sum(variance * n for variance, n in known) / dof, dof) if dof else None
 
 
-def over_seeds(values: Sequence[float], pooled: Spread | None) -> Spread:
+def over_seeds(values: Sequence[float], pooled: Spread | None) -> tuple[Spread, bool]:
     """The spread of the mean of at least two seeds: the larger of its own variance and that of its pool.
 
     Two seeds that happen to agree say nothing; what other methods of the family do at the same K does.
+
+    Returns:
+        The spread, and whether it is that of the pool. Two methods of one pool then have the same variance, which is
+        known no better for being used twice.
     """
     own = Spread(float(np.var(values, ddof=1)), len(values) - 1)
-    larger = pooled if pooled and pooled.variance > own.variance else own
-    return Spread(larger.variance / len(values), larger.dof)
+    is_pooled = pooled is not None and pooled.variance > own.variance
+    larger = pooled if pooled is not None and is_pooled else own
+    return Spread(larger.variance / len(values), larger.dof), is_pooled
 
 
 def joined(spreads: Sequence[Spread]) -> Spread:
-    """The spread of a sum of independent parts.
+    """The spread of a sum of independent parts, at least one.
 
     Source:
         Satterthwaite 1946, Welch 1947 for the degrees of freedom.
@@ -73,7 +77,8 @@ def joined(spreads: Sequence[Spread]) -> Spread:
     variance = sum(spread.variance for spread in spreads)
     if variance == 0:
         return Spread(0.0, min(spread.dof for spread in spreads))
-    return Spread(variance, variance**2 / sum(spread.variance**2 / spread.dof for spread in spreads))
+    # Shares of the variance, since the square of a tiny variance is 0 in floating point.
+    return Spread(variance, 1 / sum((spread.variance / variance) ** 2 / spread.dof for spread in spreads))
 
 
 def margin(spread: Spread, confidence: float) -> float:
@@ -91,16 +96,3 @@ def p_below(value: float, spread: Spread) -> float:
 def p_value(value: float, spread: Spread) -> float:
     """Two-sided: how likely a value as far from 0 is where the truth is 0."""
     return min(1.0, 2 * p_below(-abs(value), spread))
-
-
-def pools(values: Mapping[Any, tuple[Any, Sequence[float]]]) -> dict[Any, Spread]:
-    """The pooled variance of each pool.
-
-    Args:
-        values: by method, its pool and the value of each of its seeds.
-    """
-    members: dict[Any, list[Sequence[float]]] = defaultdict(list)
-    for pool, seeds in values.values():
-        members[pool].append(seeds)
-    found = {pool: pooled_variance(groups) for pool, groups in members.items()}
-    return {pool: spread for pool, spread in found.items() if spread}

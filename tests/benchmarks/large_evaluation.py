@@ -1,4 +1,4 @@
-"""The stage `evaluate` on a million predictions, 2000 resamples of users: time and peak memory.
+"""The stage `evaluate` on a million predictions, with the influence of each user: time and peak memory.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/large_evaluation.py
     OMP_NUM_THREADS=1 python tests/benchmarks/large_evaluation.py --cells 1 --rows 1000000 --users 1000000
@@ -46,7 +46,6 @@ def params_of(n_cells: int) -> Params:
             "domains": {DOMAIN: movie},
             "grid": committed.grid.model_copy(update=grid | none),
             "probe": committed.probe.model_copy(update={"variants": ()}),
-            "evaluate": committed.evaluate.model_copy(update={"n_bootstrap": 2000}),
         }
     )
 

@@ -60,7 +60,6 @@ VALUES: dict[str, Any] = {
     "probe.variants": [],
     "probe.inputs": ["title_removed"],
     "efficiency.configurations": [],
-    "evaluate.n_bootstrap": 20,
 }
 """A grid that is small, and empty where a recipe adds a name."""
 

@@ -147,7 +147,7 @@ def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, A
             id="a baseline",
         ),
         pytest.param({"instruct.n_updates": 6}, {INSTRUCT, "report"}, id="the instruction tuning"),
-        pytest.param({"evaluate.n_bootstrap": 30}, {"evaluate", "report"}, id="the statistics"),
+        pytest.param({"evaluate.confidence": 0.9}, {"evaluate", "report"}, id="the statistics"),
         pytest.param({"evaluate.max_test_samples": 5}, {"prepare", "evaluate", "report"}, id="a first look"),
         pytest.param(
             {"grid.weights_seed": 0}, {"baselines", "tune", "evaluate", "report"}, id="a seed of initial weights"

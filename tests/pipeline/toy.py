@@ -41,7 +41,6 @@ CHANGES: dict[str, Any] = {
     "probe.variants": ["tallrec-movie"],
     "probe.inputs": ["title_removed"],
     "efficiency.configurations": [],  # each is a process of its own, with tests of its own
-    "evaluate.n_bootstrap": 20,
 }
 
 

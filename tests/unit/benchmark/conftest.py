@@ -43,7 +43,6 @@ def params(grid: dict[str, Any]) -> Params:
         update={
             "grid": committed.grid.model_copy(update=grid),
             "icl": committed.icl.model_copy(update={"n_demonstrations": (0,)}),
-            "evaluate": committed.evaluate.model_copy(update={"n_bootstrap": 50}),
         }
     )
 
