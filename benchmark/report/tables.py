@@ -152,7 +152,7 @@ def _three(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group
 
 def _badge(verdict: Verdict, paper: Paper) -> Entry:
     """A verdict, what it rests on, and what others got. What is not comparable at all is said above the table."""
-    said = [verdict.reason] if verdict.verdict in ("match", "close", "off") else []
+    said = [verdict.reason] if verdict.verdict not in ("missing", "not comparable") else []
     for trust in TRUST:
         runs = [points(run.auc) for run in paper.runs_beside(verdict.number) if run.repository.trust == trust]
         said += [f"independent, {trust} trust: {', '.join(runs)}"] if runs else []
@@ -164,6 +164,7 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
     return judge(
         number,
         inputs.groups,
+        inputs.estimates,
         why_not_comparable(number, inputs.params, paper, inputs.test_rows),
         reservations(number, inputs.params, paper, inputs.stand_ins),
     )
