@@ -101,7 +101,7 @@ def test_of_faithful_runs_few_are_different_and_of_worse_ones_few_equivalent(
     n_runs, wrong = 200, 0
     for _ in range(n_runs):
         truth = 0.6748 + 0.06 * generator.standard_normal() / 5**0.5
-        aucs = truth * 0 + 0.6748 + shift + 0.06 * generator.standard_normal(5)
+        aucs = 0.6748 + shift + 0.06 * generator.standard_normal(5)
         wrong += judged(*aucs.tolist(), number=replace(NUMBER, auc=float(truth))).verdict == verdict
     assert wrong <= stats.binom.ppf(0.999, n_runs, 0.05)
 
