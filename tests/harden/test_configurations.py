@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark.statistics.other_metrics import OTHER_METRICS
 from mutation import mutated, mutated_value
 
 from benchmark.config.overlays import merged
 from benchmark.config.reading import parse_yaml
 from benchmark.methods.configuration import load_config, parse_config
 from benchmark.schema import Cell
-from benchmark.statistics.other_metrics import OTHER_METRICS
 from benchmark.statistics.results import MetricRow, read_rows, write_rows
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.claims import TESTS, claim_pairs, judge_claims

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.artifacts.paths import CELL_FOLDERS, cell_folder
 from benchmark.config.params import Params
-from benchmark.methods.grid import baseline_cells, cells, control_cells
+from benchmark.methods.grid import baseline_cells, cells, control_cells, is_seeded
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.schema import Cell
 
@@ -125,3 +125,22 @@ def test_probes_look_at_the_largest_draw_on_its_own_domains(params: Params) -> N
     assert {(cell.test_domain, cell.n_shots) for cell in both} == {("movie", 16), ("book", 16)}
     assert len(movie) == 2
     assert len(both) == 4
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "n_shots", "expected"),
+    [
+        pytest.param("control", "random", 0, True, id="random scores"),
+        pytest.param("control", "liked_share", 0, False, id="a rule"),
+        pytest.param("control", "item_mean", 4, True, id="a rule that learns from a draw"),
+        pytest.param("control", "item_mean", 100, False, id="a rule that learns from all rows"),
+        pytest.param("baseline", "gru4rec", 16, True, id="a baseline"),
+        pytest.param("icl", "icl-base-released", 0, False, id="zero-shot"),
+        pytest.param("icl", "icl-base-released", 4, True, id="drawn demonstrations"),
+        pytest.param("tuned", "rt-movie", 4, True, id="a tuned cell"),
+    ],
+)
+def test_what_depends_on_a_seed_is_known(
+    params: Params, family: str, method: str, n_shots: int, expected: bool
+) -> None:
+    assert is_seeded(params, Cell(family, method, "movie", "movie", n_shots, 0)) is expected

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.resampling import percentile_interval
 from typer.testing import CliRunner
 
 from benchmark.artifacts import files, paths
@@ -19,8 +21,6 @@ from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
 from benchmark.statistics.comparisons import cell_metrics
 from benchmark.statistics.labels import TrueLabels
-from benchmark.statistics.other_metrics import OTHER_METRICS
-from benchmark.statistics.resampling import percentile_interval
 from benchmark.statistics.results import MetricRow, write_rows
 from benchmark.verdicts.compared_run import fetch_predictions, reference_rows
 from benchmark.verdicts.gate import FAILURES, Finding, PairedSpreads, check, compare, paired_spreads
