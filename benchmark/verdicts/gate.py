@@ -7,8 +7,8 @@ tested twice:
 - each method, at half of alpha over the number of methods and metrics that changed (Bonferroni);
 - the mean change of each family on each test set, at the other half: a bug costs all methods a little.
 
-Where nothing but noise changed, at most a share alpha of all checks turns red. `gate_noise` says what noise is. A change
-at the same seeds that noise explains is told all the same, with the drop that would have been red.
+Where nothing but noise changed, at most a share alpha of all checks turns red. `gate_noise` says what noise is. A
+change at the same seeds that noise explains is told all the same, with the drop that would have been red.
 """
 
 import statistics
@@ -112,20 +112,19 @@ def _changes(
     """What there is to say of one group: a finding where nothing needs a test."""
     now = _run(new)
     has_same_seeds = old.keys() <= now.keys()
-    is_incomplete = len(now) < max(len(old), len(new))
-    if old and not has_same_seeds and is_incomplete:
-        reason = f"{len(now)} of {max(len(old), len(new))} seeds" if now else ""
-        before = statistics.fmean(values.values()) if (values := _values(old, "auc")) else None
-        yield Finding(name_of(group), "auc", "missing", len(old), before, reason=reason)
-        return
-    for metric in METRICS:
+    n_expected = max(len(old), len(new))
+    is_lost = not has_same_seeds and len(now) < n_expected
+    for metric in METRICS[:1] if is_lost else METRICS:
         was, values = _values(old, metric), _values(now, metric)
-        if has_same_seeds and values:
-            values = {seed: values[seed] for seed in was}
         if not was:
             continue
         before = statistics.fmean(was.values())
-        if not values:
+        if has_same_seeds and values:
+            values = {seed: values[seed] for seed in was}
+        if is_lost:
+            reason = f"{len(now)} of {n_expected} seeds" if now else ""
+            yield Finding(name_of(group), metric, "missing", len(was), before, reason=reason)
+        elif not values:
             yield Finding(name_of(group), metric, "missing", len(was), before)
         elif was == values:
             yield Finding(name_of(group), metric, "same", len(was), before, before)
@@ -145,7 +144,7 @@ def _changes(
 def _decided(changes: Sequence[Change], spreads: Sequence[Spread | None], interval: str, level: float) -> Finding:
     """The verdict on one change, or on the mean of several, from the noise of users and of seeds."""
     first, n = changes[0], len(changes)
-    name, n_seeds = name_of(first.group), max(map(len, first.parts[:1]))
+    name, n_seeds = name_of(first.group), len(first.parts[0])
     if n > 1:
         name, n_seeds = f"mean of {n} of {first.group.family} on {first.group.test_domain}", 0
     before, after = (statistics.fmean(values) for values in ([c.before for c in changes], [c.after for c in changes]))

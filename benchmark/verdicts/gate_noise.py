@@ -2,11 +2,11 @@
 
 Users: each user's influence on the change, where both runs are of the same users; else the noise of both runs adds up.
 
-Seeds: where the runs share seeds, the scatter of the changes of each seed; else the scatter of the seeds of each run. Two
-seeds may agree by chance, so a method has the larger of its own scatter and that of its pool: the methods of its family
-that changed, on the same test set and at the same K. Methods of a pool are trained on the same draws. So they move
-together, and a pool of ten methods may know no more of the noise than one: its degrees of freedom are those of as many
-independent methods.
+Seeds: where the runs share seeds, the scatter of the changes of each seed; else the scatter of the seeds of each run.
+Two seeds may agree by chance, so a method has the larger of its own scatter and that of its pool: the methods of its
+family that changed, on the same test set and at the same K. Methods of a pool are trained on the same draws. So they
+move together, and a pool of ten methods may know no more of the noise than one: its degrees of freedom are those of as
+many independent methods.
 """
 
 from collections import defaultdict
@@ -62,7 +62,8 @@ class Change:
 def over_users_of(changes: Sequence[Change], before: Run, after: Run) -> tuple[Spread | None, str]:
     """The noise of users in the mean of changes of one metric on one test set, and `paired` or `independent`.
 
-    A reference without influences is taken to be as uncertain as this run. None where too few users tell.
+    A reference without influences is taken to be as uncertain as this run. None where too few users tell. Influences
+    are of the mean over all seeds of a run: with more seeds in this run, what the further ones add is noise here.
     """
     old, new = _influence(changes, before), _influence(changes, after)
     if new is None:
@@ -138,8 +139,9 @@ def over_seeds_of(change: Change, pooled: Mapping[tuple[object, ...], Spread]) -
 def over_seeds_of_mean(changes: Sequence[Change], spreads: Sequence[Spread]) -> Spread:
     """The noise of seeds in the mean of changes: the larger of what its own scatter and that of the methods tells.
 
-    The draws are shared by the methods at one seed and nested over K, so the noise of the mean may be as large as that of
-    one method. Where seeds do not match, that is assumed.
+    The draws are shared by the methods at one seed and nested over K, so the noise of the mean may be as large as that
+    of one method. Where their seeds differ, that is assumed. The scatter of the mean has as many degrees of freedom as
+    there are seeds, however many methods there are.
 
     Args:
         changes: of one family, metric and test set.
