@@ -22,26 +22,18 @@ def check(
     against: Annotated[
         str, typer.Option("--against", help="Git revision that has results/metrics.csv, or such a file.")
     ],
-    predictions: Annotated[
-        Path | None,
-        typer.Option("--predictions", help="Folder of the reference's predictions, where DVC does not keep them."),
-    ] = None,
     alpha: Annotated[
-        float, typer.Option("--alpha", help="How often noise alone may turn the check red, over all cells together.")
+        float, typer.Option("--alpha", help="How often noise alone may turn the check red, all comparisons together.")
     ] = 0.05,
-    by_mean: Annotated[
-        bool, typer.Option("--by-mean", help="Compare means over seeds, as fits a reference from another machine.")
-    ] = False,
 ) -> None:
-    """Compare results/metrics.csv with a reference; exit with 1 if a cell is missing, or worse than noise explains."""
+    """Compare results/ with a reference; exit with 1 if a cell is missing, or a method worse than noise explains."""
 
     def work() -> None:
-        from benchmark.methods.configuration import load_config
         from benchmark.report.terminal import print_findings
         from benchmark.verdicts.gate import FAILURES
         from benchmark.verdicts.gate import check as findings_of
 
-        findings = findings_of(against, predictions, load_config(PARAMS_YAML), alpha=alpha, by_mean=by_mean)
+        findings = findings_of(against, alpha=alpha)
         print_findings(findings)
         if any(finding.verdict in FAILURES for finding in findings):
             raise typer.Exit(1)

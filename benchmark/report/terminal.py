@@ -10,17 +10,22 @@ from benchmark.verdicts.gate import Finding
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """A line a cell of the regression gate, AUC x100, and how often each verdict was given."""
+    """A line a comparison of the regression gate that is not the same, in points (x100), and a count of verdicts."""
+    told = [row for row in findings if row.verdict != "same"]
     table = Table(box=None)
-    for name in ("cell", "before", "after", "change", "tolerance", "interval", ""):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("before", "after", "change") else "left")
-    for row in findings:
+    for name in ("method", "metric", "seeds", "before", "after", "change", "could see", "users", ""):
+        is_number = name in ("seeds", "before", "after", "change", "could see")
+        table.add_column(name, no_wrap=True, justify="right" if is_number else "left")
+    for row in told:
         change = None if row.before is None or row.after is None else row.after - row.before
         numbers = (row.before, row.after, change, row.tolerance)
         shown = ("" if value is None else f"{100 * value:.2f}" for value in numbers)
-        name = str(row.cell) if row.n_seeds == 1 else f"{row.cell} and {row.n_seeds - 1} more"
-        table.add_row(name, *shown, row.interval, f"{row.verdict} {row.reason}".strip())
-    console = Console(width=max(110, Console().width))
-    console.print(table)
+        seeds = str(row.n_seeds or "")
+        verdict = f"{row.verdict}: {row.reason}" if row.reason else row.verdict
+        table.add_row(row.name, row.metric.upper(), seeds, *shown, row.interval, verdict)
+    console = Console(width=max(130, Console().width))
+    if told:
+        console.print(table)
+        console.print("Points (x100). Could see: a larger drop would be red, since noise does not explain it.")
     counts = Counter(row.verdict for row in findings)
-    console.print("AUC x100: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    console.print("AUC and UAUC: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))

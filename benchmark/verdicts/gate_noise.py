@@ -1,0 +1,161 @@
+"""What noise explains of a change: other users, and other draws and initial weights (both called seeds here).
+
+Users: each user's influence on the change, where both runs are of the same users; else the noise of both runs adds up.
+
+Seeds: where the runs share seeds, the scatter of the changes of each seed; else the scatter of the seeds of each run.
+Two seeds may agree by chance, so a method has the larger of its own scatter and that of its pool: the methods of its
+family that changed, on the same test set and at the same K. Methods of a pool are trained on the same draws. So they
+move together, and a pool of ten methods may know no more of the noise than one: its degrees of freedom are those of as
+many independent methods.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.schema import Cell
+from benchmark.statistics.auc import Floats
+from benchmark.statistics.uncertainty import Spread, joined, over_users, pooled_variance
+from benchmark.verdicts.compared_run import Run
+
+NOISELESS = Spread(0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One metric of one method in both runs, where it is not the same. A key: it equals itself alone."""
+
+    group: Cell
+    metric: str
+    before: float
+    """Mean over the seeds that are compared."""
+    after: float
+    parts: tuple[Mapping[int, float], ...]
+    """By seed: the changes, where the runs share seeds; else the values of the reference, and those of this run."""
+    is_seeded: bool
+    """Whether another seed would give another value."""
+
+    @property
+    def value(self) -> float:
+        """After minus before."""
+        return self.after - self.before
+
+    @property
+    def has_same_seeds(self) -> bool:
+        """Whether the runs are compared seed by seed."""
+        return len(self.parts) == 1
+
+    @property
+    def per_seed(self) -> float:
+        """Variance of the change for a variance of 1 of one seed."""
+        return sum(1 / len(part) for part in self.parts)
+
+    @property
+    def pool(self) -> tuple[object, ...]:
+        """What it shares with the methods whose seeds scatter alike."""
+        group = self.group
+        return group.family, group.test_domain, group.n_shots, self.metric, self.has_same_seeds
+
+
+def over_users_of(changes: Sequence[Change], before: Run, after: Run) -> tuple[Spread | None, str]:
+    """The noise of users in the mean of changes of one metric on one test set, and `paired` or `independent`.
+
+    A reference without influences is taken to be as uncertain as this run. None where too few users tell. Influences
+    are of the mean over all seeds of a run: with more seeds in this run, what the further ones add is noise here.
+    """
+    old, new = _influence(changes, before), _influence(changes, after)
+    if new is None:
+        return None, ""
+    test_domain = changes[0].group.test_domain
+    if old and before.test_rows.get(test_domain) == after.test_rows.get(test_domain):
+        return over_users(new[0] - old[0], min(old[1], new[1])), "paired"
+    spreads = [over_users(*side) for side in (old or new, new)]
+    return (None if None in spreads else joined([spread for spread in spreads if spread])), "independent"
+
+
+def _influence(changes: Sequence[Change], run: Run) -> tuple[Floats, float] | None:
+    """The influence of each user on the mean over the methods that changed, and the effective users."""
+    known = [run.estimates.known.get((change.group, change.metric)) for change in changes]
+    measured = [one.measured for one in known if one]
+    if len(measured) < len(changes):
+        return None
+    return np.mean([one.influence for one in measured], axis=0), min(one.n_effective for one in measured)
+
+
+def pools(changes: Iterable[Change]) -> dict[tuple[object, ...], Spread]:
+    """The variance of one seed in each pool."""
+    members: dict[tuple[object, ...], list[Change]] = defaultdict(list)
+    for change in changes:
+        if change.is_seeded:
+            members[change.pool].append(change)
+    found = {pool: _pooled(together) for pool, together in members.items()}
+    return {pool: spread for pool, spread in found.items() if spread}
+
+
+def _pooled(changes: Sequence[Change]) -> Spread | None:
+    spread = pooled_variance([list(part.values()) for change in changes for part in change.parts])
+    if spread is None or spread.variance == 0:
+        return spread
+    mean = mean_parts(changes)
+    if mean is None:  # the methods do not share their seeds; then be content with the best known of them
+        return Spread(spread.variance, max(sum(len(part) - 1 for part in change.parts) for change in changes))
+    of_mean = pooled_variance([list(part.values()) for part in mean])
+    n = len(changes)
+    # Of n methods with a correlation r the mean has the share (1 + (n - 1) r) / n of their variance, and their pooled
+    # variance n / (1 + (n - 1) r^2) times the degrees of freedom of one.
+    excess = n * of_mean.variance / spread.variance - 1 if of_mean and n > 1 else 0.0
+    correlation = min(1.0, max(0.0, excess / (n - 1))) if n > 1 else 0.0
+    return Spread(spread.variance, spread.dof / (1 + (n - 1) * correlation**2))
+
+
+def mean_parts(changes: Sequence[Change]) -> tuple[Mapping[int, float], ...] | None:
+    """The parts of the mean of changes, seed by seed; None where their seeds differ."""
+    first = changes[0].parts
+    if any([part.keys() for part in change.parts] != [part.keys() for part in first] for change in changes):
+        return None
+    return tuple(
+        {seed: float(np.mean([change.parts[place][seed] for change in changes])) for seed in part}
+        for place, part in enumerate(first)
+    )
+
+
+def over_seeds_of(change: Change, pooled: Mapping[tuple[object, ...], Spread]) -> Spread | None:
+    """The noise of seeds in one change; None where it is of other seeds, and nothing tells how much they scatter.
+
+    One seed that both runs have is compared without: the same seed is the same draw and the same initial weights.
+    """
+    if not change.is_seeded:
+        return NOISELESS
+    own, pool = pooled_variance([list(part.values()) for part in change.parts]), pooled.get(change.pool)
+    known = [spread for spread in (own, pool) if spread]
+    if not known:
+        return NOISELESS if change.has_same_seeds else None
+    larger = max(known, key=lambda spread: spread.variance)
+    return Spread(larger.variance * change.per_seed, larger.dof)
+
+
+def over_seeds_of_mean(changes: Sequence[Change], spreads: Sequence[Spread]) -> Spread:
+    """The noise of seeds in the mean of changes: the larger of what its own scatter and that of the methods tells.
+
+    The draws are shared by the methods at one seed and nested over K, so the noise of the mean may be as large as that
+    of one method. Where their seeds differ, that is assumed. The scatter of the mean has as many degrees of freedom as
+    there are seeds, however many methods there are.
+
+    Args:
+        changes: of one family, metric and test set.
+        spreads: of each, as `over_seeds_of`.
+    """
+    n = len(changes)
+    noisy = [(change, spread) for change, spread in zip(changes, spreads, strict=True) if spread.variance]
+    if not noisy:
+        return NOISELESS
+    mean = mean_parts([change for change, _ in noisy])
+    own = pooled_variance([list(part.values()) for part in mean]) if mean else None
+    if own is None:
+        error = sum(spread.standard_error for _, spread in noisy) / n
+        return Spread(error**2, min(spread.dof for _, spread in noisy))
+    of_methods = sum(spread.variance for _, spread in noisy) / n**2
+    of_mean = own.variance * noisy[0][0].per_seed * (len(noisy) / n) ** 2
+    return Spread(max(of_methods, of_mean), own.dof)
