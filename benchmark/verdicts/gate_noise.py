@@ -3,12 +3,13 @@
 Users: each user's influence on the change, where both runs are of the same users; else the noise of both runs adds up.
 
 Seeds: where the runs share seeds, the scatter of the changes of each seed; else the scatter of the seeds of each run.
-Two seeds may agree by chance, so a method has the larger of its own scatter and that of its pool: the methods of its
-family that changed, on the same test set and at the same K. Methods of a pool are trained on the same draws. So they
-move together, and a pool of ten methods may know no more of the noise than one: its degrees of freedom are those of as
-many independent methods.
+Two seeds may agree by chance, and methods differ in how much they scatter, so a method has the largest scatter in its
+pool: the methods of its family that changed, on the same test set and at the same K. Methods of a pool are trained on
+the same draws. So they move together, and a pool of ten methods may know no more of the noise than one: its degrees of
+freedom are those of as many independent methods.
 """
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,29 +86,34 @@ def _influence(changes: Sequence[Change], run: Run) -> tuple[Floats, float] | No
 
 
 def pools(changes: Iterable[Change]) -> dict[tuple[object, ...], Spread]:
-    """The variance of one seed in each pool."""
+    """The variance of one seed in each pool: that of the method that scatters most."""
     members: dict[tuple[object, ...], list[Change]] = defaultdict(list)
     for change in changes:
         if change.is_seeded:
             members[change.pool].append(change)
-    found = {pool: _pooled(together) for pool, together in members.items()}
+    found = {pool: _of_pool(together) for pool, together in members.items()}
     return {pool: spread for pool, spread in found.items() if spread}
 
 
-def _pooled(changes: Sequence[Change]) -> Spread | None:
-    spread = pooled_variance([list(part.values()) for change in changes for part in change.parts])
-    if spread is None or spread.variance == 0:
-        return spread
+def _of_pool(changes: Sequence[Change]) -> Spread | None:
+    scatters = [spread for change in changes if (spread := _scatter(change.parts))]
+    if not scatters:
+        return None
+    largest, n = max(spread.variance for spread in scatters), len(changes)
     mean = mean_parts(changes)
-    if mean is None:  # the methods do not share their seeds; then be content with the best known of them
-        return Spread(spread.variance, max(sum(len(part) - 1 for part in change.parts) for change in changes))
-    of_mean = pooled_variance([list(part.values()) for part in mean])
-    n = len(changes)
-    # Of n methods with a correlation r the mean has the share (1 + (n - 1) r) / n of their variance, and their pooled
-    # variance n / (1 + (n - 1) r^2) times the degrees of freedom of one.
-    excess = n * of_mean.variance / spread.variance - 1 if of_mean and n > 1 else 0.0
+    of_mean = _scatter(mean) if mean else None
+    if of_mean is None or largest == 0:  # their seeds differ: as many degrees of freedom as one method has
+        return Spread(largest, max(spread.dof for spread in scatters))
+    # With a correlation r, the mean of n methods has the share (1 + (n - 1) r) / n of their mean variance, which has
+    # n / (1 + (n - 1) r^2) times the degrees of freedom of one.
+    excess = n * of_mean.variance / statistics.fmean(spread.variance for spread in scatters) - 1
     correlation = min(1.0, max(0.0, excess / (n - 1))) if n > 1 else 0.0
-    return Spread(spread.variance, spread.dof / (1 + (n - 1) * correlation**2))
+    return Spread(largest, n * of_mean.dof / (1 + (n - 1) * correlation**2))
+
+
+def _scatter(parts: Sequence[Mapping[int, float]]) -> Spread | None:
+    """The variance of one seed; None where there is one alone."""
+    return pooled_variance([list(part.values()) for part in parts])
 
 
 def mean_parts(changes: Sequence[Change]) -> tuple[Mapping[int, float], ...] | None:
@@ -126,14 +132,10 @@ def over_seeds_of(change: Change, pooled: Mapping[tuple[object, ...], Spread]) -
 
     One seed that both runs have is compared without: the same seed is the same draw and the same initial weights.
     """
-    if not change.is_seeded:
-        return NOISELESS
-    own, pool = pooled_variance([list(part.values()) for part in change.parts]), pooled.get(change.pool)
-    known = [spread for spread in (own, pool) if spread]
-    if not known:
+    pool = pooled.get(change.pool) if change.is_seeded else NOISELESS
+    if pool is None:
         return NOISELESS if change.has_same_seeds else None
-    larger = max(known, key=lambda spread: spread.variance)
-    return Spread(larger.variance * change.per_seed, larger.dof)
+    return Spread(pool.variance * change.per_seed, pool.dof)
 
 
 def over_seeds_of_mean(changes: Sequence[Change], spreads: Sequence[Spread]) -> Spread:
@@ -152,10 +154,11 @@ def over_seeds_of_mean(changes: Sequence[Change], spreads: Sequence[Spread]) -> 
     if not noisy:
         return NOISELESS
     mean = mean_parts([change for change, _ in noisy])
-    own = pooled_variance([list(part.values()) for part in mean]) if mean else None
+    own = _scatter(mean) if mean else None
     if own is None:
         error = sum(spread.standard_error for _, spread in noisy) / n
         return Spread(error**2, min(spread.dof for _, spread in noisy))
-    of_methods = sum(spread.variance for _, spread in noisy) / n**2
-    of_mean = own.variance * noisy[0][0].per_seed * (len(noisy) / n) ** 2
-    return Spread(max(of_methods, of_mean), own.dof)
+    scatters = [spread.variance for change, _ in noisy if (spread := _scatter(change.parts))]
+    if_independent = statistics.fmean(scatters) / len(noisy)
+    share = len(noisy) / n  # the others have no noise of seeds
+    return Spread(max(own.variance, if_independent) * noisy[0][0].per_seed * share**2, own.dof)

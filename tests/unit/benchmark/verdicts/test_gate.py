@@ -95,7 +95,7 @@ def test_the_tolerance_at_other_seeds_by_hand() -> None:
     assert found.verdict == "within noise"
 
 
-def test_a_method_has_the_larger_scatter_of_its_own_and_its_pool() -> None:
+def test_a_method_has_the_largest_scatter_of_its_pool() -> None:
     values = {replace(TALLREC, method=name): seeds(0.7, 0.7) for name in "abcd"}
     lower = {group: seeds(0.66, 0.66) for group in values}
     wild = dict(zip(values, ((0.66, 0.66), (0.8, 0.6), (0.5, 0.8), (0.6, 0.9)), strict=True))
@@ -130,7 +130,7 @@ def test_a_small_loss_of_a_whole_family_is_seen_in_its_mean() -> None:
     methods = [replace(TALLREC, method=f"m{number}") for number in range(20)]
     before = {group: seeds(*rng.normal(0.7, 0.01, 3)) for group in methods}
     lower = {
-        group: {seed: value - 0.01 + rng.normal(0, 0.01) for seed, value in values.items()}
+        group: {seed: value - 0.015 + rng.normal(0, 0.01) for seed, value in values.items()}
         for group, values in before.items()
     }
     found = compare(run_of(before), run_of(lower), alpha=0.05)
