@@ -84,7 +84,7 @@ def _completed(
     found = continued(model, encode_texts(tokenizer, texts), params.score.batch_tokens)
     exact = np.array([one.is_exact for one in found]).reshape(2, -1)
     log_p = np.array([one.log_probability for one in found]).reshape(2, -1)
-    return completions_judged(*exact, *log_p, params.evaluate.confidence)
+    return completions_judged(exact[0], exact[1], log_p[0], log_p[1], params.evaluate.confidence)
 
 
 def _rated(

@@ -4,6 +4,7 @@ Nothing here names a title, a user or an item, so that it may be published.
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,10 @@ def ratings_judged(
         `value`, `control` and what is of them are None where all ratings are likes, or none is.
     """
     truth = np.asarray(stars)
-    scores = {
+    scores: dict[str, Floats] = {
         "value": probabilities @ STARS,
         "control": other_probabilities @ STARS,
-        "rule": np.array([np.mean(row) for row in shown]),
+        "rule": np.array([fmean(row) for row in shown]),
     }
     rule = np.array([np.bincount(row, minlength=6).argmax() for row in shown])  # of equally frequent ones the lowest
     found = {name: _auc(truth > liked_above, values) for name, values in scores.items()}
