@@ -1,4 +1,4 @@
-"""What a language model may have known before: lines of the raw files by heart, and earlier films against later ones."""
+"""What a language model may have known before: lines of the raw files by heart, and earlier films beside later ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
