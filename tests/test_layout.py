@@ -45,6 +45,7 @@ ROOMS_OF_TALLREC: dict[str, set[str]] = {
     "prompts": set(),
     "models": set(),
     "scoring": {"prompts", "models"},
+    "memorisation": {"models", "scoring"},
     "training": {"prompts", "models", "scoring"},
     "tiny": {"prompts", "models", "scoring", "training"},
     "api": {"prompts"},

@@ -22,6 +22,8 @@ adapter, `rt/` and `base/` say that there is none yet."""
 DEMONSTRATIONS = Path("data/demonstrations")
 EFFICIENCY = Path("runs/efficiency")
 """What stage `efficiency` measured, a file a configuration: among the records, of which none has to be there."""
+MEMORISED = Path("runs/memorised")
+"""What stage `memorised` found, a file a domain: among the records too."""
 
 CELL_FOLDERS = {
     "control": "{train_domain}-{domain}/{test_set}/{method}",
@@ -107,3 +109,8 @@ def probe_folder(name: str) -> Path:
 def efficiency_file(configuration: str) -> Path:
     """What was measured of one configuration of `efficiency.configurations`."""
     return EFFICIENCY / f"{configuration}.json"
+
+
+def memorised_file(domain: str) -> Path:
+    """What the model of section `llm` knew by heart of the raw files of a domain."""
+    return MEMORISED / f"{domain}.json"

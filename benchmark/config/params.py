@@ -215,6 +215,15 @@ class ProbeParams(Section):
     """Names of `benchmark.methods.probes.PROBES`."""
 
 
+class MemoryParams(Section):
+    """Whether the model of section `llm`, as it is, knows the raw files by heart."""
+
+    domains: tuple[Name, ...]
+    """Whose lines it is asked to complete; of the format ml-100k."""
+    n_prompts: Annotated[int, Field(ge=2)]
+    """Most items, titles and users that it is asked about, of each."""
+
+
 class EfficiencyConfiguration(Section):
     """One row of the memory and throughput table."""
 
@@ -261,6 +270,7 @@ class Params(Section):
     score: ScoreParams
     icl: IclParams
     probe: ProbeParams
+    memory: MemoryParams
     efficiency: EfficiencyParams
     evaluate: EvaluateParams
 

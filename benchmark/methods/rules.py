@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmark.config.names import unknown
 from benchmark.config.params import Params
 from benchmark.config.values import Problem
+from benchmark.data import memorisation
 from benchmark.data.domains import FORMATS, format_module
 from benchmark.methods.baseline_values import baseline_problems
 from benchmark.methods.controls import CONTROLS
@@ -24,6 +25,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from _world(params)
     yield from _grid_sizes(params)
     yield from _probes(params)
+    yield from _memory(params)
     yield from model_problems(params)
     yield from _processes(params)
     yield from _updates(params)
@@ -126,6 +128,17 @@ def _probes(params: Params) -> Iterator[Problem]:
                 yield key, unknown(name, known)
     if params.efficiency.configurations and not grid.recipes:
         yield "efficiency.configurations", "they measure rec-tuning, and grid.recipes is empty; expected []"
+
+
+def _memory(params: Params) -> Iterator[Problem]:
+    for domain in params.memory.domains:
+        if domain not in params.grid.domains:
+            yield "memory.domains", unknown(domain, params.grid.domains)
+        elif params.domains[domain].format != memorisation.FORMAT:
+            problem = f"{domain!r} has the format {params.domains[domain].format}, expected {memorisation.FORMAT}"
+            yield "memory.domains", f"{problem}, whose lines are asked about; or []"
+    if len(set(params.memory.domains)) != len(params.memory.domains):
+        yield "memory.domains", f"a value stands twice in {list(params.memory.domains)}"
 
 
 def prompt_names() -> list[str]:

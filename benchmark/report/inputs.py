@@ -13,6 +13,7 @@ from benchmark.artifacts.paths import (
     ceiling_file,
     cell_folder,
     efficiency_file,
+    memorised_file,
     prepared_folder,
 )
 from benchmark.artifacts.provenance import run_file
@@ -30,6 +31,7 @@ from benchmark.statistics.results import (
     read_rows,
     summarise,
 )
+from benchmark.statistics.slices import YEARS_CSV
 
 DVC_LOCK = Path("dvc.lock")
 
@@ -46,6 +48,10 @@ class Inputs:
     ceilings: Mapping[str, float]
     """AUC of the best possible scorer, of generated domains."""
     efficiency: Sequence[Mapping[str, Any]]
+    memorised: Mapping[str, Mapping[str, Any]]
+    """What stage `memorised` found, by domain."""
+    years: Sequence[Mapping[str, str]]
+    """The lines of `years.csv`."""
     probes: Sequence[Mapping[str, str]]
     estimates: Estimates
     """Of every method, and of any difference of two."""
@@ -80,6 +86,7 @@ def read_inputs() -> Inputs:
     domains = params.grid.domains
     ceilings = {domain: ceiling_file(domain) for domain in domains}
     measured = [efficiency_file(one.name) for one in params.efficiency.configurations]
+    known = {domain: memorised_file(domain) for domain in params.memory.domains}
     return Inputs(
         params=params,
         rows=rows,
@@ -87,6 +94,8 @@ def read_inputs() -> Inputs:
         stats={domain: read_json(prepared_folder(domain) / "stats.json") for domain in domains},
         ceilings={domain: read_json(path)["auc"] for domain, path in ceilings.items() if path.exists()},
         efficiency=[read_json(path) for path in measured if path.exists()],
+        memorised={domain: read_json(path) for domain, path in known.items() if path.exists()},
+        years=_read_csv(YEARS_CSV),
         probes=_read_csv(PROBES_CSV),
         estimates=estimates,
         calibration=_read_csv(CALIBRATION_CSV),

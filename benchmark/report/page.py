@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmark.report import checks, figures, published, sections, tables
 from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
+from benchmark.report.memory import memory_tables
 from benchmark.report.tables import Table
 from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
 from benchmark.verdicts.doubts import doubts
@@ -52,6 +53,8 @@ class Page:
     calibration: Sequence[Table]
     audit: Table
     probes: Table
+    memory: Sequence[Table]
+    """Of what the language model may have known before; none where nothing of it was run."""
     efficiency: Table
     cost: Table
     commands: Table
@@ -69,7 +72,7 @@ class Page:
     def tables(self) -> list[Table]:
         """Every table that is exported."""
         several = [*self.main, *self.extended, *self.within_users, *self.icl, *self.cross_domain, *self.controls]
-        several += [*self.data, *self.differences, *self.calibration, self.audit]
+        several += [*self.data, *self.differences, *self.calibration, *self.memory, self.audit]
         return [*several, self.probes, self.efficiency, self.cost, self.fidelity, self.published, self.independent]
 
 
@@ -128,6 +131,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         calibration=[checks.calibration_table(inputs, domain) for domain in domains],
         audit=checks.audit_table(inputs),
         probes=sections.probe_table(inputs),
+        memory=memory_tables(inputs),
         efficiency=sections.efficiency_table(inputs),
         cost=cost_table(inputs),
         commands=sections.command_table(inputs),

@@ -2,7 +2,8 @@
 
 Writes into results/: metrics.csv (one row a cell), influence.parquet (how much each user moves each number),
 estimates.csv (means over seeds, with intervals), differences.csv (pairs of methods), calibration.csv, reliability.csv
-(of scores that are probabilities), probes.csv, audit.json, metrics.json and plots/. No other stage reads test labels.
+(of scores that are probabilities), years.csv (earlier films and later ones), probes.csv, audit.json, metrics.json and
+plots/. No other stage reads test labels.
 
 Usage: python -m benchmark.stages.evaluate --partial
 """
@@ -47,6 +48,7 @@ from benchmark.statistics.results import (
     summarise,
     write_rows,
 )
+from benchmark.statistics.slices import YEARS_CSV, years_csv
 from benchmark.statistics.uncertainty import margin, over_users
 from benchmark.verdicts.audit import audit, read_prepared
 
@@ -174,7 +176,8 @@ def run(*, partial: bool) -> None:
         shown = f"auc {row.auc:.4f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)
-    estimates = Estimates(known_of(found, [cell for cell in found if is_seeded(params, cell)]))
+    seeded = {cell for cell in found if is_seeded(params, cell)}
+    estimates = Estimates(known_of(found, seeded))
     groups = summarise(rows, estimates, confidence)
     summaries = [summary for summary in groups.values() if summary]
     complete = [group for group, summary in groups.items() if summary and summary.is_complete]
@@ -192,6 +195,7 @@ def run(*, partial: bool) -> None:
     write_bytes(DIFFERENCES_CSV, differences_csv(differences, confidence))
     write_bytes(CALIBRATION_CSV, csv_bytes(CALIBRATION_COLUMNS, errors))
     write_bytes(RELIABILITY_CSV, csv_bytes(RELIABILITY_COLUMNS, bins))
+    write_bytes(YEARS_CSV, years_csv(scores, truth, seeded, confidence))
     write_json(AUDIT_JSON, audits)
     write_json(METRICS_JSON, nested_means(summaries))
     write_rows(METRICS_CSV, rows)

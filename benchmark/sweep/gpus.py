@@ -7,7 +7,7 @@ from benchmark.config.in_context import ApiModelParams
 from benchmark.config.params import Params
 from benchmark.errors import ConfigError
 
-ON_ONE_GPU = {"base", "instruct", "score", "probe", "icl", "others", "efficiency"}
+ON_ONE_GPU = {"base", "instruct", "score", "probe", "icl", "others", "memorised", "efficiency"}
 """Stages that run a language model in one process."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 

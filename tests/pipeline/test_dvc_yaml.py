@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict[str, Any]] = pipeline_stages(ROOT)
 PARAMS = read_yaml(ROOT / "params.yaml")
 PARAMS["grid"]["other_models"], PARAMS["icl"]["models"] = ["served"], {"served": {}}  # else that stage has no item
+PARAMS["memory"]["domains"] = ["movie"]
 WORD = re.compile(r"\$\{([\w.]+)(?:\[0\])?\}")
 COMMAND = re.compile(r"python -m benchmark\.stages\.(\w+)\b")
 

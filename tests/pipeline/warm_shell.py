@@ -21,7 +21,7 @@ PREFIX = ["python", "-m"]
 STAGES = (
     *("raw", "prepare", "draw", "encode", "controls", "baselines", "base", "instruct", "tune", "score", "probe", "icl"),
     "others",
-    *("efficiency", "evaluate", "report"),
+    *("memorised", "efficiency", "evaluate", "report"),
 )
 
 

@@ -88,8 +88,7 @@ def read(raw: Path, params: Params) -> DomainData:
         DataError: a line is malformed, there are fewer than `n_samples` rows with a full history, or none is left for
             the further test set.
     """
-    titles = _read_titles(raw / "u.item")
-    ratings = _read_ratings(raw / "u.data", titles)
+    titles, ratings = read_lines(raw)
     windows = [
         Window(user, position) for user, rows in ratings.items() for position in range(params.history_length, len(rows))
     ]
@@ -125,6 +124,16 @@ def read(raw: Path, params: Params) -> DomainData:
     }
     splits = split_in_order(samples, params.split)
     return DomainData(occurring(items, (*samples, *extended)), splits, notes, extended)
+
+
+def read_lines(raw: Path) -> tuple[dict[str, str], dict[str, list[Rating]]]:
+    """What the lines of `u.item` and `u.data` say: titles by item, and ratings by user, oldest first.
+
+    Raises:
+        DataError: a line is malformed.
+    """
+    titles = _read_titles(raw / "u.item")
+    return titles, _read_ratings(raw / "u.data", titles)
 
 
 def _further_windows(kept: Sequence[Window], ratings: Mapping[str, list[Rating]], params: Params) -> list[Window]:

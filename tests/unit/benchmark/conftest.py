@@ -9,7 +9,7 @@ from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
-from benchmark.schema import Interaction, Labelled, Prediction, Sample
+from benchmark.schema import Interaction, Item, Labelled, Prediction, Sample
 from benchmark.seeding import derive_seed
 from benchmark.verdicts.paper import load_paper
 
@@ -72,6 +72,7 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             files.write_samples(paths.test_file(test_set), samples)
             files.write_labels(paths.labels_file(test_set), {sample_id: liked(sample_id) for sample_id in ids})
         folder = paths.prepared_folder(domain)
+        files.write_items(folder / "items.parquet", {"i2": Item("i2", domain, "Two (1995)", '"Two (1995)"')})
         for split in ("train", "valid"):
             rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(max(20, *params.grid.n_shots))]
             files.write_labelled(folder / f"{split}.parquet", rows)

@@ -81,7 +81,7 @@ def test_a_machine_without_git_still_gets_a_record(repository: Path, monkeypatch
     assert record_of()["commit"] is None
 
 
-def test_only_code_and_parameters_make_a_record_dirty(repository: Path) -> None:
+def test_only_code_makes_a_record_dirty(repository: Path) -> None:
     git("init")
     Path("params.yaml").write_text("grid: {}\n")
     Path("dvc.lock").write_text("schema: '2.0'\n")
@@ -93,8 +93,13 @@ def test_only_code_and_parameters_make_a_record_dirty(repository: Path) -> None:
     clean = record_of()
     assert (clean["commit"], clean["is_dirty"]) == (git("rev-parse", "HEAD"), False)
 
+    # The values that decide a result are in its record, and most runs have others than git.
     provenance._commit.cache_clear()
     Path("params.yaml").write_text("grid: {n_shots: [1]}\n")
+    assert record_of()["is_dirty"] is False
+
+    provenance._commit.cache_clear()
+    Path("dvc.yaml").write_text("stages: {}\n")
     assert record_of()["is_dirty"] is True
 
 

@@ -302,6 +302,18 @@ def test_rows_without_titles_are_refused_for_language_models():
     parse_config(params, Path("params.yaml"))
 
 
+def test_lines_are_asked_about_in_one_format_alone():
+    params = content()
+    params["memory"] |= {"domains": ["movie"]}
+    parse_config(params, Path("params.yaml"))
+    params["memory"] |= {"domains": ["book"]}
+    assert "memory.domains: 'book' has the format bookcrossing, expected ml-100k" in refused(params)
+    params["memory"] |= {"domains": ["movies"]}
+    assert "memory.domains: 'movies' is not one of" in refused(params)
+    params["memory"] |= {"domains": ["movie", "movie"]}
+    assert "memory.domains: a value stands twice" in refused(params)
+
+
 def test_a_hub_model_with_its_commit_is_accepted():
     params = content()
     params["llm"] |= {"model": "Qwen/Qwen2.5-0.5B", "revision": "0" * 40}

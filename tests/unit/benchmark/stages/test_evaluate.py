@@ -71,6 +71,7 @@ def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
         "metrics.json",
         "probes.csv",
         "reliability.csv",
+        "years.csv",
         "plots/few_shot_movie.csv",
         "plots/few_shot_book.csv",
     }

@@ -57,6 +57,7 @@ def test_a_broken_number_is_named(tmp_path: Path, old: str, new: str, message: s
     line += "tolerance: 0.03, source: paper, status: published}\n"
     head = "sources: {paper: x}\nlanguage_model: llama-7b\ntext_encoder: bert\n"
     head += "formats: {movie: {ml-100k: {}}}\ntest_rows: {movie: 1000}\n"
+    head += "seed_errors: {movie: {16: 0.03}}\n"
     head += "repositories: {fork: {address: a, setting: s, trust: low, note: n, same_setting: true}}\n"
     head += "independent_runs:\n- {repository: fork, domain: movie, n_shots: null, seed: 42, auc: 0.6}\nnumbers:\n"
     path = tmp_path / "paper.yaml"

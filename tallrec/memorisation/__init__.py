@@ -1,0 +1,1 @@
+"""What a model has kept of a text: how it goes on with it."""
