@@ -112,7 +112,8 @@ def years_csv(
     lines: list[tuple[Any, ...]] = []
     for group, name in estimates.known:
         found, part = estimates.estimate(group, name), parts[group.test_domain]
-        assert found is not None and part is not None, "both are of what was measured"
+        assert found is not None, "it was measured"
+        assert part is not None, "else nothing was measured"
         chosen = {PARTS[0]: part.earlier, PARTS[1]: part.later}.get(name, part.earlier | part.later)
         n_users = len(np.unique(truth[group.test_domain].user_numbers[chosen]))
         ends = found.interval(confidence) or (None, None)
