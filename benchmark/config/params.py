@@ -70,6 +70,9 @@ class GridParams(Section):
     domains: tuple[Name, ...] = Field(min_length=1)
     n_shots: tuple[PositiveInt, ...] = Field(min_length=1)
     seeds: tuple[Count, ...] = Field(min_length=1)
+    """Draws and initial weights of every method that depends on them."""
+    cheap_seeds: tuple[Count, ...] | None
+    """Of baselines and controls, whose seeds cost seconds: `seeds` and those beyond, in this order; null: `seeds`."""
     weights_seed: Count | None
     """Seed of initial weights and of the order of rows, whatever the draw; null: that of the draw. With a number, what
     seeds differ by is the draw alone."""
@@ -85,6 +88,11 @@ class GridParams(Section):
     """Keys of `icl.models` that are asked as they are; they wait for no model of section `llm`."""
     prompts: tuple[Name, ...]
     """Prompt styles of in-context learning."""
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """All seeds that any method is run with, which baselines and controls are: begins with `seeds`."""
+        return self.seeds if self.cheap_seeds is None else self.cheap_seeds
 
 
 class FidelityParams(Section):

@@ -44,9 +44,10 @@ def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
     for name in grid.controls:
         control = CONTROLS[name]
         if control.learns:
-            shots = [(n_shots, seed) for n_shots in grid.n_shots for seed in grid.seeds] + [(n_train, grid.seeds[0])]
+            shots = [(n_shots, seed) for n_shots in grid.n_shots for seed in grid.every_seed]
+            shots.append((n_train, grid.seeds[0]))
         else:
-            shots = [(0, seed) for seed in (grid.seeds if control.is_random else grid.seeds[:1])]
+            shots = [(0, seed) for seed in (grid.every_seed if control.is_random else grid.seeds[:1])]
         for test_domain in params.test_sets(domain):
             for n_shots, seed in dict.fromkeys(shots):  # K may be the full training set
                 yield Cell("control", name, domain, test_domain, n_shots, seed)
@@ -57,7 +58,7 @@ def baseline_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:
     for method in baseline_rows(model, params.baselines):
         for test_domain in params.test_sets(domain):
             for n_shots in params.grid.n_shots:
-                for seed in params.grid.seeds:
+                for seed in params.grid.every_seed:
                     yield Cell("baseline", method, domain, test_domain, n_shots, seed)
 
 

@@ -82,8 +82,11 @@ def _grid_names(params: Params) -> Iterator[Problem]:
         if name.endswith(EXTENDED):
             yield f"domains.{name}", f"{EXTENDED!r} ends the name of the further test set of a domain"
     for key, values in grid.model_dump(exclude={"weights_seed"}).items():
-        if len(set(values)) != len(values):
+        if values is not None and len(set(values)) != len(values):
             yield f"grid.{key}", f"a value stands twice in {list(values)}"
+    if grid.every_seed[: len(grid.seeds)] != grid.seeds:
+        expected = ", ".join(map(str, grid.seeds))
+        yield "grid.cheap_seeds", f"expected null, or [{expected}, ...] as in grid.seeds, got {list(grid.every_seed)}"
     if "both" in grid.train_domains and len(grid.domains) < 2:
         yield "grid.train_domains", "'both' needs two domains in grid.domains"
 

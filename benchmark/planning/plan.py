@@ -13,6 +13,7 @@ from benchmark.artifacts.paths import BASE_MODEL
 from benchmark.config.params import InstructParams, Params, TuneParams
 from benchmark.errors import DataError
 from benchmark.methods import language_models, tuning
+from benchmark.methods.grid import baseline_cells, control_cells
 from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, TERA, Device, chosen_device
 from benchmark.planning.sizes import Sizes, sizes
@@ -286,4 +287,9 @@ def _remarks(params: Params, planner: "Planner", where: Device) -> Iterator[str]
     if planner.sizes.assumed:
         domains = " and ".join(planner.sizes.assumed)
         yield f"rows of {domains}: as in the released data, until `dvc repro prepare` counts them"
-    yield "time is for one process after the other, without early stopping; controls and baselines take minutes more"
+    yield "time is for one process after the other, without early stopping"
+    grid = params.grid
+    found = [control_cells(params, domain, 0) for domain in grid.domains]
+    found += [baseline_cells(params, model, domain) for model in grid.baselines for domain in grid.domains]
+    n_cells = sum(len(list(cells)) for cells in found)
+    yield f"controls and baselines: {n_cells} cells of {len(grid.every_seed)} seeds, minutes more"

@@ -14,7 +14,7 @@ from benchmark.report.tables import Table
 from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
 from benchmark.verdicts.doubts import doubts
 from benchmark.verdicts.paper import Paper
-from benchmark.verdicts.published import COUNTED, other_test_rows
+from benchmark.verdicts.published import other_test_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -30,7 +30,8 @@ class Page:
     """What a reader must know before any number."""
     claims: Sequence[ClaimVerdict]
     claim_counts: Counter[str]
-    verdict_counts: Mapping[str, int]
+    verdict_counts: Mapping[str, Mapping[str, int]]
+    """Of the distinct published numbers, by status (`published`, `pre-publication`) and verdict."""
     cell_counts: Counter[str]
     lost: Sequence[str]
     """Cells without a valid result, by name."""
@@ -82,6 +83,13 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         confidence=params.evaluate.confidence,
         efficiency=inputs.efficiency,
         model_is_papers=model_is_papers,
+        model=params.llm.model,
+        published_errors={
+            number.group: paper.seed_errors[number.test_domain][number.n_shots]
+            for number in paper.numbers
+            if number.method == f"tallrec-{number.test_domain}"
+            and number.n_shots in paper.seed_errors.get(number.test_domain, {})
+        },
         estimates=inputs.estimates,
         is_first_look=params.evaluate.max_test_samples is not None,
         published={
@@ -91,7 +99,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         },
     )
     claims = judge_claims(results)
-    verdict_counts = Counter(tables.verdict_on(inputs, paper, number).counted_as for number in paper.numbers)
+    counted = published.verdict_counts(inputs, paper)
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
     return Page(
         domains=domains,
@@ -99,7 +107,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         warnings=_warnings(inputs, generated, model_is_papers=model_is_papers),
         claims=claims,
         claim_counts=Counter(claim.verdict for claim in claims),
-        verdict_counts={name: verdict_counts[name] for name in COUNTED},
+        verdict_counts=counted,
         cell_counts=Counter(row.status for row in inputs.rows),
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
         confidence=f"{100 * params.evaluate.confidence:g} %",

@@ -3,9 +3,21 @@
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Entry, Row, Table, points, summary_entry, verdict_on
 from benchmark.schema import Cell
-from benchmark.verdicts.paper import Paper
+from benchmark.verdicts.paper import STATUSES, Paper
+from benchmark.verdicts.published import VERDICTS
 
 NOT_SAID = "not said"
+
+
+def verdict_counts(inputs: Inputs, paper: Paper) -> dict[str, dict[str, int]]:
+    """How often each verdict was given, by status; a result that stands in several tables counts once."""
+    found: dict[str, dict[str, int]] = {status: dict.fromkeys(VERDICTS, 0) for status in STATUSES}
+    seen: set[tuple[Cell, float]] = set()
+    for number in sorted(paper.numbers, key=lambda one: STATUSES.index(one.status)):
+        if (number.group, number.auc) not in seen:
+            seen.add((number.group, number.auc))
+            found[number.status][verdict_on(inputs, paper, number).verdict] += 1
+    return found
 
 
 def published_table(inputs: Inputs, paper: Paper) -> Table:

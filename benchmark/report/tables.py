@@ -17,6 +17,8 @@ MISSING = "missing"
 NO_VALUE = "not defined"
 DASH = "\u2013"
 """Where the paper has no such number."""
+FAR_ABOVE_CHANCE = 0.6
+"""Where one seed gets there and another stays below one half, draws fail, and the mean hides it."""
 OTHER_TITLES = tuple(METRICS[name].title for name in OTHERS)
 
 
@@ -71,7 +73,7 @@ def summary_entry(summary: Summary | None) -> Entry:
         parts.append(f"sd {points(summary.seed_sd, 1)}")
     if not summary.is_complete:
         parts.append(f"{summary.n_seeds} of {summary.n_expected} seeds")
-    if 0 < summary.n_below_chance < summary.n_seeds:
+    if summary.n_below_chance and max(summary.aucs) > FAR_ABOVE_CHANCE:
         median = points(statistics.median(summary.aucs), 1)
         parts.append(f"median {median}, {summary.n_below_chance} of {summary.n_seeds} below chance")
     return Entry(points(summary.auc), " · ".join(parts))
@@ -152,7 +154,7 @@ def _three(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group
 
 def _badge(verdict: Verdict, paper: Paper) -> Entry:
     """A verdict, what it rests on, and what others got. What is not comparable at all is said above the table."""
-    said = [verdict.reason] if verdict.verdict in ("match", "close", "off") else []
+    said = [verdict.reason] if verdict.verdict not in ("missing", "not comparable") else []
     for trust in TRUST:
         runs = [points(run.auc) for run in paper.runs_beside(verdict.number) if run.repository.trust == trust]
         said += [f"independent, {trust} trust: {', '.join(runs)}"] if runs else []
@@ -164,6 +166,7 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
     return judge(
         number,
         inputs.groups,
+        inputs.estimates,
         why_not_comparable(number, inputs.params, paper, inputs.test_rows),
         reservations(number, inputs.params, paper, inputs.stand_ins),
     )

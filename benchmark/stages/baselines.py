@@ -45,7 +45,7 @@ def run(baseline: str, domain: str) -> None:
         (test_domain, n_shots, seed): few_shot_task(domain, test_domain, n_shots, seed, side="conventional")
         for test_domain in params.test_sets(domain)
         for n_shots in grid.n_shots
-        for seed in grid.seeds
+        for seed in grid.every_seed
     }
     draws = list(dict.fromkeys(key[1:] for key in tasks))
     asked = with_probes([tasks[domain, *draw] for draw in draws], probes)

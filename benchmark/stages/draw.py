@@ -41,6 +41,8 @@ Drawn = Callable[[str, int, int], Draw]
 def draw_all(params: Params) -> None:
     """Draw every K and seed of the grid for every training domain, and the demonstrations of every domain.
 
+    What baselines and controls alone have are the seeds beyond `grid.seeds`, which `both` needs no draws of.
+
     Raises:
         ConfigError: a training split has fewer rows than K.
         MissingArtifactError: a domain is not prepared.
@@ -53,13 +55,14 @@ def draw_all(params: Params) -> None:
         (domain, n_shots, seed): draw(tuple(domains[domain].train), n_shots, seed, domain, params.fidelity.draw)
         for domain in domains
         for n_shots in sorted({*grid.n_shots, *n_shown})
-        for seed in grid.seeds
+        for seed in grid.every_seed
     }
 
     def found(domain: str, n_shots: int, seed: int) -> Draw:
         return drawn[domain, n_shots, seed]
 
     for train_domain in dict.fromkeys((*grid.domains, *grid.train_domains)):
+        seeds = grid.every_seed if train_domain in grid.domains else grid.seeds
         parts = {part: domains[part] for part in (grid.domains if train_domain == "both" else (train_domain,))}
         validating = list(parts.values())
         if params.fidelity.both_validation == "first_domain":
@@ -68,11 +71,11 @@ def draw_all(params: Params) -> None:
             files.write_labelled(folder / "valid.parquet", [row for part in validating for row in part.valid])
             files.write_items(folder / "items.parquet", _items(train_domain, parts))
             for n_shots in grid.n_shots:
-                for seed in grid.seeds:
+                for seed in seeds:
                     place = paths.draw_folder(train_domain, n_shots, seed)
                     inner = folder / place.relative_to(paths.fewshot_folder(train_domain))
                     _write(inner, train_domain, parts, n_shots, seed, found)
-        _LOG.info("%s: %d draws", train_domain, len(grid.n_shots) * len(grid.seeds))
+        _LOG.info("%s: %d draws", train_domain, len(grid.n_shots) * len(seeds))
     with files.replacing_folder(paths.DEMONSTRATIONS) as folder:
         files.write_json(folder / "numbers.json", {"domains": grid.domains, "n_demonstrations": n_shown})
         for domain, part in domains.items():

@@ -111,6 +111,11 @@ class Estimates:
             return Estimate(value, None, "one seed")
         return Estimate(value, joined([one for one in [*spreads, *of_seeds] if one]))
 
+    def of_seeds(self, group: Cell, metric: str = "auc") -> Spread | None:
+        """The noise of seeds alone of a mean: what differs between two runs on the same rows. None where not known."""
+        found = self._over_seeds(group, metric) if (group, metric) in self.known else None
+        return found[0] if found else None
+
     def adjusted(self, comparisons: Sequence[tuple[Terms, str]], p_values: Sequence[float]) -> list[float]:
         """The p-value of each comparison, corrected for all of them.
 

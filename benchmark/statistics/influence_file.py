@@ -65,7 +65,7 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
         starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
         known: dict[tuple[Cell, str], Known] = {}
         digests: dict[str, str] = {}
-        for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+        for start, end in zip(starts, [*starts, len(keys)][1:], strict=True):
             *key, metric = keys[start]
             group = Cell(*key, seed=0)
             values = tuple(seeds[group, metric])
@@ -77,7 +77,5 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
     except (KeyError, TypeError, ValueError) as error:
         raise SchemaError(f"{path}: not the influences of the rows of metrics.csv ({error})") from None
     if lost := [group for group, metric in seeds if metric == "auc" and (group, metric) not in known]:
-        raise SchemaError(
-            f"{path}: no influences of {lost[0]}, which has an AUC in metrics.csv; expected one run's files"
-        )
+        raise SchemaError(f"{path}: no influences of {lost[0]}, which metrics.csv has an AUC of")
     return Estimates(known), digests

@@ -39,7 +39,7 @@ def read_prepared(domain: str, truth: TestRows, params: Params) -> Prepared:
     target_of = {row.sample.sample_id: row.sample.target_item_id for row in train}
     drawn: dict[int, list[frozenset[str]]] = {}
     for n_shots in params.grid.n_shots:
-        for seed in params.grid.seeds:
+        for seed in params.grid.every_seed:
             ids = files.read_json(paths.draw_folder(domain, n_shots, seed) / "draw.json")["ids"]
             # Where both sides share their rows, they are one draw.
             for rows in {frozenset(ids[side]) for side in SIDES}:

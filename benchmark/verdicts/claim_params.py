@@ -30,6 +30,15 @@ class Selector(Section):
     n_shots: Shots = Shots()
 
 
+class Needs(Section):
+    """What a sentence names; a run that lacks some of it can't support the sentence. Empty: nothing in particular."""
+
+    methods: tuple[str, ...] = ()
+    """Of the right side, or of the groups judged."""
+    n_shots: tuple[Count, ...] = ()
+    domains: tuple[str, ...] = ()
+
+
 class Claim(Section):
     """What every claim has."""
 
@@ -38,7 +47,12 @@ class Claim(Section):
     where: str
     """Of the paper, or `ours`."""
     kind: str
-    metric: Literal["auc", "uauc"] = "auc"
+    of: Literal["paper", "ours"]
+    """Whose sentence it is."""
+    metric: Literal["auc", "equal_share_auc", "uauc"] = "auc"
+    pooled: bool = False
+    """Whether the mean of the comparisons is judged, not each of them."""
+    needs: Needs = Needs()
 
 
 class OfPairs(Claim):
@@ -46,6 +60,8 @@ class OfPairs(Claim):
 
     left: Selector
     right: Selector
+    same_model: bool = False
+    """Whether the right side is the method of the left one without its head."""
 
 
 class WithinAllowance(OfPairs):
@@ -85,6 +101,7 @@ KINDS: dict[str, type[Claim]] = {
     "near_chance": WithinBand,
     "above_chance": OfGroups,
     "rises_with_k": OfGroups,
+    "gap_closes": OfPairs,
     "published_above": OfPublished,
     "fits_in_memory": OfMemory,
 }

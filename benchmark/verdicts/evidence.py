@@ -18,8 +18,11 @@ from typing import Any
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates, Terms
 from benchmark.statistics.results import Summary
-from benchmark.statistics.uncertainty import p_value
+from benchmark.statistics.uncertainty import Spread, joined, p_value
+from benchmark.statistics.uncertainty import margin as half_width
 
+PUBLISHED_DOF = 4.0
+"""Degrees of freedom of the noise of a published value, which is the mean of five seeds."""
 Groups = Mapping[Cell, Summary | None]
 
 
@@ -52,12 +55,16 @@ class Results:
     """What stage `efficiency` measured, one a configuration."""
     model_is_papers: bool
     """Whether the language model is the paper's."""
+    model: str = ""
+    """The language model of this run."""
     estimates: Estimates = field(default_factory=lambda: Estimates({}))
     """Of every method."""
     is_first_look: bool = False
     """Whether the test sets were cut (`evaluate.max_test_samples`), so that nothing is decided."""
     published: Mapping[Cell, float] = field(default_factory=dict[Cell, float])
     """AUC of the paper's main table, where our test rows are the paper's."""
+    published_errors: Mapping[Cell, float] = field(default_factory=dict[Cell, float])
+    """Standard error over seeds of published values, as the public re-runs of the released code scatter."""
 
 
 def decide(distance: float, margin: float) -> str:
@@ -95,6 +102,30 @@ def evidence(
     p = p_value(distance, found.spread)
     verdict = decide(distance, margin)
     return Evidence(what, distance, margin, verdict, "users and seeds", p, tuple(terms.items()), metric)
+
+
+def against_published(what: str, published: float, error: float, cell: Cell, results: Results) -> Evidence:
+    """A published value minus ours.
+
+    Args:
+        what: its name.
+        published: the value of the paper.
+        error: its standard error over seeds, of five; 0 where nothing is known of it.
+        cell: our group.
+        results: all results.
+    """
+    summary = results.groups[cell]
+    ours = results.estimates.estimate(cell)
+    if not (summary and summary.is_complete) or ours is None:
+        return Evidence(what, None, None, "not run")
+    distance = published - ours.value
+    if ours.spread is None:
+        return Evidence(what, distance, None, "inconclusive", ours.why_unknown)
+    spread = joined([ours.spread, Spread(error**2, PUBLISHED_DOF)]) if error else ours.spread
+    margin = half_width(spread, results.confidence)
+    verdict = decide(distance, margin)
+    p = p_value(distance, spread)
+    return Evidence(what, distance, margin, verdict, "published value", p, ((cell, -1.0),))
 
 
 def corrected(found: tuple[Evidence, ...], results: Results) -> tuple[Evidence, ...]:

@@ -16,6 +16,7 @@ FILE_KEYS: Mapping[str, tuple[type, ...]] = {
     "text_encoder": (str,),
     "formats": (dict,),
     "test_rows": (dict,),
+    "seed_errors": (dict,),
     "numbers": (list,),
     "repositories": (dict,),
     "independent_runs": (list,),
@@ -109,6 +110,8 @@ class Paper:
     formats: Mapping[str, Mapping[str, Mapping[str, object]]]
     """By domain: the formats that hold the paper's rows, each with the values that choose them."""
     test_rows: Mapping[str, int]
+    seed_errors: Mapping[str, Mapping[int, float]]
+    """By domain and K: standard error over five seeds of TALLRec tuned and tested on it."""
     independent_runs: tuple[IndependentRun, ...]
 
     def runs_beside(self, number: PaperNumber) -> list[IndependentRun]:
@@ -133,6 +136,8 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
     _check(content, FILE_KEYS, f"{path}: ")
     _check(content["sources"], dict.fromkeys(content["sources"], (str,)), f"{path}: sources.")
     _check(content["test_rows"], dict.fromkeys(content["test_rows"], (int,)), f"{path}: test_rows.")
+    for domain, errors in content["seed_errors"].items():
+        _check(errors, dict.fromkeys(errors, (float,)), f"{path}: seed_errors.{domain}.")
     _check(content["formats"], dict.fromkeys(content["formats"], (dict,)), f"{path}: formats.")
     for domain, formats in content["formats"].items():
         _check(formats, dict.fromkeys(formats, (dict,)), f"{path}: formats.{domain}.")
@@ -151,6 +156,7 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
         text_encoder=content["text_encoder"],
         formats=content["formats"],
         test_rows=content["test_rows"],
+        seed_errors=content["seed_errors"],
         independent_runs=tuple(
             _run(entry, repositories, path, position) for position, entry in enumerate(content["independent_runs"])
         ),

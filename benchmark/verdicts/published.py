@@ -1,16 +1,29 @@
-"""The published numbers beside ours: match, close, off, missing, or not comparable."""
+"""The published numbers beside ours: equivalent, at chance, different, or cannot tell.
+
+Both were measured on the same test rows, so users are no noise here: seeds are, ours and those that the paper averages.
+A result is the same as published only if the interval of the difference lies within a tolerance that was stated before
+any run; that the difference is not significant says nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.config.params import Params
 from benchmark.schema import Cell, group_of
+from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import Summary
+from benchmark.statistics.uncertainty import Spread, margin
 from benchmark.verdicts.paper import Paper, PaperNumber
 
-RESERVED = "with reservation"
-COUNTED = ("match", "close", "off", RESERVED, "not comparable", "missing")
+VERDICTS = ("equivalent", "at chance", "different", "cannot tell", "not comparable", "missing")
 """What verdicts are counted as, in this order."""
+RESERVED = "with reservation"
+PAPER_SEEDS = 5
+"""Runs that a published number is the mean of."""
+LEVEL = 0.05
+"""How often a true difference beyond the tolerance passes as equivalent, and none as different."""
+CHANCE, NEAR_CHANCE = 0.5, 0.03
+"""A published number as near to chance as that says that the method is at chance, and no more."""
 TEXT_MODELS = ("gru_bert", "dros_bert")
 
 
@@ -21,7 +34,7 @@ class Verdict:
     number: PaperNumber
     observed: Summary | None
     verdict: str
-    """`match`, `close`, `off`, `missing` or `not comparable`."""
+    """One of `VERDICTS`."""
     reason: str
     reservations: tuple[str, ...] = ()
     """In what our run differs from the paper's, although it was tested on the same rows."""
@@ -30,11 +43,6 @@ class Verdict:
     def label(self) -> str:
         """The verdict as it is shown: one that has reservations never reads as one without."""
         return f"{self.verdict} {RESERVED}" if self.reservations else self.verdict
-
-    @property
-    def counted_as(self) -> str:
-        """One of `COUNTED`."""
-        return RESERVED if self.reservations else self.verdict
 
 
 def other_test_rows(number: PaperNumber, params: Params, paper: Paper, test_rows: Mapping[str, int]) -> str | None:
@@ -108,29 +116,46 @@ def reservations(
 def judge(
     number: PaperNumber,
     summaries: Mapping[Cell, Summary | None],
+    estimates: Estimates,
     obstacle: str | None,
     reserved: tuple[str, ...] = (),
 ) -> Verdict:
     """The verdict on one number.
 
-    `match`: the published value lies in our interval over users and seeds. `close`: our mean is within the
-    tolerance. `off`: neither. `missing`: not every seed was run. `not comparable`: there is an `obstacle`.
+    `equivalent`: two one-sided tests say that the difference lies within the tolerance; `at chance`: so it is, and the
+    published number is at chance itself; `different`: there is a difference, and it need not lie within; `cannot tell`:
+    neither. `missing`: not every seed was run. `not comparable`: there is an `obstacle`.
 
     Args:
         number: the published number.
         summaries: our results.
+        estimates: the same with their noise.
         obstacle: of `why_not_comparable`.
         reserved: of `reservations`.
+
+    Source:
+        Two one-sided tests: Schuirmann 1987.
     """
-    observed = summaries.get(group_of(number.group))
+    group = group_of(number.group)
+    observed = summaries.get(group)
     if observed is None or not observed.is_complete:
         run = f"{observed.n_seeds} of {observed.n_expected} seeds were run" if observed else "not run"
         return Verdict(number, observed, "missing", run)
     if obstacle:
         return Verdict(number, observed, "not comparable", obstacle)
-    difference = observed.auc - number.auc
-    is_within = observed.interval is not None and observed.interval[0] <= number.auc <= observed.interval[1]
-    verdict = "match" if is_within else "close" if abs(difference) <= number.tolerance else "off"
-    beside = "within our interval" if is_within else observed.why_no_interval or "a deviation"
-    said = f"{100 * difference:+.2f} points, {beside}"
+    change = observed.auc - number.auc
+    ours = estimates.of_seeds(group)
+    if ours is None or observed.n_seeds < 2:
+        said = f"{100 * change:+.2f} points, one seed"
+        return Verdict(number, observed, "cannot tell", "; ".join([said, *reserved]), reserved)
+    spread = Spread(ours.variance * (1 + observed.n_seeds / PAPER_SEEDS), ours.dof)
+    verdict = _told(change, spread, number)
+    half = margin(spread, 1 - LEVEL)
+    said = f"{100 * change:+.2f} ± {100 * half:.2f} points, tolerance {100 * number.tolerance:g}"
     return Verdict(number, observed, verdict, "; ".join([said, *reserved]), reserved)
+
+
+def _told(change: float, spread: Spread, number: PaperNumber) -> str:
+    if abs(change) + margin(spread, 1 - 2 * LEVEL) < number.tolerance:
+        return "at chance" if abs(number.auc - CHANCE) <= NEAR_CHANCE else "equivalent"
+    return "different" if abs(change) > margin(spread, 1 - LEVEL) else "cannot tell"

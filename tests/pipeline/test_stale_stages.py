@@ -140,6 +140,11 @@ def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, A
             {"report"},
             id="memory of the instruction tuning",
         ),
+        pytest.param(
+            {"grid.cheap_seeds": [0, 1, 2]},
+            {"draw", "controls", "baselines", "evaluate", "report"},
+            id="a cheap seed, which tunes nothing",
+        ),
         pytest.param({"grid.controls": ["random"]}, {"controls", "evaluate", "report"}, id="a control"),
         pytest.param(
             {"grid.baselines": ["gru4rec", "caser"]},

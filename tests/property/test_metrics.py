@@ -1,15 +1,24 @@
 """Properties of the metrics."""
 
 import numpy as np
+import plain_statistics as plain
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from benchmark.statistics.auc import roc_auc, user_auc, user_aucs
-from benchmark.statistics.resampling import resampled_auc, resampled_user_auc
+from benchmark.statistics.influence import auc_of_pairs, mean_of_users, mean_of_users_by_pairs
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(-20, 20), st.sampled_from("abcd")), min_size=2, max_size=40)
+STRATA = st.lists(st.integers(0, 2), min_size=40, max_size=40)
+
+
+def _numbers(
+    rows: list[tuple[bool, int, str]], strata: list[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    labels, scores, users = _both(rows)
+    return labels, scores, np.unique(users, return_inverse=True)[1], np.array(strata[: len(rows)])
 
 
 def _both(rows: list[tuple[bool, int, str]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -58,15 +67,45 @@ def test_the_auc_within_a_user_is_the_auc_of_their_rows(rows: list[tuple[bool, i
             assert np.isnan(auc)
 
 
-@given(ROWS, st.integers(0, 2**32 - 1))
-def test_methods_share_their_resamples(rows: list[tuple[bool, int, str]], seed: int) -> None:
-    labels, scores, users = _both(rows)
-    assume(len(set(users)) > 1)
-    settings = {"n_resamples": 20, "seed": seed}
-    together = resampled_auc(labels, [scores, -scores, scores], users, **settings)
-    np.testing.assert_array_equal(together[0], resampled_auc(labels, [scores], users, **settings)[0])
-    np.testing.assert_array_equal(together[0], together[2])
-    np.testing.assert_allclose(together[0] + together[1], np.where(np.isnan(together[0]), np.nan, 1.0))
-    within = resampled_user_auc(labels, [scores, -scores], users, **settings)
-    if within is not None:
-        np.testing.assert_allclose(within[0] + within[1], np.where(np.isnan(within[0]), np.nan, 1.0))
+@given(ROWS, STRATA)
+def test_influences_are_those_of_leaving_out_users_one_by_one(
+    rows: list[tuple[bool, int, str]], strata: list[int]
+) -> None:
+    numbers = _numbers(rows, strata)
+    found = auc_of_pairs(*numbers)
+    plain_rows = list(zip(*(column.tolist() for column in numbers), strict=True))
+    assert (found is None) == (plain.auc(plain_rows) is None)
+    if found is None:
+        return
+    assert found.value == pytest.approx(plain.auc(plain_rows), abs=1e-12)
+    expected = plain.pseudo_values(plain_rows) if len(found.influence) > 1 else None
+    if expected is None:
+        assert np.isnan(found.influence).all()
+    else:
+        assert found.influence == pytest.approx(expected, abs=1e-9)
+
+
+@given(ROWS, STRATA)
+def test_turned_scores_turn_every_influence_round(rows: list[tuple[bool, int, str]], strata: list[int]) -> None:
+    labels, scores, users, groups = _numbers(rows, strata)
+    for one, turned in (
+        (auc_of_pairs(labels, scores, users, groups), auc_of_pairs(labels, -scores, users, groups)),
+        (mean_of_users(labels, scores, users), mean_of_users(labels, -scores, users)),
+        (mean_of_users_by_pairs(labels, scores, users), mean_of_users_by_pairs(labels, -scores, users)),
+    ):
+        assert (one is None) == (turned is None)
+        if one is not None and turned is not None:
+            assert one.value + turned.value == pytest.approx(1, abs=1e-12)
+            whole = np.where(np.isnan(one.influence), np.nan, 1.0)
+            assert one.influence + turned.influence == pytest.approx(whole, abs=1e-9, nan_ok=True)
+
+
+@given(ROWS, STRATA)
+def test_copies_of_all_rows_change_no_influence(rows: list[tuple[bool, int, str]], strata: list[int]) -> None:
+    numbers = _numbers(rows, strata)
+    one, twice = auc_of_pairs(*numbers), auc_of_pairs(*(np.tile(column, 2) for column in numbers))
+    assert (one is None) == (twice is None)
+    if one is not None and twice is not None:
+        assert twice.value == pytest.approx(one.value, abs=1e-12)
+        assert twice.influence == pytest.approx(one.influence, abs=1e-9, nan_ok=True)
+        assert twice.n_effective == pytest.approx(one.n_effective, abs=1e-9)

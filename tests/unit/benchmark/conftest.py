@@ -76,7 +76,7 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(max(20, *params.grid.n_shots))]
             files.write_labelled(folder / f"{split}.parquet", rows)
         for n_shots in params.grid.n_shots:
-            for seed in params.grid.seeds:
+            for seed in params.grid.every_seed:
                 drawn = [f"{domain}-train-{row}" for row in range(n_shots)]
                 draw = {"ids": {"llm": drawn, "conventional": drawn}}
                 files.write_json(paths.draw_folder(domain, n_shots, seed) / "draw.json", draw)

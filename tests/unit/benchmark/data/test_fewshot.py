@@ -67,15 +67,21 @@ def write_prepared(domain: str, n_train: int = 20) -> None:
 
 
 def params(**changes: Any) -> Params:
-    values: dict[str, Any] = {"how": "shared", "both_validation": "first_domain", "n_shots": (2, 4)} | changes
+    values: dict[str, Any] = {
+        "how": "shared",
+        "both_validation": "first_domain",
+        "n_shots": (2, 4),
+        "cheap_seeds": None,
+    } | changes
     return Params.model_construct(
         grid=GridParams.model_construct(
             domains=("movie", "book"),
             train_domains=("movie", "both"),
             n_shots=values["n_shots"],
             seeds=(0, 1),
+            cheap_seeds=values["cheap_seeds"],
         ),
-        icl=IclParams(n_demonstrations=(0, 3), extended_prompts=(), models={}),
+        icl=IclParams(n_demonstrations=(0, 3), demonstrated_prompts=(), extended_prompts=(), models={}),
         fidelity=FidelityParams.model_construct(draw=values["how"], both_validation=values["both_validation"]),
     )
 
@@ -119,11 +125,28 @@ def test_more_draws_leave_every_file_of_the_others_as_it_is(repository: Path):
     grid = more.grid.model_copy(update={"seeds": (0, 1, 2), "n_shots": (2, 4, 5)})
     draw_all(
         more.model_copy(
-            update={"grid": grid, "icl": IclParams(n_demonstrations=(0, 1, 3), extended_prompts=(), models={})}
+            update={
+                "grid": grid,
+                "icl": IclParams(n_demonstrations=(0, 1, 3), demonstrated_prompts=(), extended_prompts=(), models={}),
+            }
         )
     )
     after = {path: path.read_bytes() for path in (repository / "data/fewshot").rglob("*") if path.is_file()}
     assert before.items() < after.items()
+
+
+def test_seeds_of_cheap_methods_are_drawn_beside_the_others(repository: Path):
+    write_prepared("movie")
+    write_prepared("book")
+    draw_all(params())
+    before = {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+    draw_all(params(cheap_seeds=(0, 1, 7)))
+    after = {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+    assert before.items() < after.items()
+    # Baselines and controls learn from one domain; what is tuned on both, and demonstrations, keep the seeds.
+    assert {path.parent for path in after.keys() - before.keys()} == {
+        paths.draw_folder(domain, n_shots, 7).absolute() for domain in ("movie", "book") for n_shots in (2, 4)
+    }
 
 
 def test_both_refuses_two_items_of_one_name(repository: Path):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.artifacts.paths import CELL_FOLDERS, cell_folder
 from benchmark.config.params import Params
-from benchmark.methods.grid import baseline_cells, cells, control_cells
+from benchmark.methods.grid import baseline_cells, cells, control_cells, is_seeded
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.schema import Cell
 
@@ -25,6 +25,17 @@ def test_every_family_is_counted(params: Params) -> None:
         "tuned": 2 * 3 * 3 * (2 * 2),  # 2 recipes, 3 training domains
     }
     assert len(found) == sum(counts.values()) == len(set(found))
+
+
+def test_cheap_seeds_are_of_baselines_and_controls_alone(params: Params) -> None:
+    more = params.model_copy(update={"grid": params.grid.model_copy(update={"cheap_seeds": (0, 1, 2, 3, 4)})})
+    shown = more.model_copy(update={"icl": more.icl.model_copy(update={"n_demonstrations": (0, 2)})})
+    found = list(cells(shown, N_TRAIN))
+    seeds = {family: {cell.seed for cell in found if cell.family == family} for family in CELL_FOLDERS}
+    assert seeds == {"control": {0, 1, 2, 3, 4}, "baseline": {0, 1, 2, 3, 4}, "icl": {0, 1}, "tuned": {0, 1}}
+    of_rules = {(cell.method, cell.n_shots, cell.seed) for cell in control_cells(more, "book", 90)}
+    assert {seed for method, n_shots, seed in of_rules if method == "liked_share" or n_shots == 90} == {0}
+    assert set(cells(params, N_TRAIN)) < set(cells(more, N_TRAIN))
 
 
 def test_no_two_cells_share_a_folder(params: Params) -> None:
@@ -114,3 +125,22 @@ def test_probes_look_at_the_largest_draw_on_its_own_domains(params: Params) -> N
     assert {(cell.test_domain, cell.n_shots) for cell in both} == {("movie", 16), ("book", 16)}
     assert len(movie) == 2
     assert len(both) == 4
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "n_shots", "expected"),
+    [
+        pytest.param("control", "random", 0, True, id="random scores"),
+        pytest.param("control", "liked_share", 0, False, id="a rule"),
+        pytest.param("control", "item_mean", 4, True, id="a rule that learns from a draw"),
+        pytest.param("control", "item_mean", 100, False, id="a rule that learns from all rows"),
+        pytest.param("baseline", "gru4rec", 16, True, id="a baseline"),
+        pytest.param("icl", "icl-base-released", 0, False, id="zero-shot"),
+        pytest.param("icl", "icl-base-released", 4, True, id="drawn demonstrations"),
+        pytest.param("tuned", "rt-movie", 4, True, id="a tuned cell"),
+    ],
+)
+def test_what_depends_on_a_seed_is_known(
+    params: Params, family: str, method: str, n_shots: int, expected: bool
+) -> None:
+    assert is_seeded(params, Cell(family, method, "movie", "movie", n_shots, 0)) is expected

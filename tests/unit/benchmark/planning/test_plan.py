@@ -13,7 +13,7 @@ from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
 from benchmark.methods.configuration import parse_config
 from benchmark.planning.devices import CPU, Device, bytes_of, chosen_device, named_device, stated_speed
-from benchmark.planning.plan import Planner, Work
+from benchmark.planning.plan import Planner, Work, show
 from benchmark.planning.sizes import sizes
 
 REPOSITORY = Path(__file__).parents[4]
@@ -91,6 +91,15 @@ def test_every_stage_that_runs_the_model_is_planned(planner: Planner) -> None:
     assert (works["score"].n_processes, works["score"].n_cells) == (6, 72)
     assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 3)
     assert all(work.fits(CARD) and work.seconds > 0 for work in works.values())
+
+
+def test_the_cells_of_baselines_and_controls_are_told(
+    params: Params, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = params.model_copy(update={"grid": params.grid.model_copy(update={"cheap_seeds": (0, 1, 2, 3, 4)})})
+    show(more, memory="8GB", device="Abacus", tflops=12.5, n_tokens=24)
+    # On each of 3 test sets: random 5, liked_share 1, item_mean 2 K of 5 draws and all rows; 2 heads of a baseline.
+    assert "controls and baselines: 111 cells of 5 seeds, minutes more" in capsys.readouterr().out
 
 
 def test_half_the_speed_takes_twice_the_time_of_computing(planner: Planner) -> None:

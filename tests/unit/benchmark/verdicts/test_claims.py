@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from scipy import stats
 
 from benchmark.errors import ConfigError
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import MetricRow, summarise
-from benchmark.verdicts.claims import TESTS, ClaimVerdict, Results, _reason, decide, judge_claims
-from benchmark.verdicts.evidence import Evidence
+from benchmark.verdicts.claim_kinds import TESTS
+from benchmark.verdicts.claims import CLAIMS_YAML, ClaimVerdict, _reason, judge_claims
+from benchmark.verdicts.evidence import Evidence, Results, decide
 
 HALF_WIDTH = 0.02
 ERROR = HALF_WIDTH / stats.norm.ppf(0.975)
@@ -51,8 +53,22 @@ def _tuned(train: str, test: str, n_shots: int, recipe: str = "tallrec") -> tupl
     return "tuned", f"{recipe}-{train}", train, test, n_shots
 
 
-def _claim(claim_id: str, results: Results) -> ClaimVerdict:
-    return next(claim for claim in judge_claims(results) if claim.id == claim_id)
+ALL = Path("without needs.yaml")
+
+
+@pytest.fixture(autouse=True)
+def without_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claims as they are, but for what their sentences name: small runs are judged as if they were whole."""
+    monkeypatch.chdir(tmp_path)
+    content = YAML(typ="safe").load(CLAIMS_YAML.read_text())
+    for claim in content["claims"]:
+        claim.pop("needs", None)
+    with ALL.open("w") as stream:
+        YAML().dump(content, stream)
+
+
+def _claim(claim_id: str, results: Results, path: Path = ALL) -> ClaimVerdict:
+    return next(claim for claim in judge_claims(results, path) if claim.id == claim_id)
 
 
 def _verdict(claim_id: str, results: Results) -> str:
@@ -239,7 +255,7 @@ def test_pairs_that_claims_need_are_at_one_k_but_for_the_curve(results_of: Any) 
     small, large = Cell(*TALLREC, 0), Cell(*_tuned("movie", "movie", 64), 0)
     pairs = {
         (*(cell for cell, _ in item.terms), item.metric)
-        for claim in judge_claims(results_of(aucs))
+        for claim in judge_claims(results_of(aucs), ALL)
         for item in claim.evidence
         if len(item.terms) == 2
     }
@@ -275,7 +291,7 @@ def test_every_claim_without_results_is_not_run_and_every_kind_is_used(results_o
     assert len(claims) >= 15
     assert {claim.verdict for claim in claims} == {"not run"}
     assert len({claim.id for claim in claims}) == len(claims)
-    assert len(TESTS) == 7
+    assert len(TESTS) == 8
 
 
 def test_an_unknown_kind_is_named(tmp_path: Path, results_of: Any) -> None:
@@ -283,3 +299,126 @@ def test_an_unknown_kind_is_named(tmp_path: Path, results_of: Any) -> None:
     path.write_text("claims:\n- {id: odd, sentence: x, where: y, kind: is_nice}\n")
     with pytest.raises(ConfigError, match=r"odd\.kind: 'is_nice' is not one of greater_than"):
         judge_claims(results_of({}), path)
+
+
+def test_a_run_that_lacks_what_the_sentence_names_is_so_far_and_never_supported(results_of: Any) -> None:
+    one = results_of({TALLREC: 0.7, BASELINE: 0.5})
+    claim = _claim("beats_baselines", one, CLAIMS_YAML)
+    assert claim.verdict == "so far"
+    assert claim.reason.startswith("1 of 1 comparisons supported so far; not in this run: caser, sasrec")
+    assert claim.reason.endswith("book, K = 64, K = 256")
+    # What contradicts a sentence about each of many does so whatever else was run.
+    assert _claim("beats_baselines", results_of({TALLREC: 0.4, BASELINE: 0.5}), CLAIMS_YAML).verdict == "contradicted"
+    models = ("gru4rec", "caser", "sasrec", "dros", "gru_bert", "dros_bert")
+    whole = {
+        key: auc
+        for domain in ("movie", "book")
+        for n_shots in (16, 64, 256)
+        for key, auc in (
+            (_tuned(domain, domain, n_shots), 0.7),
+            *((("baseline", model, domain, domain, n_shots), 0.5) for model in models),
+        )
+    }
+    assert _claim("beats_baselines", results_of(whole), CLAIMS_YAML).verdict == "supported"
+
+
+def test_a_tendency_is_judged_by_the_mean_of_its_comparisons(results_of: Any) -> None:
+    """Each rise is within its margin; their mean is not, and one fall does not contradict it."""
+    curves = {
+        (domain, n_shots): auc + 0.025 * (n_shots == 64)
+        for domain, auc in (("movie", 0.6), ("book", 0.6), ("games", 0.6), ("music", 0.6))
+        for n_shots in (16, 64)
+    }
+    aucs = {_tuned(domain, domain, n_shots): auc for (domain, n_shots), auc in curves.items()}
+    found = _evidence_of("rises_with_k", results_of(aucs))
+    assert found.verdict == "supported"
+    assert found.distance == pytest.approx(0.025)
+    assert found.margin < 0.025 < 2**0.5 * MARGIN  # that of one curve
+    falling = aucs | {_tuned("music", "music", 64): 0.59}
+    assert _evidence_of("rises_with_k", results_of(falling)).distance == pytest.approx((3 * 0.025 - 0.01) / 4)
+    assert _verdict("rises_with_k", results_of(falling)) != "contradicted"
+
+
+def test_a_tendency_of_a_part_is_so_far(results_of: Any) -> None:
+    both = {_tuned(train, test, 16): 0.6 for train, test in (("movie", "book"), ("book", "movie"))}
+    assert _verdict("transfers", results_of(both)) == "supported"
+    claim = _claim("transfers", results_of(both | {_tuned("movie", "book", 64): None}))
+    assert (claim.verdict, [item.verdict for item in claim.evidence]) == ("so far", ["not run", "supported"])
+
+
+def test_a_head_is_compared_within_its_own_recommender(results_of: Any) -> None:
+    aucs = {("baseline", name, "movie", "movie", 16): 0.5 for name in ("gru4rec", "sasrec")}
+    aucs |= {("baseline", "gru4rec-shared", "movie", "movie", 16): 0.7}
+    assert _evidence_of("head_decides", results_of(aucs)).what == "gru4rec-shared k16 vs gru4rec k16 on movie"
+
+
+def test_the_gap_closes_where_the_lead_of_instruction_tuning_shrinks(results_of: Any) -> None:
+    def lead(small: float, large: float) -> dict:
+        at = {16: small, 64: large}
+        return {
+            key: auc
+            for n_shots, more in at.items()
+            for key, auc in (
+                (_tuned("movie", "movie", n_shots), 0.6 + more),
+                (_tuned("movie", "movie", n_shots, "rt"), 0.6),
+            )
+        }
+
+    shrinking = _evidence_of("gap_closes_with_k", results_of(lead(0.2, 0.02)))
+    assert (shrinking.verdict, shrinking.distance) == ("supported", pytest.approx(0.18))
+    assert shrinking.margin == pytest.approx(2 * MARGIN)  # four methods whose users' noise is their own
+    assert _verdict("gap_closes_with_k", results_of(lead(0.02, 0.2))) == "contradicted"
+    assert _verdict("gap_closes_with_k", results_of({TALLREC: 0.7})) == "not run"
+
+
+def test_instruction_tuning_alone_is_compared_at_every_k(results_of: Any) -> None:
+    alone = ("icl", "icl-alpaca-released", "movie", "movie", 0)
+    tuned = {_tuned("movie", "movie", n_shots, "rt"): 0.7 for n_shots in (16, 64)}
+    found = _evidence_of("at_alone_is_below_rt", results_of(tuned | {alone: 0.5}))
+    assert (found.verdict, found.distance) == ("supported", pytest.approx(0.2))
+    assert sum(factor for _, factor in found.terms) == pytest.approx(0.0)
+
+
+def test_what_is_added_to_the_share_of_likes_is_the_auc_at_an_equal_share(results_of: Any) -> None:
+    metrics = ("auc", "equal_share_auc")
+    assert _verdict("adds_to_liked_share", results_of({TALLREC: 0.6}, metrics=metrics)) == "supported"
+    assert _verdict("adds_to_liked_share", results_of({TALLREC: 0.4}, metrics=metrics)) == "contradicted"
+    assert _evidence_of("adds_to_liked_share", results_of({TALLREC: 0.6}, metrics=metrics)).metric == "equal_share_auc"
+
+
+def test_a_published_value_has_the_noise_of_its_seeds(results_of: Any) -> None:
+    published = {Cell(*TALLREC, 0): 0.78}
+    exact = results_of({CONTROL: 0.7}, published=published)
+    noisy = results_of({CONTROL: 0.7}, published=published, published_errors={Cell(*TALLREC, 0): 0.036})
+    assert _verdict("published_beats_controls", exact) == "supported"
+    assert _verdict("published_beats_controls", noisy) == "inconclusive"
+    variances, dofs = (ERROR**2, 0.036**2), (15, 4)
+    dof = sum(variances) ** 2 / sum(v**2 / d for v, d in zip(variances, dofs, strict=True))
+    margin = stats.t.ppf(0.975, dof) * sum(variances) ** 0.5
+    assert _evidence_of("published_beats_controls", noisy).margin == pytest.approx(margin)
+
+
+def test_the_weakest_comparison_is_the_one_with_the_smallest_distance_for_its_margin() -> None:
+    sure = Evidence("sure", 0.05, 0.01, "supported", "users and seeds", 0.001)
+    hardly = Evidence("hardly", 0.10, 0.09, "supported", "users and seeds", 0.03)
+    assert "weakest: hardly" in _reason("supported", [sure, hardly])
+
+
+def test_a_verdict_on_another_model_names_it(results_of: Any) -> None:
+    other = results_of({TALLREC: 0.7, BASELINE: 0.5}, model_is_papers=False, model="tiny")
+    assert _claim("beats_baselines", other).reason.endswith("; the language model is tiny")
+    assert "tiny" not in _claim("baselines_near_chance", other).reason
+    assert "tiny" not in _claim("beats_baselines", results_of({TALLREC: 0.7, BASELINE: 0.5}, model="tiny")).reason
+
+
+def test_memory_is_contradicted_where_no_configuration_fits(results_of: Any) -> None:
+    rows = [{"name": "8bit", "status": "out of memory", "peak_memory_bytes": None, "device": "NVIDIA RTX 3090"}]
+    assert _verdict("fits_in_24_gb", results_of({}, efficiency=rows)) == "contradicted"
+    full = [{"name": "8bit", "status": "ok", "peak_memory_bytes": int(23.5 * 2**30), "device": "NVIDIA RTX 3090"}]
+    assert _verdict("fits_in_24_gb", results_of({}, efficiency=full)) == "contradicted"  # CUDA itself takes 0.6
+
+
+def test_the_papers_claims_and_ours_are_lists_of_their_own(results_of: Any) -> None:
+    claims = judge_claims(results_of({}))
+    assert {claim.of for claim in claims} == {"paper", "ours"}
+    assert {claim.id for claim in claims if claim.of == "ours"} >= {"adds_to_liked_share", "beats_controls"}

@@ -1,8 +1,11 @@
 """Published numbers beside ours: each verdict, and what it rests on."""
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -11,9 +14,9 @@ from benchmark.schema import group_of
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import MetricRow, Summary, summarise
 from benchmark.verdicts.paper import PaperNumber, load_paper
-from benchmark.verdicts.published import judge, reservations, why_not_comparable
+from benchmark.verdicts.published import Verdict, judge, reservations, why_not_comparable
 
-NUMBER = PaperNumber("main", "tallrec-movie", "movie", "movie", 16, 0.6724, 0.05, "paper", "published")
+NUMBER = PaperNumber("main", "tallrec-movie", "movie", "movie", 16, 0.6724, 0.03, "paper", "published")
 ROWS = {"movie": 1000, "book": 2427}
 
 
@@ -33,44 +36,83 @@ def summaries(estimates_of: Callable[..., Estimates]) -> Callable[..., dict]:
     return make
 
 
+@pytest.fixture
+def judged(summaries: Callable[..., dict], estimates_of: Callable[..., Estimates]) -> Callable[..., Verdict]:
+    """The verdict on seeds, beside others of its pool."""
+
+    def make(*aucs: float | None, number: PaperNumber = NUMBER, pool: Sequence[float] = (), **given: Any) -> Verdict:
+        run = [auc for auc in aucs if auc is not None]
+        other = replace(NUMBER.group, method="rt-movie")
+        known = ({NUMBER.group: run} if run else {}) | ({other: list(pool)} if pool else {})
+        return judge(
+            number, summaries(*aucs), estimates_of(known, 0.01), given.get("obstacle"), given.get("reserved", ())
+        )
+
+    return make
+
+
 @pytest.mark.parametrize(
-    ("aucs", "error", "verdict", "reason"),
+    ("aucs", "verdict", "reason"),
     [
-        ((0.66, 0.66), 0.01, "match", "-1.24 points, within our interval"),
-        # Means of seeds: their standard error is half their distance, 12.7 of it the margin of two.
-        ((0.60, 0.70), 0.0005, "match", "-2.24 points, within our interval"),
-        ((0.64, 0.65), 0.0005, "match", "-2.74 points, within our interval"),
-        ((0.66, 0.67), 0.01, "match", "-0.74 points, within our interval"),
-        ((0.668, 0.676), 0.0001, "match", "-0.04 points, within our interval"),
-        ((0.644, 0.646), 0.0005, "close", "-2.74 points, a deviation"),
-        ((0.554, 0.556), 0.0005, "off", "-11.74 points, a deviation"),
-        # One seed has no interval, so nothing lies in it.
-        ((0.672,), 0.01, "close", "-0.04 points, one seed"),
-        ((0.55,), 0.01, "off", "-12.24 points, one seed"),
-        ((0.66, None), 0.01, "missing", "1 of 2 seeds were run"),
-        ((None, None), 0.01, "missing", "not run"),
+        ((0.672, 0.673, 0.671, 0.674, 0.672), "equivalent", "+0.00 ± 0.20 points, tolerance 3"),
+        # Significant, and within the tolerance all the same: equivalence is asked for.
+        ((0.662, 0.663, 0.661, 0.664, 0.662), "equivalent", "-1.00 ± 0.20 points, tolerance 3"),
+        ((0.592, 0.593, 0.591, 0.594, 0.592), "different", "-8.00 ± 0.20 points, tolerance 3"),
+        # Two seeds that far apart tell nothing, and two that agree hardly more.
+        ((0.60, 0.70), "cannot tell", "-2.24 ± 75.17 points, tolerance 3"),
+        ((0.672,), "cannot tell", "-0.04 points, one seed"),
+        ((0.66, None), "missing", "1 of 2 seeds were run"),
+        ((None, None), "missing", "not run"),
     ],
 )
 def test_each_verdict_and_what_explains_it(
-    aucs: tuple[float | None, ...], error: float, verdict: str, reason: str, summaries: Callable[..., dict]
+    aucs: tuple[float | None, ...], verdict: str, reason: str, judged: Callable[..., Verdict]
 ) -> None:
-    found = judge(NUMBER, summaries(*aucs, error=error), None)
+    found = judged(*aucs)
     assert (found.verdict, found.reason) == (verdict, reason)
-    assert found.label == found.counted_as == verdict
+    assert found.label == verdict
 
 
-def test_seed_noise_is_judged_by_the_mean_not_by_the_extremes(summaries: Callable[..., dict]) -> None:
-    # Between the lowest and the highest seed, but further from the mean of five than t SD / sqrt(5) = 0.050.
-    found = judge(NUMBER, summaries(0.60, 0.60, 0.60, 0.60, 0.69), None)
-    assert (found.verdict, found.reason) == ("off", "-5.44 points, a deviation")
+def test_the_interval_is_of_our_seeds_and_the_papers_five(judged: Callable[..., Verdict]) -> None:
+    aucs = (0.70, 0.66, 0.68)
+    error = (statistics.variance(aucs) * (1 / 3 + 1 / 5)) ** 0.5
+    half = 100 * stats.t.ppf(0.975, 2) * error
+    assert judged(*aucs).reason == f"+0.76 ± {half:.2f} points, tolerance 3"
 
 
-def test_a_reservation_never_reads_as_a_plain_match(summaries: Callable[..., dict]) -> None:
-    found = judge(NUMBER, summaries(0.671, 0.673), None, ("stand-in training rows",))
-    assert (found.verdict, found.label, found.counted_as) == ("match", "match with reservation", "with reservation")
+def test_seeds_that_agree_by_chance_take_the_noise_of_their_pool(judged: Callable[..., Verdict]) -> None:
+    alike = (0.672, 0.6721, 0.6719, 0.672)
+    assert judged(*alike).verdict == "equivalent"
+    assert judged(*alike, pool=(0.55, 0.75, 0.60, 0.70)).verdict == "cannot tell"
+
+
+def test_a_published_number_at_chance_says_no_more_than_that(judged: Callable[..., Verdict]) -> None:
+    at_chance = replace(NUMBER, auc=0.5076)
+    assert judged(0.50, 0.501, 0.499, 0.502, number=at_chance).verdict == "at chance"
+    assert judged(0.60, 0.601, 0.599, 0.602, number=at_chance).verdict == "different"
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.0, "different"), (-0.08, "equivalent")])
+def test_of_faithful_runs_few_are_different_and_of_worse_ones_few_equivalent(
+    shift: float, verdict: str, judged: Callable[..., Verdict]
+) -> None:
+    """Five seeds beside the mean of five, with the seed noise of public runs on movie at K = 64."""
+    generator = np.random.default_rng(7)
+    n_runs, wrong = 200, 0
+    for _ in range(n_runs):
+        truth = 0.6748 + 0.06 * generator.standard_normal() / 5**0.5
+        aucs = 0.6748 + shift + 0.06 * generator.standard_normal(5)
+        wrong += judged(*aucs.tolist(), number=replace(NUMBER, auc=float(truth))).verdict == verdict
+    assert wrong <= stats.binom.ppf(0.999, n_runs, 0.05)
+
+
+def test_a_reservation_never_reads_as_a_plain_verdict(judged: Callable[..., Verdict]) -> None:
+    reserved = ("stand-in training rows",)
+    found = judged(0.671, 0.673, 0.672, 0.672, reserved=reserved)
+    assert (found.verdict, found.label) == ("equivalent", "equivalent with reservation")
     assert found.reason.endswith("; stand-in training rows")
-    without = judge(NUMBER, {}, None, ("stand-in training rows",))
-    assert (without.label, without.counted_as) == ("missing", "missing")
+    assert judged(0.59, 0.592, 0.591, reserved=reserved).label == "different with reservation"
+    assert judged(None, reserved=reserved).label == "missing"
 
 
 def test_stand_in_training_rows_and_another_text_encoder_are_reservations(params: Params) -> None:
@@ -88,9 +130,9 @@ def test_stand_in_training_rows_and_another_text_encoder_are_reservations(params
     assert {reservations(number, as_published, paper, {}) for number in paper.numbers} == {()}
 
 
-def test_a_number_outside_the_grid_is_missing_and_an_obstacle_is_told(summaries: Callable[..., dict]) -> None:
-    assert judge(NUMBER, {}, None).verdict == "missing"
-    found = judge(NUMBER, summaries(0.67), "the movie data are generated")
+def test_a_number_outside_the_grid_is_missing_and_an_obstacle_is_told(judged: Callable[..., Verdict]) -> None:
+    assert judged(None).verdict == "missing"
+    found = judged(0.67, obstacle="the movie data are generated")
     assert (found.verdict, found.reason) == ("not comparable", "the movie data are generated")
 
 

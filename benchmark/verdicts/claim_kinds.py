@@ -1,0 +1,206 @@
+"""The kinds of claims: how each finds its comparisons among the groups of a run, and what speaks for the claim."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from benchmark.schema import EXTENDED, Cell
+from benchmark.verdicts.evidence import Evidence, Groups, Results, against_published, decide, evidence
+
+CHANCE = 0.5
+CONTEXT_GB = 0.6
+"""Of the card: what CUDA holds before the first weight is loaded."""
+
+
+def select(groups: Iterable[Cell], selector: Mapping[str, Any]) -> Iterator[Cell]:
+    """Groups that a selector of `claims.yaml` picks; none on a further test set."""
+    trains = selector.get("train", ("same", "other", "both"))
+    shots = selector.get("n_shots", {})
+    for cell in groups:
+        if cell.test_domain.endswith(EXTENDED):
+            continue
+        train = "both" if cell.train_domain == "both" else "same" if cell.train_domain == cell.test_domain else "other"
+        if (
+            cell.family == selector["family"]
+            and fnmatchcase(cell.method, selector.get("method", "*"))
+            and not fnmatchcase(cell.method, selector.get("except", ""))
+            and train in ([trains] if isinstance(trains, str) else trains)
+            and shots.get("at_least", 0) <= cell.n_shots <= shots.get("at_most", math.inf)
+        ):
+            yield cell
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A sum of groups, and the distance that speaks for the claim."""
+
+    what: str
+    terms: Mapping[Cell, float]
+    distance_of: Callable[[float], float] = float
+
+
+def greater_than(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Left minus right, for each pair on one test domain at one K."""
+    yield from _judged_together(claim, results, [_minus(*pair) for pair in _pairs(claim, results.groups)])
+
+
+def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Left may be worse than right by less than `allowance`."""
+    allowance: float = claim["allowance"]
+
+    def distance_of(difference: float) -> float:
+        return allowance + difference
+
+    pairs = [replace(_minus(*pair), distance_of=distance_of) for pair in _pairs(claim, results.groups)]
+    yield from _judged_together(claim, results, pairs)
+
+
+def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Each group is closer to 0.5 than `band`; pooled: each method, as the mean of its groups."""
+    band: float = claim["band"]
+    groups = list(select(results.groups, claim["groups"]))
+    if not claim.get("pooled"):
+        parts = [_Comparison(f"{_name(cell)} on {cell.test_domain}", {cell: 1.0}) for cell in groups]
+    else:
+        parts = [
+            _mean(f"{method}, mean of all K and domains", [{cell: 1.0} for cell in groups if cell.method == method])
+            for method in dict.fromkeys(cell.method for cell in groups)
+        ]
+    for one in parts:
+        yield evidence(one.what, one.terms, claim, results, lambda v: band - abs(v - CHANCE))
+
+
+def above_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Each group lies above 0.5."""
+    cells = select(results.groups, claim["groups"])
+    one_each = [
+        _Comparison(f"{_name(cell)} on {cell.test_domain}", {cell: 1.0}, lambda v: v - CHANCE) for cell in cells
+    ]
+    yield from _judged_together(claim, results, one_each)
+
+
+def rises_with_k(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Largest K minus smallest K, for each method and test domain with more than one K."""
+    curves = [
+        _Comparison(
+            f"{last.method} on {last.test_domain}: K {last.n_shots} vs {first.n_shots}", {last: 1.0, first: -1.0}
+        )
+        for last, first in _curve_ends(claim["groups"], results.groups)
+    ]
+    yield from _judged_together(claim, results, curves)
+
+
+def gap_closes(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """Left minus right at the smallest K, minus the same at the largest: the mean over test domains."""
+    rights = {(right.test_domain, right.n_shots): right for right in select(results.groups, claim["right"])}
+    gaps: list[Mapping[Cell, float]] = []
+    for last, first in _curve_ends(claim["left"], results.groups):
+        beside = [rights.get((cell.test_domain, cell.n_shots)) for cell in (first, last)]
+        if beside[0] and beside[1]:
+            gaps.append({first: 1.0, beside[0]: -1.0, last: -1.0, beside[1]: 1.0})
+    if gaps:
+        one = _mean("the gap at the smallest K minus that at the largest, mean of all domains", gaps)
+        yield evidence(one.what, one.terms, claim, results)
+
+
+def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """A published value minus ours, on the paper's test rows: for methods that few can run.
+
+    Its seeds are as uncertain as the public re-runs of the released code scatter, where `paper.yaml` says how much.
+    """
+    for published in select(results.published, claim["published"]):
+        value, error = results.published[published], results.published_errors.get(published, 0.0)
+        for cell in select(results.groups, claim["right"]):
+            if cell.test_domain == published.test_domain and cell.n_shots in (0, published.n_shots):
+                what = f"published {_name(published)} vs {_name(cell)} on {cell.test_domain}"
+                yield against_published(what, value, error, cell, results)
+
+
+def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
+    """A configuration of the paper's model stays under `limit_gb` (of 2^30 bytes), with what CUDA itself holds.
+
+    A peak has no margin. Where every configuration ran out of memory, the claim is contradicted.
+    """
+    on_gpu = [row for row in results.efficiency if "cpu" not in str(row.get("device", "")).lower()]
+    if not (results.model_is_papers and on_gpu):
+        return
+    peaks = {str(row["name"]): row["peak_memory_bytes"] for row in on_gpu if row["status"] == "ok"}
+    peaks = {name: peak for name, peak in peaks.items() if peak}
+    if peaks:
+        name = min(peaks, key=lambda one: peaks[one])
+        free = claim["limit_gb"] - peaks[name] / 2**30 - CONTEXT_GB
+        yield Evidence(f"{name}: GB to spare", free, 0.0, decide(free, 0.0), "exact", 0.0)
+    elif all(row["status"] == "out of memory" for row in on_gpu):
+        yield Evidence("every configuration ran out of memory", -1.0, 0.0, "contradicted", "exact", 0.0)
+
+
+TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
+    "greater_than": greater_than,
+    "within": within,
+    "near_chance": near_chance,
+    "above_chance": above_chance,
+    "rises_with_k": rises_with_k,
+    "gap_closes": gap_closes,
+    "published_above": published_above,
+    "fits_in_memory": fits_in_memory,
+}
+
+
+def _judged_together(
+    claim: Mapping[str, Any], results: Results, comparisons: Sequence[_Comparison]
+) -> Iterator[Evidence]:
+    """Each comparison, or their mean where the claim is about a tendency."""
+    if claim.get("pooled") and len(comparisons) > 1:
+        run = [one for one in comparisons if all(_was_run(cell, results) for cell in one.terms)]
+        if len(run) < len(comparisons):
+            yield Evidence(f"{len(comparisons) - len(run)} of {len(comparisons)}", None, None, "not run")
+        if run:
+            pooled = _mean(f"mean of {len(run)}: {run[0].what} and so on", [one.terms for one in run])
+            yield evidence(pooled.what, pooled.terms, claim, results, run[0].distance_of)
+        return
+    for one in comparisons:
+        yield evidence(one.what, one.terms, claim, results, one.distance_of)
+
+
+def _was_run(cell: Cell, results: Results) -> bool:
+    summary = results.groups.get(cell)
+    return summary is not None and summary.is_complete
+
+
+def _mean(what: str, parts: Sequence[Mapping[Cell, float]]) -> _Comparison:
+    terms: dict[Cell, float] = {}
+    for part in parts:
+        for cell, factor in part.items():
+            terms[cell] = terms.get(cell, 0.0) + factor / len(parts)
+    return _Comparison(what, {cell: factor for cell, factor in terms.items() if factor})
+
+
+def _minus(left: Cell, right: Cell) -> _Comparison:
+    return _Comparison(f"{_name(left)} vs {_name(right)} on {left.test_domain}", {left: 1.0, right: -1.0})
+
+
+def _pairs(claim: Mapping[str, Any], groups: Groups) -> Iterator[tuple[Cell, Cell]]:
+    rights = list(select(groups, claim["right"]))
+    for left in select(groups, claim["left"]):
+        for right in rights:
+            is_comparable = right != left and right.test_domain == left.test_domain
+            is_asked = not claim.get("same_model") or right.method == left.method.split("-")[0]
+            if is_comparable and is_asked and right.n_shots in (0, left.n_shots):
+                yield left, right
+
+
+def _curve_ends(selector: Mapping[str, Any], groups: Groups) -> Iterator[tuple[Cell, Cell]]:
+    """Largest and smallest K of each method on each test domain, where they differ."""
+    curves: dict[tuple[str, str], list[Cell]] = {}
+    for cell in select(groups, selector):
+        curves.setdefault((cell.method, cell.test_domain), []).append(cell)
+    for cells in curves.values():
+        first, last = min(cells, key=lambda c: c.n_shots), max(cells, key=lambda c: c.n_shots)
+        if first != last:
+            yield last, first
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.method} k{cell.n_shots}" if cell.n_shots else cell.method
