@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.report import checks, figures, published, sections, tables
+from benchmark.report import checks, composition, figures, published, sections, tables
 from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
@@ -35,7 +35,6 @@ class Page:
     lost: Sequence[str]
     """Cells without a valid result, by name."""
     confidence: str
-    seeds: Sequence[int]
     overviews: Sequence[figures.DotPlot]
     ablations: Sequence[figures.CurvePlot]
     icl_plots: Sequence[figures.DotPlot]
@@ -44,6 +43,8 @@ class Page:
     """Of the further test sets, which are mixed with no other."""
     differences: Sequence[Table]
     within_users: Sequence[Table]
+    correlations: Sequence[Table]
+    sensitivity: Sequence[Table]
     icl: Sequence[Table]
     cross_domain: Sequence[Table]
     controls: Sequence[Table]
@@ -68,8 +69,9 @@ class Page:
     def tables(self) -> list[Table]:
         """Every table that is exported."""
         several = [*self.main, *self.extended, *self.within_users, *self.icl, *self.cross_domain, *self.controls]
-        several += [*self.data, *self.differences, *self.calibration, self.audit]
-        return [*several, self.probes, self.efficiency, self.cost, self.fidelity, self.published, self.independent]
+        several += [*self.data, *self.differences, *self.correlations, *self.sensitivity, *self.calibration]
+        several += [self.audit, self.probes, self.efficiency, self.cost]
+        return [*several, self.fidelity, self.published, self.independent]
 
 
 def build_page(inputs: Inputs, paper: Paper) -> Page:
@@ -103,7 +105,6 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         cell_counts=Counter(row.status for row in inputs.rows),
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
         confidence=f"{100 * params.evaluate.confidence:g} %",
-        seeds=params.grid.seeds,
         overviews=[figures.overview_plot(inputs, domain) for domain in domains],
         ablations=[figures.ablation_plot(inputs, paper, domain) for domain in domains],
         icl_plots=[figures.icl_plot(inputs, domain) for domain in domains]
@@ -111,8 +112,10 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         else [],
         main=[tables.main_table(inputs, paper, domain) for domain in domains],
         extended=[tables.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]],
-        differences=[checks.difference_table(inputs, domain) for domain in domains],
+        differences=[table for domain in domains for table in checks.difference_tables(inputs, domain)],
         within_users=[tables.within_user_table(inputs, domain) for domain in domains],
+        correlations=[composition.correlation_table(inputs, domain) for domain in domains],
+        sensitivity=[composition.sensitivity_table(inputs, domain) for domain in domains],
         icl=[tables.icl_table(inputs, domain) for domain in domains],
         cross_domain=[tables.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
         controls=[tables.control_table(inputs, domain) for domain in domains],

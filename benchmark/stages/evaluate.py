@@ -2,7 +2,8 @@
 
 Writes into results/: metrics.csv (one row a cell), influence.parquet (how much each user moves each number),
 estimates.csv (means over seeds, with intervals), differences.csv (pairs of methods), calibration.csv, reliability.csv
-(of scores that are probabilities), probes.csv, audit.json, metrics.json and plots/. No other stage reads test labels.
+(of scores that are probabilities), probes.csv, probe_changes.csv, correlations.csv (what a score is made of),
+sensitivity.csv (single users, seen targets), audit.json, metrics.json and plots/. No other stage reads test labels.
 
 Usage: python -m benchmark.stages.evaluate --partial
 """
@@ -20,16 +21,18 @@ from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, pre
 from benchmark.config.params import Params
 from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import cells, is_seeded, probed
+from benchmark.methods.grid import cells, is_seeded, probed, rule_cells
 from benchmark.schema import Cell, group_of
-from benchmark.statistics.auc import Floats, roc_auc, user_auc
+from benchmark.statistics.auc import Floats
 from benchmark.statistics.calibration import calibration, probabilities
 from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
+from benchmark.statistics.correlations import CORRELATIONS_COLUMNS, CORRELATIONS_CSV, correlation_rows
 from benchmark.statistics.estimates import INFLUENCE, Estimates, known_of
 from benchmark.statistics.influence import Measured
 from benchmark.statistics.influence_file import write_influence
 from benchmark.statistics.labels import TestRows, in_order, read_test_rows
 from benchmark.statistics.metrics import OTHERS, measured
+from benchmark.statistics.probing import PROBE_CHANGES_COLUMNS, PROBE_CHANGES_CSV, change_rows, changes_of
 from benchmark.statistics.results import (
     AUDIT_JSON,
     CALIBRATION_COLUMNS,
@@ -47,10 +50,14 @@ from benchmark.statistics.results import (
     summarise,
     write_rows,
 )
+from benchmark.statistics.sensitivity import SENSITIVITY_COLUMNS, SENSITIVITY_CSV, SeenTargets, sensitivity_rows
 from benchmark.statistics.uncertainty import margin, over_users
 from benchmark.verdicts.audit import audit, read_prepared
 
 PLOTS = Path("results/plots")
+
+Metrics = Mapping[str, Measured | None]
+"""Every metric of a cell, by name."""
 
 
 def read_cell(cell: Cell, truth: TestRows) -> tuple[str, Floats | None]:
@@ -62,7 +69,7 @@ def read_cell(cell: Cell, truth: TestRows) -> tuple[str, Floats | None]:
     return ("invalid", None) if values is None else ("ok", values)
 
 
-def metric_row(cell: Cell, found: Mapping[str, Measured | None], rows: TestRows, confidence: float) -> MetricRow:
+def metric_row(cell: Cell, found: Metrics, rows: TestRows, confidence: float) -> MetricRow:
     """The row of a cell that was run; its interval is over users alone."""
     auc = found["auc"]
     assert auc is not None, "a test set has both labels"
@@ -107,19 +114,24 @@ def calibration_rows(
     return errors, bins
 
 
-def probe_rows(params: Params, truth: Mapping[str, TestRows]) -> list[tuple[Any, ...]]:
-    """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
-    rows: list[tuple[Any, ...]] = []
+def probe_metrics(params: Params, truth: Mapping[str, TestRows]) -> dict[tuple[Cell, str], Metrics]:
+    """Every metric of every probe of every probed cell; none where it was not run."""
+    found: dict[tuple[Cell, str], Metrics] = {}
     for name, cell, probe in probed(params):
         known = truth[cell.test_domain]
         scores = read_scores(probe_folder(name) / probe, cell)
         values = None if scores is None else in_order(scores, known)
-        if values is None:
-            rows.append((*astuple(cell), probe, None, None))
-            continue
-        auc, uauc = roc_auc(known.liked, values), user_auc(known.liked, values, known.users)
-        rows.append((*astuple(cell), probe, auc, uauc))
-    return rows
+        found[cell, probe] = {} if values is None else measured(known, values)
+    return found
+
+
+def probe_rows(found: Mapping[tuple[Cell, str], Metrics]) -> list[tuple[Any, ...]]:
+    """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
+    values = {key: [metrics.get(name) for name in ("auc", "uauc")] for key, metrics in found.items()}
+    return [
+        (*astuple(cell), probe, *(None if one is None else one.value for one in of_probe))
+        for (cell, probe), of_probe in values.items()
+    ]
 
 
 def nested_means(summaries: Iterable[Summary]) -> dict[str, Any]:
@@ -186,7 +198,14 @@ def run(*, partial: bool) -> None:
     for domain in domains:
         points = curve_points(summaries, domain)
         write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(("n_shots", "auc", "method"), points))
-    write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(params, truth)))
+    probes = probe_metrics(params, truth)
+    changes = change_rows(changes_of(probes, found), confidence)
+    rules = {name: rule_cells(params, name, n_train[domain]) for domain in domains for name in params.test_sets(domain)}
+    sensitivity = sensitivity_rows(scores, truth, SeenTargets(params, n_train))
+    write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(probes)))
+    write_bytes(PROBE_CHANGES_CSV, csv_bytes(PROBE_CHANGES_COLUMNS, changes))
+    write_bytes(CORRELATIONS_CSV, csv_bytes(CORRELATIONS_COLUMNS, correlation_rows(scores, rules)))
+    write_bytes(SENSITIVITY_CSV, csv_bytes(SENSITIVITY_COLUMNS, sensitivity))
     write_influence(INFLUENCE, estimates, {name: known.digest for name, known in truth.items()})
     write_bytes(ESTIMATES_CSV, csv_bytes(ESTIMATES_COLUMNS, estimate_rows(summaries, estimates, confidence)))
     write_bytes(DIFFERENCES_CSV, differences_csv(differences, confidence))

@@ -64,13 +64,16 @@ def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
     assert set(first) == {
         "audit.json",
         "calibration.csv",
+        "correlations.csv",
         "differences.csv",
         "estimates.csv",
         "influence.parquet",
         "metrics.csv",
         "metrics.json",
+        "probe_changes.csv",
         "probes.csv",
         "reliability.csv",
+        "sensitivity.csv",
         "plots/few_shot_movie.csv",
         "plots/few_shot_book.csv",
     }
