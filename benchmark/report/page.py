@@ -11,6 +11,7 @@ from benchmark.report import checks, composition, figures, published, sections, 
 from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Table
+from benchmark.verdicts.chance import ChanceBounds
 from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
 from benchmark.verdicts.doubts import doubts
 from benchmark.verdicts.paper import Paper
@@ -159,7 +160,7 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
-    return [*warnings, *doubts(inputs.rows)]
+    return [*warnings, *doubts(inputs.rows, ChanceBounds(inputs.params))]
 
 
 def _environment(*, is_markdown: bool = False) -> Environment:

@@ -96,7 +96,9 @@ def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     estimate = inputs.estimates.estimate(group, metric)
     if estimate is None:
         return Entry(points(mean))
-    return Entry(points(mean), _ends(estimate.interval(inputs.params.evaluate.confidence)) or estimate.why_unknown)
+    return Entry(
+        points(mean), _ends(estimate.interval_of_metric(inputs.params.evaluate.confidence)) or estimate.why_unknown
+    )
 
 
 def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:

@@ -27,7 +27,7 @@ from benchmark.statistics.auc import Floats
 from benchmark.statistics.calibration import calibration, probabilities
 from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
 from benchmark.statistics.correlations import CORRELATIONS_COLUMNS, CORRELATIONS_CSV, correlation_rows
-from benchmark.statistics.estimates import INFLUENCE, Estimates, known_of
+from benchmark.statistics.estimates import INFLUENCE, Estimate, Estimates, known_of
 from benchmark.statistics.influence import Measured
 from benchmark.statistics.influence_file import write_influence
 from benchmark.statistics.labels import TestRows, in_order, read_test_rows
@@ -51,7 +51,7 @@ from benchmark.statistics.results import (
     write_rows,
 )
 from benchmark.statistics.sensitivity import SENSITIVITY_COLUMNS, SENSITIVITY_CSV, SeenTargets, sensitivity_rows
-from benchmark.statistics.uncertainty import margin, over_users
+from benchmark.statistics.uncertainty import over_users
 from benchmark.verdicts.audit import audit, read_prepared
 
 PLOTS = Path("results/plots")
@@ -74,8 +74,8 @@ def metric_row(cell: Cell, found: Metrics, rows: TestRows, confidence: float) ->
     auc = found["auc"]
     assert auc is not None, "a test set has both labels"
     others = {name: None if (one := found[name]) is None else one.value for name in OTHERS}
-    spread = over_users(auc.influence, auc.n_effective)
-    low, high = (None, None) if spread is None else (auc.value + sign * margin(spread, confidence) for sign in (-1, 1))
+    over_users_alone = Estimate(auc.value, over_users(auc.influence, auc.n_effective))
+    low, high = over_users_alone.interval_of_metric(confidence) or (None, None)
     return MetricRow(cell, "ok", auc.value, low, high, others, len(auc.influence), len(rows.liked))
 
 
@@ -88,7 +88,7 @@ def estimate_rows(summaries: Iterable[Summary], estimates: Estimates, confidence
             found = estimates.estimate(group, metric)
             if found is None:
                 continue
-            ends = found.interval(confidence) or (None, None)
+            ends = found.interval_of_metric(confidence) or (None, None)
             errors = (found.spread.standard_error, found.spread.dof) if found.spread else (None, None)
             values = summary.values(metric)
             sd = statistics.stdev(values) if len(values) > 1 else None
