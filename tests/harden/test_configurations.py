@@ -13,10 +13,10 @@ from benchmark.config.overlays import merged
 from benchmark.config.reading import parse_yaml
 from benchmark.methods.configuration import load_config, parse_config
 from benchmark.schema import Cell
-from benchmark.statistics.other_metrics import OTHER_METRICS
+from benchmark.statistics.metrics import OTHERS
 from benchmark.statistics.results import MetricRow, read_rows, write_rows
 from benchmark.verdicts.claim_params import read_claims
-from benchmark.verdicts.claims import TESTS, claim_pairs, judge_claims
+from benchmark.verdicts.claims import TESTS, judge_claims
 from benchmark.verdicts.evidence import Results
 from benchmark.verdicts.paper import load_paper
 
@@ -71,8 +71,7 @@ CELLS = [Cell(family, "rt-movie", "movie", "movie", k, 0) for family, k in (("tu
 
 
 def results() -> Results:
-    nothing: dict[Any, Any] = {}
-    return Results(dict.fromkeys(CELLS), 0.95, (), False, nothing, published=nothing)
+    return Results(dict.fromkeys(CELLS), 0.95, (), model_is_papers=False)
 
 
 def test_hostile_values_of_params_are_kept_or_refused(survive: Callable[..., None]):
@@ -91,7 +90,7 @@ def test_hostile_values_of_params_are_kept_or_refused(survive: Callable[..., Non
     [
         ("params.yaml, text", 200, (ROOT / PARAMS).read_bytes(), load_config),
         ("paper.yaml", 3_000, PAPER, load_paper),
-        ("claims.yaml", 3_000, CLAIMS, lambda path: (judge_claims(results(), path), claim_pairs(CELLS, path))),
+        ("claims.yaml", 3_000, CLAIMS, lambda path: judge_claims(results(), path)),
         ("preset", 4_000, OVERLAY, lambda path: parse_yaml(merged(TARGET, path.read_text("latin-1")), PARAMS)),
     ],
 )
@@ -121,7 +120,7 @@ def test_hostile_metrics_are_read_row_for_row_or_refused(repository: Path, survi
     def read(hostile: bytes) -> None:
         path.write_bytes(hostile)
         # A column with another name is a metric of another revision, which this one does not write.
-        rows = [replace(row, others={name: row.others.get(name) for name in OTHER_METRICS}) for row in read_rows(path)]
+        rows = [replace(row, others={name: row.others.get(name) for name in OTHERS}) for row in read_rows(path)]
         write_rows(path, rows)
         assert read_rows(path) == rows
 
