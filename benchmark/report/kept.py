@@ -66,6 +66,9 @@ def keep(folder: Path, params: Params, families: Sequence[str]) -> int:
         files.write_long_scores(temporary / SCORES, found)
         lines = (json.dumps(record, sort_keys=True) for record in records)
         files.write_bytes(temporary / RECORDS, ("\n".join(lines) + "\n").encode())
+        for domain in params.memory.domains:
+            if (there := paths.memorised_file(domain)).exists():
+                files.write_json(_memorised(temporary, domain), files.read_json(there))
     return len(found)
 
 
@@ -108,7 +111,22 @@ def merge(folder: Path, params: Params) -> Merged:
             if (cell, root) in records:
                 files.write_json(run_file(cell, root), records[cell, root])
         n_taken += 1
+    _take_memorised(folder, params, here, there)
     return Merged(n_taken, n_known, refused, tuple(sorted(told)))
+
+
+def _memorised(folder: Path, domain: str) -> Path:
+    return folder / f"memorised-{domain}.json"
+
+
+def _take_memorised(folder: Path, params: Params, here: Any, there: Any) -> None:
+    """What stage `memorised` found of the same model, where this run has not asked it."""
+    if any(key not in OF_MACHINE for key, _, _ in differing(here, there, "llm")):
+        return
+    for domain in params.memory.domains:
+        kept, own = _memorised(folder, domain), paths.memorised_file(domain)
+        if kept.exists() and not own.exists():
+            files.write_json(own, files.read_json(kept))
 
 
 def grid_cells(params: Params) -> Iterator[Cell]:

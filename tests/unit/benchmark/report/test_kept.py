@@ -80,6 +80,21 @@ def test_a_value_that_decides_is_refused_and_one_of_the_machine_is_told(run: Pat
     assert files.read_scores("predictions", TUNED) is None
 
 
+def test_what_a_model_knew_by_heart_goes_along_for_the_same_model_alone(run: Path, params: Params) -> None:
+    params = params.model_copy(update={"memory": params.memory.model_copy(update={"domains": ("movie",)})})
+    found = {"checks": {"title of an item": {"n": 200, "exact": 0}}}
+    files.write_json(paths.memorised_file("movie"), found)
+    keep(Path("kept"), params, FAMILIES)
+    paths.memorised_file("movie").unlink()
+    _change("max_length", "512 ", "256 ")  # of section llm
+    merge(Path("kept"), params)
+    assert not paths.memorised_file("movie").exists()
+    _change("max_length", "256 ", "512 ")
+    merge(Path("kept"), params)
+    assert files.read_json(paths.memorised_file("movie")) == found
+    assert not (run / "kept" / "memorised-book.json").exists()
+
+
 def test_cells_of_other_test_rows_or_without_a_record_are_refused(run: Path, params: Params) -> None:
     keep(Path("kept"), params, FAMILIES)
     lines = (run / "kept" / RECORDS).read_text().splitlines()
