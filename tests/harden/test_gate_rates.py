@@ -37,12 +37,12 @@ def is_red(before: Run, after: Run) -> bool:
 
 def rarely(red: int, n_runs: int) -> bool:
     """Whether a rate of 5 % is not contradicted."""
-    return red <= binom.ppf(0.999, n_runs, ALPHA)
+    return red <= float(binom.ppf(0.999, n_runs, ALPHA))
 
 
 def often(seen: int, n_runs: int, power: float) -> bool:
     """Whether a rate of `power` is not contradicted."""
-    return seen >= binom.ppf(0.001, n_runs, power)
+    return seen >= float(binom.ppf(0.001, n_runs, power))
 
 
 # Mere changes of seed. Users are left out: their noise only widens the tolerance.
@@ -187,7 +187,7 @@ def test_a_loss_of_one_method_is_seen_in_80_percent(
 
 
 WOBBLE = 0.02
-"""Variance of what another machine adds to the scores of each row: an AUC moves by a standard deviation of a third of a point."""
+"""Variance of what another machine adds to the scores of each row: an AUC moves by a third of a point (SD)."""
 
 
 @pytest.mark.parametrize(("loss", "wobble"), [(0.05, 0.0), (0.05, WOBBLE), (0.0, WOBBLE)])
