@@ -36,9 +36,10 @@ ROOMS: dict[str, set[str]] = {
     "data": {"artifacts", "config"},
     "methods": {"artifacts", "config", "data"},
     "statistics": {"artifacts", "config", "data", "methods"},
+    "diagnostics": {"artifacts", "config", "data", "methods", "statistics"},
     "verdicts": {"artifacts", "config", "data", "methods", "statistics"},
     "planning": {"artifacts", "config", "data", "methods", "statistics", "verdicts"},
-    "report": {"artifacts", "config", "data", "methods", "statistics", "verdicts", "planning"},
+    "report": {"artifacts", "config", "data", "methods", "statistics", "diagnostics", "verdicts", "planning"},
 }
 """Room of `benchmark/` -> the rooms that it may use; data flows down this list."""
 ROOMS_OF_TALLREC: dict[str, set[str]] = {

@@ -7,7 +7,7 @@ from benchmark.methods.baselines import baseline_rows
 from benchmark.methods.controls import CONTROLS
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.methods.probes import without_question
-from benchmark.schema import Cell
+from benchmark.schema import Cell, domain_of
 
 
 def cells(params: Params, n_train: Mapping[str, int]) -> Iterator[Cell]:
@@ -51,6 +51,16 @@ def control_cells(params: Params, domain: str, n_train: int) -> Iterator[Cell]:
         for test_domain in params.test_sets(domain):
             for n_shots, seed in dict.fromkeys(shots):  # K may be the full training set
                 yield Cell("control", name, domain, test_domain, n_shots, seed)
+
+
+def rule_cells(params: Params, test_domain: str, n_train: int) -> dict[str, Cell]:
+    """Each rule of the grid with all that it can know, by name: without training, or on the full training set."""
+    found = control_cells(params, domain_of(test_domain), n_train)
+    return {
+        cell.method: cell
+        for cell in found
+        if cell.test_domain == test_domain and cell.n_shots in (0, n_train) and not CONTROLS[cell.method].is_random
+    }
 
 
 def baseline_cells(params: Params, model: str, domain: str) -> Iterator[Cell]:

@@ -8,21 +8,26 @@ from typing import Any
 
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
-from benchmark.statistics.comparisons import Difference, compare, table_pairs
+from benchmark.statistics.comparisons import METRICS, Difference, compare, table_pairs
+from benchmark.statistics.metrics import METRICS as METRICS_BY_NAME
 
 UNKNOWN = "not known"
 
 
-def difference_table(inputs: Inputs, domain: str) -> Table:
-    """Each row of the main table against TALLRec and against the rule `liked_share`, on the same users."""
+def difference_tables(inputs: Inputs, domain: str) -> list[Table]:
+    """Each row of the main table against TALLRec and against the rule `liked_share`, on the same users, by metric."""
     complete = [group for group, summary in inputs.groups.items() if summary and summary.is_complete]
     pairs = [pair for pair in table_pairs(complete) if pair.left.test_domain == domain]
+    found = compare(inputs.estimates, pairs)
+    of_metric = {metric: [one for one in found if one.pair.metric == metric] for metric in METRICS}
+    return [_difference_table(inputs, domain, metric, of_metric[metric]) for metric in METRICS if of_metric[metric]]
+
+
+def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Sequence[Difference]) -> Table:
     shots = inputs.params.grid.n_shots
     found: dict[tuple[str, str], dict[tuple[str, int], Entry]] = defaultdict(dict)
-    for difference in compare(inputs.estimates, pairs):
+    for difference in differences:
         left, right = difference.pair.left, difference.pair.right
-        if difference.pair.metric != "auc":
-            continue
         entry = _difference_entry(difference, inputs.params.evaluate.confidence)
         if left.method == f"tallrec-{domain}" and right.family in ("baseline", "control"):
             found[right.family, right.method]["TALLRec minus it", left.n_shots] = entry
@@ -34,11 +39,13 @@ def difference_table(inputs: Inputs, domain: str) -> Table:
         for (family, method), entries in sorted(found.items())
     ]
     columns = tuple(f"{what}, K={n_shots}" for what, n_shots in places)
+    title = METRICS_BY_NAME[metric].title
     note = (
-        "Difference of the mean AUC, times 100, and its margin over users and seeds; p is corrected (max-T) for all "
-        "differences of this metric and test domain in results/differences.csv, which has other metrics too."
+        f"Difference of the mean {title}, times 100, and its margin over users and seeds; p is corrected (max-T) for "
+        "all differences of this metric and test domain in results/differences.csv."
     )
-    return Table(f"differences_{domain}", f"Paired differences, {domain}", columns, tuple(rows), note, domain)
+    name = f"differences_{domain}" if metric == "auc" else f"differences_{metric}_{domain}"
+    return Table(name, f"Paired differences of {title}, {domain}", columns, tuple(rows), note, domain)
 
 
 def _difference_entry(found: Difference, confidence: float) -> Entry:

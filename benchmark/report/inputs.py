@@ -19,6 +19,10 @@ from benchmark.artifacts.paths import (
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
 from benchmark.config.reading import read_yaml
+from benchmark.diagnostics.correlations import CORRELATIONS_CSV
+from benchmark.diagnostics.probing import PROBE_CHANGES_CSV
+from benchmark.diagnostics.sensitivity import SENSITIVITY_CSV
+from benchmark.diagnostics.slices import YEARS_CSV
 from benchmark.methods.configuration import load_config
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import INFLUENCE, Estimates
@@ -31,7 +35,6 @@ from benchmark.statistics.results import (
     read_rows,
     summarise,
 )
-from benchmark.statistics.slices import YEARS_CSV
 
 DVC_LOCK = Path("dvc.lock")
 
@@ -56,6 +59,9 @@ class Inputs:
     estimates: Estimates
     """Of every method, and of any difference of two."""
     calibration: Sequence[Mapping[str, str]]
+    correlations: Sequence[Mapping[str, str]]
+    probe_changes: Sequence[Mapping[str, str]]
+    sensitivity: Sequence[Mapping[str, str]]
     audits: Mapping[str, Mapping[str, Any]]
     """`audit.json`, by domain."""
     records: Mapping[Cell, Mapping[str, Any]]
@@ -99,10 +105,18 @@ def read_inputs() -> Inputs:
         probes=_read_csv(PROBES_CSV),
         estimates=estimates,
         calibration=_read_csv(CALIBRATION_CSV),
+        correlations=_read_csv(CORRELATIONS_CSV),
+        probe_changes=_read_csv(PROBE_CHANGES_CSV),
+        sensitivity=_read_csv(SENSITIVITY_CSV),
         audits=read_json(AUDIT_JSON) if AUDIT_JSON.exists() else {},
         records={row.cell: read_json(run_file(row.cell)) for row in rows if run_file(row.cell).exists()},
         commands=_commands(rows),
     )
+
+
+def group_in(line: Mapping[str, str]) -> Cell:
+    """The group that a line of a table is of."""
+    return Cell(line["family"], line["method"], line["train_domain"], line["test_domain"], int(line["n_shots"]), 0)
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmark.diagnostics.slices import PARTS
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
-from benchmark.statistics.slices import PARTS
 
 LANGUAGE_MODELS = ("icl", "tuned")
 """Families; without one of them there is nothing to compare the controls with."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.report import checks, figures, published, sections, tables
+from benchmark.report import checks, composition, figures, published, sections, tables
 from benchmark.report.costs import cost_table
 from benchmark.report.inputs import Inputs
 from benchmark.report.memory import memory_tables
 from benchmark.report.tables import Table
+from benchmark.verdicts.chance import ChanceBounds
 from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
 from benchmark.verdicts.doubts import doubts
 from benchmark.verdicts.paper import Paper
@@ -37,7 +38,6 @@ class Page:
     lost: Sequence[str]
     """Cells without a valid result, by name."""
     confidence: str
-    seeds: Sequence[int]
     overviews: Sequence[figures.DotPlot]
     ablations: Sequence[figures.CurvePlot]
     icl_plots: Sequence[figures.DotPlot]
@@ -46,6 +46,8 @@ class Page:
     """Of the further test sets, which are mixed with no other."""
     differences: Sequence[Table]
     within_users: Sequence[Table]
+    correlations: Sequence[Table]
+    sensitivity: Sequence[Table]
     icl: Sequence[Table]
     cross_domain: Sequence[Table]
     controls: Sequence[Table]
@@ -72,8 +74,9 @@ class Page:
     def tables(self) -> list[Table]:
         """Every table that is exported."""
         several = [*self.main, *self.extended, *self.within_users, *self.icl, *self.cross_domain, *self.controls]
-        several += [*self.data, *self.differences, *self.calibration, *self.memory, self.audit]
-        return [*several, self.probes, self.efficiency, self.cost, self.fidelity, self.published, self.independent]
+        several += [*self.data, *self.differences, *self.correlations, *self.sensitivity, *self.calibration]
+        several += [*self.memory, self.audit, self.probes, self.efficiency, self.cost]
+        return [*several, self.fidelity, self.published, self.independent]
 
 
 def build_page(inputs: Inputs, paper: Paper) -> Page:
@@ -114,7 +117,6 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         cell_counts=Counter(row.status for row in inputs.rows),
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
         confidence=f"{100 * params.evaluate.confidence:g} %",
-        seeds=params.grid.seeds,
         overviews=[figures.overview_plot(inputs, domain) for domain in domains],
         ablations=[figures.ablation_plot(inputs, paper, domain) for domain in domains],
         icl_plots=[figures.icl_plot(inputs, domain) for domain in domains]
@@ -122,8 +124,10 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         else [],
         main=[tables.main_table(inputs, paper, domain) for domain in domains],
         extended=[tables.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]],
-        differences=[checks.difference_table(inputs, domain) for domain in domains],
+        differences=[table for domain in domains for table in checks.difference_tables(inputs, domain)],
         within_users=[tables.within_user_table(inputs, domain) for domain in domains],
+        correlations=[composition.correlation_table(inputs, domain) for domain in domains],
+        sensitivity=[composition.sensitivity_table(inputs, domain) for domain in domains],
         icl=[tables.icl_table(inputs, domain) for domain in domains],
         cross_domain=[tables.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
         controls=[tables.control_table(inputs, domain) for domain in domains],
@@ -168,7 +172,7 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
-    return [*warnings, *doubts(inputs.rows)]
+    return [*warnings, *doubts(inputs.rows, ChanceBounds(inputs.params))]
 
 
 def _environment(*, is_markdown: bool = False) -> Environment:

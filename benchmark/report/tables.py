@@ -98,11 +98,13 @@ def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     estimate = inputs.estimates.estimate(group, metric)
     if estimate is None:
         return Entry(points(mean))
-    return Entry(points(mean), _ends(estimate.interval(inputs.params.evaluate.confidence)) or estimate.why_unknown)
+    return Entry(
+        points(mean), _ends(estimate.interval_of_metric(inputs.params.evaluate.confidence)) or estimate.why_unknown
+    )
 
 
 def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
-    """The paper's main table for a domain: published, ours and verdict at each K, with the controls below."""
+    """The paper's main table: published, ours, verdict and AUC at equal share at each K, with the controls below."""
     grid = inputs.params.grid
     published = [n for n in paper.numbers if n.table == "main" and n.test_domain == domain]
     names = list(dict.fromkeys([*(n.method for n in published), *grid.baselines]))
@@ -123,9 +125,14 @@ def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
         rows.append(Row(name, _beside(inputs, paper, [], groups), "Controls: no model is trained"))
     if domain in inputs.ceilings:
         ceiling = Entry(points(inputs.ceilings[domain]), "best possible")
-        rows.append(Row("Bayes ceiling", (Entry(DASH), ceiling, Entry("")) * len(grid.n_shots), "Generated data"))
-    columns = tuple(name for n_shots in grid.n_shots for name in (f"K={n_shots} paper", "ours", "verdict"))
-    keys = tuple(f"k{n_shots}_{name}" for n_shots in grid.n_shots for name in ("paper", "ours", "verdict"))
+        rows.append(
+            Row("Bayes ceiling", (Entry(DASH), ceiling, Entry(""), Entry(DASH)) * len(grid.n_shots), "Generated data")
+        )
+    columns = tuple(
+        name for n_shots in grid.n_shots for name in (f"K={n_shots} paper", "ours", "verdict", "at equal share")
+    )
+    names = ("paper", "ours", "verdict", "at_equal_share")
+    keys = tuple(f"k{n_shots}_{name}" for n_shots in grid.n_shots for name in names)
     beyond = sorted({n.n_shots for n in published} - set(grid.n_shots))
     note = f"The paper also has K = {', '.join(map(str, beyond))}, which is not in this grid." if beyond else ""
     return Table(f"main_{domain}", f"Few-shot AUC, {domain}", columns, tuple(rows), note, domain, keys)
@@ -141,15 +148,16 @@ def _control_group(inputs: Inputs, name: str, domain: str, n_shots: int) -> Cell
 def _beside(
     inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], groups: Sequence[Cell]
 ) -> tuple[Entry, ...]:
-    return tuple(entry for group in groups for entry in _three(inputs, paper, published, group))
+    return tuple(entry for group in groups for entry in _four(inputs, paper, published, group))
 
 
-def _three(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group: Cell) -> Iterator[Entry]:
+def _four(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group: Cell) -> Iterator[Entry]:
     number = next((n for n in published if n.group == group), None)
     yield Entry(points(number.auc) if number else DASH)
     yield summary_entry(inputs.groups.get(group))
     verdict = verdict_on(inputs, paper, number) if number else None
     yield _badge(verdict, paper) if verdict else Entry("")
+    yield _other_entry(inputs, group, "equal_share_auc")
 
 
 def _badge(verdict: Verdict, paper: Paper) -> Entry:

@@ -2,7 +2,8 @@
 
 Writes into results/: metrics.csv (one row a cell), influence.parquet (how much each user moves each number),
 estimates.csv (means over seeds, with intervals), differences.csv (pairs of methods), calibration.csv, reliability.csv
-(of scores that are probabilities), years.csv (earlier films and later ones), probes.csv, audit.json, metrics.json and
+(of scores that are probabilities), years.csv (earlier films and later ones), probes.csv, probe_changes.csv,
+correlations.csv (what a score is made of), sensitivity.csv (single users, seen targets), audit.json, metrics.json and
 plots/. No other stage reads test labels.
 
 Usage: python -m benchmark.stages.evaluate --partial
@@ -19,14 +20,18 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import read_json, read_scores, write_bytes, write_json
 from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, prepared_folder, probe_folder
 from benchmark.config.params import Params
+from benchmark.diagnostics.calibration import calibration, probabilities
+from benchmark.diagnostics.correlations import CORRELATIONS_COLUMNS, CORRELATIONS_CSV, correlation_rows
+from benchmark.diagnostics.probing import PROBE_CHANGES_COLUMNS, PROBE_CHANGES_CSV, change_rows, changes_of
+from benchmark.diagnostics.sensitivity import SENSITIVITY_COLUMNS, SENSITIVITY_CSV, SeenTargets, sensitivity_rows
+from benchmark.diagnostics.slices import YEARS_CSV, years_csv
 from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.grid import cells, is_seeded, probed
+from benchmark.methods.grid import cells, is_seeded, probed, rule_cells
 from benchmark.schema import Cell, group_of
-from benchmark.statistics.auc import Floats, roc_auc, user_auc
-from benchmark.statistics.calibration import calibration, probabilities
+from benchmark.statistics.auc import Floats
 from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
-from benchmark.statistics.estimates import INFLUENCE, Estimates, known_of
+from benchmark.statistics.estimates import INFLUENCE, Estimate, Estimates, known_of
 from benchmark.statistics.influence import Measured
 from benchmark.statistics.influence_file import write_influence
 from benchmark.statistics.labels import TestRows, in_order, read_test_rows
@@ -48,11 +53,13 @@ from benchmark.statistics.results import (
     summarise,
     write_rows,
 )
-from benchmark.statistics.slices import YEARS_CSV, years_csv
-from benchmark.statistics.uncertainty import margin, over_users
+from benchmark.statistics.uncertainty import over_users
 from benchmark.verdicts.audit import audit, read_prepared
 
 PLOTS = Path("results/plots")
+
+Metrics = Mapping[str, Measured | None]
+"""Every metric of a cell, by name."""
 
 
 def read_cell(cell: Cell, truth: TestRows) -> tuple[str, Floats | None]:
@@ -64,13 +71,13 @@ def read_cell(cell: Cell, truth: TestRows) -> tuple[str, Floats | None]:
     return ("invalid", None) if values is None else ("ok", values)
 
 
-def metric_row(cell: Cell, found: Mapping[str, Measured | None], rows: TestRows, confidence: float) -> MetricRow:
+def metric_row(cell: Cell, found: Metrics, rows: TestRows, confidence: float) -> MetricRow:
     """The row of a cell that was run; its interval is over users alone."""
     auc = found["auc"]
     assert auc is not None, "a test set has both labels"
     others = {name: None if (one := found[name]) is None else one.value for name in OTHERS}
-    spread = over_users(auc.influence, auc.n_effective)
-    low, high = (None, None) if spread is None else (auc.value + sign * margin(spread, confidence) for sign in (-1, 1))
+    over_users_alone = Estimate(auc.value, over_users(auc.influence, auc.n_effective))
+    low, high = over_users_alone.interval_of_metric(confidence) or (None, None)
     return MetricRow(cell, "ok", auc.value, low, high, others, len(auc.influence), len(rows.liked))
 
 
@@ -83,7 +90,7 @@ def estimate_rows(summaries: Iterable[Summary], estimates: Estimates, confidence
             found = estimates.estimate(group, metric)
             if found is None:
                 continue
-            ends = found.interval(confidence) or (None, None)
+            ends = found.interval_of_metric(confidence) or (None, None)
             errors = (found.spread.standard_error, found.spread.dof) if found.spread else (None, None)
             values = summary.values(metric)
             sd = statistics.stdev(values) if len(values) > 1 else None
@@ -109,19 +116,24 @@ def calibration_rows(
     return errors, bins
 
 
-def probe_rows(params: Params, truth: Mapping[str, TestRows]) -> list[tuple[Any, ...]]:
-    """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
-    rows: list[tuple[Any, ...]] = []
+def probe_metrics(params: Params, truth: Mapping[str, TestRows]) -> dict[tuple[Cell, str], Metrics]:
+    """Every metric of every probe of every probed cell; none where it was not run."""
+    found: dict[tuple[Cell, str], Metrics] = {}
     for name, cell, probe in probed(params):
         known = truth[cell.test_domain]
         scores = read_scores(probe_folder(name) / probe, cell)
         values = None if scores is None else in_order(scores, known)
-        if values is None:
-            rows.append((*astuple(cell), probe, None, None))
-            continue
-        auc, uauc = roc_auc(known.liked, values), user_auc(known.liked, values, known.users)
-        rows.append((*astuple(cell), probe, auc, uauc))
-    return rows
+        found[cell, probe] = {} if values is None else measured(known, values)
+    return found
+
+
+def probe_rows(found: Mapping[tuple[Cell, str], Metrics]) -> list[tuple[Any, ...]]:
+    """AUC and UAUC of every probe of every probed cell; both empty where it was not run."""
+    values = {key: [metrics.get(name) for name in ("auc", "uauc")] for key, metrics in found.items()}
+    return [
+        (*astuple(cell), probe, *(None if one is None else one.value for one in of_probe))
+        for (cell, probe), of_probe in values.items()
+    ]
 
 
 def nested_means(summaries: Iterable[Summary]) -> dict[str, Any]:
@@ -189,7 +201,14 @@ def run(*, partial: bool) -> None:
     for domain in domains:
         points = curve_points(summaries, domain)
         write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(("n_shots", "auc", "method"), points))
-    write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(params, truth)))
+    probes = probe_metrics(params, truth)
+    changes = change_rows(changes_of(probes, found), confidence)
+    rules = {name: rule_cells(params, name, n_train[domain]) for domain in domains for name in params.test_sets(domain)}
+    sensitivity = sensitivity_rows(scores, truth, SeenTargets(params, n_train))
+    write_bytes(PROBES_CSV, csv_bytes((*KEY_COLUMNS, "probe", "auc", "uauc"), probe_rows(probes)))
+    write_bytes(PROBE_CHANGES_CSV, csv_bytes(PROBE_CHANGES_COLUMNS, changes))
+    write_bytes(CORRELATIONS_CSV, csv_bytes(CORRELATIONS_COLUMNS, correlation_rows(scores, rules)))
+    write_bytes(SENSITIVITY_CSV, csv_bytes(SENSITIVITY_COLUMNS, sensitivity))
     write_influence(INFLUENCE, estimates, {name: known.digest for name, known in truth.items()})
     write_bytes(ESTIMATES_CSV, csv_bytes(ESTIMATES_COLUMNS, estimate_rows(summaries, estimates, confidence)))
     write_bytes(DIFFERENCES_CSV, differences_csv(differences, confidence))

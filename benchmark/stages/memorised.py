@@ -21,10 +21,10 @@ from benchmark.config.params import Params
 from benchmark.data import memorisation
 from benchmark.data.domains.movielens import read_lines
 from benchmark.data.sources import read_manifest
+from benchmark.diagnostics.memorised import completions_judged, ratings_judged
 from benchmark.errors import ConfigError, exit_code_of
 from benchmark.methods import language_models
 from benchmark.methods.configuration import load_config
-from benchmark.statistics.memorised import completions_judged, ratings_judged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -1,1 +1,1 @@
-"""Scores and test labels -> numbers: metrics, intervals, differences, calibration."""
+"""Scores and test labels -> numbers: metrics, intervals, differences."""

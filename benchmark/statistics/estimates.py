@@ -54,6 +54,11 @@ class Estimate:
         half = self.margin(confidence)
         return None if half is None else (self.value - half, self.value + half)
 
+    def interval_of_metric(self, confidence: float) -> tuple[float, float] | None:
+        """The same of one method, cut to [0, 1], where every metric lies; few seeds that disagree reach beyond."""
+        ends = self.interval(confidence)
+        return ends and (max(0.0, ends[0]), min(1.0, ends[1]))
+
     @property
     def p_value(self) -> float | None:
         """Two-sided, against a truth of 0; None where the spread is."""

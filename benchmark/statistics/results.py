@@ -123,7 +123,7 @@ def _with_interval(summary: Summary, estimates: Estimates, confidence: float) ->
     estimate = estimates.estimate(group_of(summary.cell))
     if estimate is None:
         return summary
-    return replace(summary, interval=estimate.interval(confidence), why_no_interval=estimate.why_unknown)
+    return replace(summary, interval=estimate.interval_of_metric(confidence), why_no_interval=estimate.why_unknown)
 
 
 def _summary(rows: Sequence[MetricRow]) -> Summary | None:

@@ -4,11 +4,19 @@ A validation that was never better than chance, or that the test disagrees with;
 gives, so that the score is made of what is left of the probability; and prompts for which the model has no room.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.provenance import run_file
+from benchmark.schema import Cell
 from benchmark.statistics.results import MetricRow
+
+ChanceOf = Callable[[Cell, Mapping[str, Any]], float]
+"""What chance reaches in the validations of a cell, whose record is given."""
+FAMILIES = {"tuned": "tuned cells", "baseline": "cells of baselines"}
+"""Families that choose a checkpoint, as a sentence names their cells."""
 
 GROSS = 0.1
 """Difference of validation and test AUC that calls for a look, beyond the margins of both."""
@@ -18,25 +26,29 @@ N_NAMED = 3
 """Cells that a sentence names; of more, the first ones and how many follow."""
 
 
-def doubts(rows: Sequence[MetricRow]) -> list[str]:
-    """One sentence a kind of doubt, with the cells concerned; the validation of several domains is not judged."""
-    at_chance: list[str] = []
-    disagreeing: list[str] = []
-    for row, best, chance in _validated(rows):
+def doubts(rows: Sequence[MetricRow], chance_of: ChanceOf) -> list[str]:
+    """One sentence a kind of doubt, with the cells concerned; the validation of several domains is not judged.
+
+    Args:
+        rows: the results.
+        chance_of: what chance reaches in the validations of a cell.
+    """
+    at_chance: dict[str, list[str]] = defaultdict(list)
+    disagreeing: dict[str, list[str]] = defaultdict(list)
+    for row, best, chance in _validated(rows, chance_of):
         if best <= chance:
-            at_chance.append(f"{row.cell} ({best:.3f}, chance up to {chance:.3f})")
+            at_chance[row.cell.family].append(f"{row.cell} ({best:.3f}, chance up to {chance:.3f})")
         elif _disagree(row, best, chance):
-            disagreeing.append(f"{row.cell} ({best:.3f} against {row.auc:.3f})")
-    found: list[str] = []
-    if at_chance:
-        found.append(
-            f"The validation AUC never left chance in {len(at_chance)} of the tuned cells: {_listed(at_chance)}."
-        )
-    if disagreeing:
-        found.append(
-            f"Validation and test AUC disagree by more than {GROSS} and the margins of both in {len(disagreeing)} of "
-            f"the tuned cells: {_listed(disagreeing)}."
-        )
+            disagreeing[row.cell.family].append(f"{row.cell} ({best:.3f} against {row.auc:.3f})")
+    found = [
+        f"The validation AUC never left chance in {len(cells)} of the {FAMILIES[family]}: {_listed(cells)}."
+        for family, cells in at_chance.items()
+    ]
+    found += [
+        f"Validation and test AUC disagree by more than {GROSS} and the margins of both in {len(cells)} of "
+        f"the {FAMILIES[family]}: {_listed(cells)}."
+        for family, cells in disagreeing.items()
+    ]
     unanswered = [f"{row.cell} ({mass:.1g})" for row, mass in _recorded(rows, "answer_mass") if mass < UNANSWERED]
     if unanswered:
         found.append(
@@ -67,14 +79,18 @@ def _listed(cells: Sequence[str]) -> str:
     return "; ".join([*cells[:N_NAMED], *more])
 
 
-def _validated(rows: Sequence[MetricRow]) -> Iterator[tuple[MetricRow, float, float]]:
-    """Rows of tuned cells with the best validation AUC on the same domain, and what chance reaches there."""
+def _validated(rows: Sequence[MetricRow], chance_of: ChanceOf) -> Iterator[tuple[MetricRow, float, float]]:
+    """Rows that chose a checkpoint, with its validation AUC on the same domain, and what chance reaches there."""
     for row in rows:
-        path = run_file(row.cell, "runs/tune")
-        if row.cell.family == "tuned" and row.cell.train_domain == row.cell.test_domain and path.exists():
+        if row.cell.family not in FAMILIES or row.cell.train_domain != row.cell.test_domain:
+            continue
+        is_tuned = row.cell.family == "tuned"
+        path = run_file(row.cell, "runs/tune") if is_tuned else run_file(row.cell)
+        if path.exists():
             record = read_json(path)
-            if record.get("best_auc") is not None:
-                yield row, record["best_auc"], record["chance_auc"]
+            best = record.get("best_auc" if is_tuned else "valid_auc")
+            if best is not None:
+                yield row, best, chance_of(row.cell, record)
 
 
 def _disagree(row: MetricRow, best: float, chance: float) -> bool:

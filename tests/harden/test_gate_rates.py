@@ -187,7 +187,7 @@ def test_a_loss_of_one_method_is_seen_in_80_percent(
 
 
 WOBBLE = 0.02
-"""Variance of what another machine adds to the scores of each row: an AUC moves by a third of a point (SD)."""
+"""Variance of what another machine adds to the scores of each row: an AUC moves by about a third of a point."""
 
 
 @pytest.mark.parametrize(("loss", "wobble"), [(0.05, 0.0), (0.05, WOBBLE), (0.0, WOBBLE)])

@@ -8,9 +8,9 @@ import pytest
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
+from benchmark.diagnostics.memorised import completions_judged, ratings_judged
 from benchmark.schema import Item
 from benchmark.stages import evaluate, report
-from benchmark.statistics.memorised import completions_judged, ratings_judged
 
 
 def judged() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from benchmark.report.tables import DASH, Entry, Row, Table
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate, report
 from benchmark.statistics.results import read_rows
+from benchmark.verdicts.chance import chance_auc
 from benchmark.verdicts.paper import load_paper
 
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
@@ -153,12 +154,15 @@ def test_stand_in_data_are_said_first(finished_run: Path) -> None:
 def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
     _make()
     tuned = next(row.cell for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie")
-    files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "chance_auc": 0.54})
-    page = _report()
-    assert (
-        f"The validation AUC never left chance in 1 of the tuned cells: {tuned} (0.510, chance up to 0.540)."
-        in page.text
-    )
+    files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "n_steps": 20})
+    baseline = replace(CELL, seed=0)
+    files.write_json(run_file(baseline), {"valid_auc": 0.52, "n_updates": 100})
+    rows = files.read_labelled(paths.prepared_folder("movie") / "valid.parquet")
+    labels, users = [row.liked for row in rows], [row.sample.user_id for row in rows]
+    text = " ".join(_report().text.split())
+    for cell, best, n_looks, cells in ((tuned, 0.51, 4, "tuned cells"), (baseline, 0.52, 20, "cells of baselines")):
+        said = f"({best:.3f}, chance up to {chance_auc(labels, users, n_looks):.3f})"
+        assert f"The validation AUC never left chance in 1 of the {cells}: {cell} {said}." in text
 
 
 def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
@@ -293,7 +297,7 @@ def test_draws_that_fail_are_counted_beside_the_median(finished_run: Path) -> No
         files.write_predictions("predictions", cell, scores)
     _make()
     shown = _table("main_movie")["gru4rec"]["k16_ours"]
-    assert shown.startswith("50.00 [")
+    assert shown.startswith("50.00 [0.0, 100.0]")  # two seeds cannot tell more, and no AUC lies beyond
     assert shown.endswith("sd 70.7 · median 50.0, 1 of 2 below chance")
     with (finished_run / "results/estimates.csv").open() as stream:
         line = next(
@@ -428,7 +432,7 @@ def test_every_table_is_written_as_csv_and_latex(finished_run: Path) -> None:
     assert {name[:-4] for name in names if name.endswith(".csv")} == {
         name[:-4] for name in names if name.endswith(".tex")
     }
-    assert len(names) == 2 * (2 + 1 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 3)
+    assert len(names) == 2 * (2 + 1 + 2 + 2 + 2 + 2 + 4 + 4 + 2 + 2 + 3 + (3 + 2 + 2))
 
 
 def test_latex_is_escaped() -> None:

@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmark.artifacts import files, paths
+from benchmark.diagnostics.slices import PARTS, auc_by_part, parts_by_year, target_years, years_csv
 from benchmark.schema import Cell, Interaction, Item, Sample
 from benchmark.statistics.labels import read_test_rows
-from benchmark.statistics.slices import PARTS, auc_by_part, parts_by_year, target_years, years_csv
 
 NAN = float("nan")
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from benchmark.statistics.memorised import completions_judged, ratings_judged, share_interval
+from benchmark.diagnostics.memorised import completions_judged, ratings_judged, share_interval
 
 
 @pytest.mark.parametrize(("n_hits", "n"), [(0, 200), (3, 200), (200, 200), (1, 2)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
+from benchmark.diagnostics.calibration import calibration, probabilities
 from benchmark.schema import Cell
-from benchmark.statistics.calibration import calibration, probabilities
 
 
 def _cell(family: str, method: str) -> Cell:

@@ -1,0 +1,1 @@
+"""What a score is made of: calibration, changed inputs, single users, parts of a test set, what a model knew before."""
