@@ -37,12 +37,12 @@ def is_red(before: Run, after: Run) -> bool:
 
 def rarely(red: int, n_runs: int) -> bool:
     """Whether a rate of 5 % is not contradicted."""
-    return red <= binom.ppf(0.999, n_runs, ALPHA)
+    return red <= float(binom.ppf(0.999, n_runs, ALPHA))
 
 
 def often(seen: int, n_runs: int, power: float) -> bool:
     """Whether a rate of `power` is not contradicted."""
-    return seen >= binom.ppf(0.001, n_runs, power)
+    return seen >= float(binom.ppf(0.001, n_runs, power))
 
 
 # Mere changes of seed. Users are left out: their noise only widens the tolerance.
