@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.report import checks, composition, figures, published, sections, tables
 from benchmark.report.costs import cost_table
+from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs
 from benchmark.report.memory import memory_tables
 from benchmark.report.tables import Table
@@ -28,6 +29,10 @@ class Page:
     domains: Sequence[str]
     generated: Sequence[str]
     """Domains whose data are generated."""
+    findings: Sequence[str]
+    """What came out, in sentences with numbers."""
+    doubts: Sequence[str]
+    """What the records of the run say against its results."""
     warnings: Sequence[str]
     """What a reader must know before any number."""
     claims: Sequence[ClaimVerdict]
@@ -110,6 +115,8 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     return Page(
         domains=domains,
         generated=generated,
+        findings=findings(inputs),
+        doubts=doubts(inputs.rows, ChanceBounds(params)),
         warnings=_warnings(inputs, generated, model_is_papers=model_is_papers),
         claims=claims,
         claim_counts=Counter(claim.verdict for claim in claims),
@@ -172,7 +179,7 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
-    return [*warnings, *doubts(inputs.rows, ChanceBounds(inputs.params))]
+    return warnings
 
 
 def _environment(*, is_markdown: bool = False) -> Environment:
