@@ -49,9 +49,9 @@ def _best(summary: Summary) -> str:
 
 
 def _with_margin(summary: Summary) -> str:
-    if summary.interval is None:
+    if summary.margin is None:
         return f"{points(summary.auc, 1)} ({summary.why_no_interval}, so no margin)"
-    return f"{points(summary.auc, 1)} ± {points((summary.interval[1] - summary.interval[0]) / 2, 1)}"
+    return f"{points(summary.auc, 1)} ± {points(summary.margin, 1)}"
 
 
 def _compared(inputs: Inputs, model: Cell, rule: Cell) -> str:

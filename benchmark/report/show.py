@@ -64,8 +64,8 @@ def _cell(summary: Summary | None, published: float | None) -> str:
     if summary is None:
         return MISSING
     text = points(summary.auc, 1)
-    if summary.interval:
-        text += f" ±{points((summary.interval[1] - summary.interval[0]) / 2, 1)}"
+    if summary.margin is not None:
+        text += f" ±{points(summary.margin, 1)}"
     return text + (f" ({points(published, 1)})" if published is not None else "")
 
 

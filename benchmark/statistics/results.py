@@ -73,6 +73,8 @@ class Summary:
     n_samples: int
     interval: tuple[float, float] | None = None
     """Of the AUC, over users and seeds; None where nothing tells."""
+    margin: float | None = None
+    """Half-width of the interval before it was cut to [0, 1]."""
     why_no_interval: str = ""
 
     @property
@@ -123,7 +125,12 @@ def _with_interval(summary: Summary, estimates: Estimates, confidence: float) ->
     estimate = estimates.estimate(group_of(summary.cell))
     if estimate is None:
         return summary
-    return replace(summary, interval=estimate.interval_of_metric(confidence), why_no_interval=estimate.why_unknown)
+    return replace(
+        summary,
+        interval=estimate.interval_of_metric(confidence),
+        margin=estimate.margin(confidence),
+        why_no_interval=estimate.why_unknown,
+    )
 
 
 def _summary(rows: Sequence[MetricRow]) -> Summary | None:

@@ -119,7 +119,7 @@ def test_only_labelled_positions_reach_the_output_layer(
 ) -> None:
     model, seen = new_model_of(family), []
     labelled = LabelledLoss(model)
-    model.get_output_embeddings().register_forward_hook(lambda *of_call: seen.append(of_call[2].shape[:2].numel()))
+    model.get_output_embeddings().register_forward_hook(lambda *of_call: seen.append(of_call[2].shape[:-1].numel()))
     labelled(model, **collate(rows_of("answer")))
     # The chunks of linear logits are made beside the layer, which itself sees one position.
     assert seen == [2 * len(LENGTHS) if family in CAPPED_OR_SCALED else 1]
