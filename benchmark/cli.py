@@ -17,12 +17,57 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Reproduce TALLRec: the work around the pipeline, which is `dvc repro`. Run it in the root of the repository.",
 )
 
 
 for command in COMMANDS:
     app.command()(command)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tallrec-bench {version('tallrec-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Reproduce TALLRec: the work around the pipeline, which is `dvc repro`. Run it in the root of the repository."""
+    del version
+
+
+@app.command("list")
+def list_names() -> None:
+    """Print what params.yaml may name: presets, domains, controls, baselines, prompt styles, probes, claims."""
+
+    def work() -> None:
+        from benchmark.config.overlays import preset_names
+        from benchmark.methods.configuration import load_config
+        from benchmark.methods.controls import CONTROLS
+        from benchmark.methods.probes import PROBES
+        from benchmark.methods.rules import prompt_names
+        from benchmark.verdicts.claim_params import read_claims
+        from benchmark.verdicts.claims import CLAIMS_YAML
+
+        params = load_config(PARAMS_YAML)
+        for what, names in (
+            ("presets", preset_names()),
+            ("domains", params.domains),
+            ("controls", CONTROLS),
+            ("baselines", params.baselines.models),
+            ("prompts", prompt_names()),
+            ("probes", PROBES),
+            ("claims", [claim["id"] for claim in read_claims(CLAIMS_YAML)]),
+        ):
+            typer.echo(f"{what}: {', '.join(names)}")
+
+    finish(work)
 
 
 def main() -> None:

@@ -183,3 +183,19 @@ def test_help_needs_no_heavy_package():
 
 def test_a_preset_text_is_read_as_it_lies():
     assert preset_text("real-cpu") == (ROOT / "benchmark/config/presets/real-cpu.yaml").read_text()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"tallrec-bench {importlib.metadata.version('tallrec-bench')}\n")
+
+
+def test_what_may_be_named_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(app, ["list"])
+    lines = dict(line.split(": ", 1) for line in done.output.splitlines())
+    assert done.exit_code == 0
+    assert lines["domains"] == "movie, book"
+    assert {"real-cpu", "look", "llm/gemma-3-270m"} <= set(lines["presets"].split(", "))
+    assert "liked_share" in lines["controls"].split(", ")
+    assert "beats_baselines" in lines["claims"].split(", ")
