@@ -24,7 +24,7 @@ for command in COMMANDS:
     app.command()(command)
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001
+def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
