@@ -25,7 +25,7 @@ from benchmark.schema import Cell
 
 SCHEMA_VERSION = 1
 
-SOURCES = ("benchmark", "baselines", "tallrec", "dvc.yaml", "pyproject.toml")
+SOURCES = ("benchmark", "baselines", "tallrec", "dvc.yaml", "pyproject.toml", ":!tallrec/dvc.lock")
 """The code behind a result. `params.yaml` is not code: the values that decide are in `settings`, and most runs change
 it. `dvc.lock` and the outputs change while the pipeline runs."""
 

@@ -93,6 +93,11 @@ def test_only_code_makes_a_record_dirty(repository: Path) -> None:
     clean = record_of()
     assert (clean["commit"], clean["is_dirty"]) == (git("rev-parse", "HEAD"), False)
 
+    Path("tallrec").mkdir()
+    Path("tallrec/dvc.lock").write_text("schema: '2.0'\n")
+    provenance._commit.cache_clear()
+    assert record_of()["is_dirty"] is False
+
     # The values that decide a result are in its record, and most runs have others than git.
     provenance._commit.cache_clear()
     Path("params.yaml").write_text("grid: {n_shots: [1]}\n")
