@@ -164,11 +164,11 @@ def test_published_numbers_without_their_sections(tmp_path: Path, content: str):
         ("5", r"claims\.0: expected a mapping, got int"),
         ("{id: a, kind: []}", r"a\.kind: \[\] is not one of"),
         (
-            "{id: a, sentence: s, where: w, kind: within, left: {family: icl}, right: {family: icl}}",
+            "{id: a, sentence: s, where: w, of: ours, kind: within, left: {family: icl}, right: {family: icl}}",
             "allowance: missing",
         ),
         ("{id: a, sentence: s, where: w, kind: above_chance, groups: {family: icl, tran: same}}", "tran: unknown key"),
-        ("{id: a, sentence: s, where: w, kind: fits_in_memory, limit_gb: .nan}", "limit_gb"),
+        ("{id: a, sentence: s, where: w, of: ours, kind: fits_in_memory, limit_gb: .nan}", "limit_gb"),
     ],
 )
 def test_claims_of_another_shape(tmp_path: Path, claim: str, problem: str):

@@ -33,8 +33,9 @@ def test_a_toy_grid_runs_once_and_only_once(toy: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(toy)
     rows = list(csv.DictReader(METRICS_CSV.open()))
     expected = list(cells(load_config(), {"movie": 80}))
-    # random, liked_share, item_mean on a draw and on all rows, GRU4Rec, the tuned model
-    assert len(rows) == len(expected) == 6
+    # random, liked_share, item_mean on a draw and on all rows, GRU4Rec, the tuned model: each on both test sets
+    assert len(rows) == len(expected) == 12
+    assert {row["test_domain"] for row in rows} == {"movie", "movie-extended"}
     assert {row["status"] for row in rows} == {"ok"}
     assert all(0 <= float(row["auc"]) <= 1 for row in rows)
     assert "<html" in Path("results/report.html").read_text()
