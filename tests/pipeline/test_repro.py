@@ -16,6 +16,7 @@ from warm_shell import warm_shell
 from benchmark.artifacts.paths import METRICS_CSV
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
+from benchmark.statistics.metrics import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
     shown = list(csv.DictReader(table.splitlines()))
     named = {line["Experiment"] or line["rev"]: line for line in shown}
     assert named["changed"]["tune.learning_rate"] == "0.02"
-    metrics = [f"movie.tallrec-movie.k4.{metric}" for metric in ("auc", "uauc")]
+    metrics = [f"{test_set}.tallrec-movie.k4.{name}" for test_set in ("movie", "movie-extended") for name in METRICS]
     assert list(shown[0]) == ["Experiment", "rev", "typ", "Created", *metrics, "tune.learning_rate"]
 
     changed = json.loads(dvc(toy, "metrics", "diff", "HEAD", "changed", "--json"))
