@@ -42,12 +42,15 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
         if number.table == "main" and not other_test_rows(number, inputs.params, paper, inputs.test_rows)
     }
     for family, heading in FAMILIES.items():
-        methods = dict.fromkeys(
-            (g.method, g.train_domain) for g in inputs.groups if (g.family, g.test_domain) == (family, test_domain)
-        )
-        if methods:
-            yield [heading, *[""] * (len(shots) + 1)]
-        for method, train_domain in methods:
+        was_run: dict[tuple[str, str], bool] = {}
+        for group, summary in inputs.groups.items():
+            if (group.family, group.test_domain) == (family, test_domain):
+                key = group.method, group.train_domain
+                was_run[key] = was_run.get(key, False) or summary is not None
+        n_missing = sum(not any_run for any_run in was_run.values())
+        if was_run:
+            yield [heading + (f" ({n_missing} not run)" if n_missing else ""), *[""] * (len(shots) + 1)]
+        for method, train_domain in (key for key, any_run in was_run.items() if any_run):
             groups = [Cell(family, method, train_domain, test_domain, n_shots, 0) for n_shots in shots]
             without = Cell(family, method, train_domain, test_domain, 0, 0)
             if without in inputs.groups:

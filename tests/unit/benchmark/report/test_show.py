@@ -1,5 +1,6 @@
 """The main table in the terminal, and what was found in sentences."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,11 @@ def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users
     assert difference is not None
     assert any(f"{100 * difference.value:+.1f} ±" in sentence for sentence in found)
     assert "(generated data)" in found[0]
+
+
+def test_methods_that_were_not_run_are_counted_and_not_listed(finished_run: Path) -> None:
+    shutil.rmtree(finished_run / "predictions/tuned/rt-both")
+    assert evaluate.main(["--partial"]) == 0
+    shown = "\n".join(lines(read_inputs(), load_paper(), is_markdown=False))
+    assert shown.count("tuned (1 not run)") == 3  # on each test set
+    assert "rt-both" not in shown
