@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmark.artifacts.files import write_bytes
 from benchmark.artifacts.paths import MIRROR_VARIABLE, PARAMS_YAML
 from benchmark.config.params import Params
+from benchmark.data.sources import chosen_mirror
 from benchmark.errors import BenchmarkError
 from benchmark.methods.configuration import load_config, merge_presets
 
@@ -31,16 +32,19 @@ def look(folder: Path, presets: Sequence[str], tell: Callable[[str], object]) ->
         tell: told each stage, with the seconds so far.
 
     Raises:
-        BenchmarkError: a stage failed; its own line stands on stderr before.
+        ConfigError: `params.yaml` or a preset is wrong; nothing is written then.
+        BenchmarkError: a stage failed, with its own line; the files of a mirror are never replaced by generated ones.
     """
+    merge_presets(list(presets), PARAMS_YAML, write=False)
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / PARAMS_YAML, PARAMS_YAML.read_bytes())
     merge_presets(list(presets), folder / PARAMS_YAML, write=True)
     params = load_config(folder / PARAMS_YAML)
-    run = _Runs(folder, tell)
+    mirror = chosen_mirror(params.data.mirror)
+    run = _Runs(folder, mirror, tell)
     domains = params.grid.domains
-    if not run.all([("raw", "--domain", domain) for domain in domains], is_needed=False):
-        tell("no real data: neither a mirror nor their address; the embedded world takes their place")
+    if problem := run.all([("raw", "--domain", domain) for domain in domains], is_needed=mirror is not None):
+        tell(f"{problem}\nno mirror and no real data: the embedded world takes their place")
         merge_presets(["data/embedded"], folder / PARAMS_YAML, write=True)
         run.all([("raw", "--domain", domain) for domain in domains])
     run.all([("prepare", "--domain", domain) for domain in domains])
@@ -62,14 +66,13 @@ def _baselines(params: Params) -> list[tuple[str, ...]]:
 class _Runs:
     """Processes of stages in one folder."""
 
-    def __init__(self, folder: Path, tell: Callable[[str], object]) -> None:
+    def __init__(self, folder: Path, mirror: Path | None, tell: Callable[[str], object]) -> None:
         self.folder, self.tell, self.start = folder, tell, time.perf_counter()
-        mirror = os.environ.get(MIRROR_VARIABLE)
-        self.environment = {**os.environ, **({MIRROR_VARIABLE: str(Path(mirror).absolute())} if mirror else {})}
+        self.environment = {**os.environ, **({MIRROR_VARIABLE: str(mirror.absolute())} if mirror else {})}
 
-    def all(self, stages: Sequence[tuple[str, ...]], *, is_needed: bool = True) -> bool:
-        """Run stages, several at once, and wait for them; whether all of them ended well."""
-        left, is_fine = list(stages), True
+    def all(self, stages: Sequence[tuple[str, ...]], *, is_needed: bool = True) -> str:
+        """Run stages, several at once, and wait for them; what went wrong, which is an error if they are needed."""
+        left, problem = list(stages), ""
         while left:
             batch, left = left[:N_AT_ONCE], left[N_AT_ONCE:]
             self.tell(f"{time.perf_counter() - self.start:4.0f} s  {', '.join(_name(stage) for stage in batch)}")
@@ -77,12 +80,11 @@ class _Runs:
             for stage, process in zip(batch, processes, strict=True):
                 _, said = process.communicate()
                 if process.returncode:
-                    is_fine = False
-                    if is_needed:
-                        raise BenchmarkError(
-                            f"{_name(stage)}: {said.decode(errors='replace').strip().splitlines()[-1]}"
-                        )
-        return is_fine
+                    last = (said.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+                    problem = f"{_name(stage)}: {last.removeprefix('error: ')}"
+            if problem and is_needed:
+                raise BenchmarkError(problem)
+        return problem
 
     def _started(self, stage: tuple[str, ...]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"benchmark.stages.{stage[0]}", *stage[1:]]

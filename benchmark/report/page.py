@@ -167,7 +167,10 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
             "(evaluate.max_test_samples), so no verdict is given."
         )
     warnings += [f"Stand-in data. {found}." for found in sections.stand_ins(inputs)]
-    if not model_is_papers:
+    grid = inputs.params.grid
+    if not (grid.recipes or grid.icl_models or grid.other_models):
+        warnings.append("No language model was run: nothing below is a result of TALLRec itself.")
+    elif not model_is_papers:
         model = inputs.params.llm.model
         name = "a tiny model pretrained by the pipeline" if model == "tiny" else model
         if inputs.params.llm.weights == "random":

@@ -1,12 +1,14 @@
 """The main table in the terminal, and what was found in sentences."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs, read_inputs
+from benchmark.report.page import build_page
 from benchmark.report.show import lines
 from benchmark.stages import evaluate
 from benchmark.verdicts.paper import load_paper
@@ -63,3 +65,12 @@ def test_methods_that_were_not_run_are_counted_and_not_listed(finished_run: Path
     shown = "\n".join(lines(read_inputs(), load_paper(), is_markdown=False))
     assert shown.count("tuned (1 not run)") == 3  # on each test set
     assert "rt-both" not in shown
+
+
+def test_a_page_without_a_language_model_says_so(inputs: Inputs) -> None:
+    nothing = {"recipes": (), "icl_models": (), "other_models": ()}
+    params = inputs.params.model_copy(update={"grid": inputs.params.grid.model_copy(update=nothing)})
+    with_model, without = (build_page(one, load_paper()).warnings for one in (inputs, replace(inputs, params=params)))
+    assert any("The language model is a tiny model" in warning for warning in with_model)
+    assert "No language model was run: nothing below is a result of TALLRec itself." in without
+    assert not any("tiny model" in warning for warning in without)
