@@ -163,8 +163,8 @@ def test_decisions_are_numbered_without_a_gap():
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_the_graph_of_the_readme_is_that_of_the_pipeline():
-    block = re.search(r"```mermaid\nflowchart LR\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_graph_of_the_map_is_that_of_the_pipeline():
+    block = re.search(r"```mermaid\nflowchart LR\n(.*?)```", (ROOT / "docs/map.md").read_text(), re.DOTALL)
     assert block
     drawn = networkx.DiGraph()
     for line in block[1].splitlines():
@@ -189,7 +189,7 @@ def path_of(entry: str | dict[str, object]) -> Path:
 
 
 @pytest.mark.parametrize("domain", ["movie", "book"])
-def test_the_figure_of_the_readme_shows_the_kept_metrics_of_smoke(domain: str):
+def test_the_figure_of_the_findings_shows_the_kept_metrics_of_smoke(domain: str):
     """A change that renews the one renews the other."""
     figure = ElementTree.parse(ROOT / f"docs/figures/ablation-{domain}.svg").findtext("{*}desc")
     shown = re.findall(r"(?:K \d+|AT alone:) [\d.]+", figure or "")
