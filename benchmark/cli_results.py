@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark.artifacts.paths import PARAMS_YAML
+from benchmark.artifacts.paths import METRICS_CSV, PARAMS_YAML
 from benchmark.errors import exit_code_of
 
 
@@ -29,14 +29,42 @@ def check(
     """Compare results/ with a reference; exit with 1 if a cell is missing, or a method worse than noise explains."""
 
     def work() -> None:
-        from benchmark.report.terminal import print_findings
+        from benchmark.report.comparison import gate_lines
         from benchmark.verdicts.gate import FAILURES
         from benchmark.verdicts.gate import check as findings_of
 
         findings = findings_of(against, alpha=alpha)
-        print_findings(findings)
+        for line in gate_lines(findings):
+            typer.echo(line)
         if any(finding.verdict in FAILURES for finding in findings):
             raise typer.Exit(1)
+
+    finish(work)
+
+
+def compare(
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A git revision or DVC experiment with results/metrics.csv, or a file.")
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="The same. By default: the results of this folder.")
+    ] = METRICS_CSV.as_posix(),
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page too, with the intervals drawn.")] = None,
+) -> None:
+    """Print what changed from A to B: per method and K the difference, its margin and whether noise explains it."""
+
+    def work() -> None:
+        from benchmark.artifacts.files import write_bytes
+        from benchmark.report.comparison import CONFIDENCE, Comparison, comparison_html, comparison_lines
+        from benchmark.verdicts.compared_run import named_run
+        from benchmark.verdicts.gate import differences
+
+        findings = differences(named_run(first), named_run(second), confidence=CONFIDENCE)
+        comparison = Comparison(first, second, findings)
+        for line in comparison_lines(comparison):
+            typer.echo(line)
+        if html:
+            write_bytes(html, comparison_html(comparison).encode())
 
     finish(work)
 
@@ -136,4 +164,4 @@ def look(
     finish(work)
 
 
-COMMANDS = (look, show, check, export, keep, merge)
+COMMANDS = (look, show, compare, check, export, keep, merge)

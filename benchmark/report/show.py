@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmark.report.comparison import columns
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import MISSING, points
@@ -25,7 +26,7 @@ def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
     for test_domain in (name for domain in params.grid.domains for name in params.test_sets(domain)):
         header = [test_domain, *(f"K = {n_shots}" for n_shots in params.grid.n_shots), "within users"]
         rows = list(_rows(inputs, paper, test_domain))
-        yield from _markdown(header, rows) if is_markdown else _columns(header, rows)
+        yield from _markdown(header, rows) if is_markdown else columns(header, rows)
         yield ""
     percent = f"{100 * params.evaluate.confidence:g} %"
     yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's on these rows."
@@ -70,16 +71,6 @@ def _cell(summary: Summary | None, published: float | None) -> str:
     if summary.margin is not None:
         text += f" ±{points(summary.margin, 1)}"
     return text + (f" ({points(published, 1)})" if published is not None else "")
-
-
-def _columns(header: list[str], rows: list[list[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        cells = (
-            text.ljust(width) if i == 0 else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
 
 
 def _markdown(header: list[str], rows: list[list[str]]) -> Iterator[str]:

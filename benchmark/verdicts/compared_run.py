@@ -1,7 +1,7 @@
-"""What the regression gate compares: the metrics of a run, and beside them the influence of each user on each metric.
+"""What is compared: the metrics of a run, and beside them the influence of each user on each metric.
 
-A reference is a file, or a git revision that has one. Where it has no influences, it can be compared all the same, but
-not user by user.
+A run is named by a file, a git revision or an experiment of DVC. Where it has no influences, it can be compared all the
+same, but not user by user.
 """
 
 import subprocess
@@ -39,29 +39,31 @@ def read_run(metrics: Path, influence: Path) -> Run:
     return Run(rows, *read_influence(influence, rows))
 
 
-def reference_run(against: str) -> Run:
-    """The run to compare with; its influences lie beside its metrics, or it has none.
+def named_run(name: str) -> Run:
+    """A run by name; its influences lie beside its metrics, or it has none.
 
     Args:
-        against: a file; else a revision of this git repository, whose `results/metrics.csv` is read; else
-            `REVISION:PATH`.
+        name: a file; else a revision of this git repository or the name of an experiment of DVC (the newest, if
+            several have it), whose `results/metrics.csv` is read; else `REVISION:PATH`.
 
     Raises:
-        MissingArtifactError: there is no such file or revision, or the revision has no such file.
+        MissingArtifactError: there is no such file, revision or experiment, or it has no such file.
         SchemaError: it is no table of metrics, or the influences beside it are of another run.
     """
-    path = Path(against)
+    path = Path(name)
     if path.is_file():
         influence = path.with_name(INFLUENCE.name)
         return read_run(path, influence) if influence.exists() else Run(read_rows(path), Estimates({}), {})
-    blob = against if ":" in against else f"{against}:{METRICS_CSV.as_posix()}"
-    shown = _show(blob)
+    revision, _, file = name.partition(":")
+    file = file or METRICS_CSV.as_posix()
+    shown = _git("show", f"{revision}:{file}")
+    if shown.returncode and (commit := _experiment(revision)):
+        revision, shown = commit, _git("show", f"{commit}:{file}")
     if shown.returncode:
         reason = (shown.stderr.decode(errors="replace").strip().splitlines() or ["unknown"])[0].removeprefix("fatal: ")
-        raise MissingArtifactError(f"--against {against}: neither a file nor a git revision with metrics ({reason})")
-    rows = parse_rows(shown.stdout.decode(errors="replace"), blob)
-    revision, _, name = blob.partition(":")
-    beside = _show(f"{revision}:{Path(name).with_name(INFLUENCE.name).as_posix()}")
+        raise MissingArtifactError(f"{name}: no file, and no git revision or experiment with metrics ({reason})")
+    rows = parse_rows(shown.stdout.decode(errors="replace"), f"{revision}:{file}")
+    beside = _git("show", f"{revision}:{Path(file).with_name(INFLUENCE.name).as_posix()}")
     if beside.returncode:
         return Run(rows, Estimates({}), {})
     with tempfile.TemporaryDirectory() as folder:
@@ -70,5 +72,11 @@ def reference_run(against: str) -> Run:
         return Run(rows, *read_influence(copy, rows))
 
 
-def _show(blob: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["git", "show", blob], capture_output=True, check=False)
+def _experiment(name: str) -> str:
+    """The commit of an experiment of DVC, which git does not find by its name; empty where there is none."""
+    newest = ("--count=1", "--sort=-committerdate", "--format=%(objectname)")
+    return _git("for-each-ref", *newest, f"refs/exps/*/*/{name}").stdout.decode().strip()
+
+
+def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(["git", *arguments], capture_output=True, check=False)

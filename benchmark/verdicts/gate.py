@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.artifacts.paths import METRICS_CSV
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, MissingArtifactError
 from benchmark.schema import Cell, group_of
-from benchmark.statistics.estimates import INFLUENCE
+from benchmark.statistics.estimates import INFLUENCE, Known
 from benchmark.statistics.results import MetricRow
 from benchmark.statistics.uncertainty import Spread, joined, margin
-from benchmark.verdicts.compared_run import Run, read_run, reference_run
+from benchmark.verdicts.compared_run import Run, named_run, read_run
 from benchmark.verdicts.gate_noise import Change, over_seeds_of, over_seeds_of_mean, over_users_of, pools
 
 METRICS = ("auc", "uauc")
@@ -56,7 +56,7 @@ def check(against: str, *, alpha: float) -> list[Finding]:
     """Compare the results of the working directory with those of `against`.
 
     Args:
-        against: as `reference_run`.
+        against: as `named_run`.
         alpha: as `compare`, in (0, 0.5).
 
     Raises:
@@ -66,21 +66,40 @@ def check(against: str, *, alpha: float) -> list[Finding]:
     """
     if not 0 < alpha < 0.5:
         raise ConfigError(f"--alpha: expected a rate above 0 and below 0.5, got {alpha:g}")
-    return compare(reference_run(against), read_run(METRICS_CSV, INFLUENCE), alpha=alpha)
+    return compare(named_run(against), read_run(METRICS_CSV, INFLUENCE), alpha=alpha)
 
 
-def compare(before: Run, after: Run, *, alpha: float) -> list[Finding]:
+def differences(first: Run, second: Run, *, confidence: float) -> list[Finding]:
+    """As `compare`, where neither run is the reference: a change up or down, and one run may have fewer seeds.
+
+    Args:
+        first: `before` of the findings.
+        second: `after` of the findings.
+        confidence: that the margins (`tolerance`) hold all together, in (0, 1).
+
+    Raises:
+        MissingArtifactError: no run has influences, without which nothing tells the noise of users.
+    """
+    if not (first.estimates.known or second.estimates.known):
+        raise MissingArtifactError(f"no {INFLUENCE.name} beside either metrics.csv, and it tells the noise of users")
+    # Two one-sided tests, each at half of what may go wrong.
+    return compare(first, second, alpha=(1 - confidence) / 2, needs_seeds=False)
+
+
+def compare(before: Run, after: Run, *, alpha: float, needs_seeds: bool = True) -> list[Finding]:
     """A finding for each method of the reference and metric, in its order, then for families, then for what is new.
 
     Args:
         before: the reference.
         after: this run.
         alpha: share of checks that may turn red by noise alone, in (0, 0.5).
+        needs_seeds: whether a method with fewer seeds than before is missing.
     """
     old, new = _by_group(before.rows), _by_group(after.rows)
+    known = {**before.estimates.known, **after.estimates.known}
     found: list[Finding | Change] = []
     for group, rows in old.items():
-        found += _changes(group, _run(rows), new.get(group, []), after)
+        found += _changes(group, _run(rows), new.get(group, []), known, needs_seeds=needs_seeds)
     changes = [item for item in found if isinstance(item, Change)]
     users = {change: over_users_of([change], before, after) for change in changes}
     pooled = pools(changes)
@@ -107,20 +126,25 @@ def compare(before: Run, after: Run, *, alpha: float) -> list[Finding]:
 
 
 def _changes(
-    group: Cell, old: Mapping[int, MetricRow], new: Sequence[MetricRow], run: Run
+    group: Cell,
+    old: Mapping[int, MetricRow],
+    new: Sequence[MetricRow],
+    known: Mapping[tuple[Cell, str], Known],
+    *,
+    needs_seeds: bool,
 ) -> Iterator[Finding | Change]:
     """What there is to say of one group: a finding where nothing needs a test."""
     now = _run(new)
-    has_same_seeds = old.keys() <= now.keys()
+    has_same_seeds = old.keys() <= now.keys() or (not needs_seeds and now.keys() <= old.keys())
     n_expected = max(len(old), len(new))
-    is_lost = not has_same_seeds and len(now) < n_expected
+    is_lost = needs_seeds and not has_same_seeds and len(now) < n_expected
     for metric in METRICS[:1] if is_lost else METRICS:
         was, values = _values(old, metric), _values(now, metric)
         if not was:
             continue
-        before = statistics.fmean(was.values())
         if has_same_seeds and values:
-            values = {seed: values[seed] for seed in was}
+            was, values = ({seed: side[seed] for seed in was.keys() & values.keys()} for side in (was, values))
+        before = statistics.fmean(was.values())
         if is_lost:
             reason = f"{len(now)} of {n_expected} seeds" if now else ""
             yield Finding(name_of(group), metric, "missing", len(was), before, reason=reason)
@@ -130,14 +154,14 @@ def _changes(
             yield Finding(name_of(group), metric, "same", len(was), before, before)
         else:
             shifts = {seed: values[seed] - value for seed, value in was.items()} if has_same_seeds else None
-            known = run.estimates.known.get((group, metric))
+            is_seeded = (group, metric) not in known or known[group, metric].is_seeded
             yield Change(
                 group,
                 metric,
                 before,
                 statistics.fmean(values.values()),
                 (shifts,) if shifts else (was, values),
-                known is None or known.is_seeded,
+                is_seeded,
             )
 
 

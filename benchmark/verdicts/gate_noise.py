@@ -63,16 +63,14 @@ class Change:
 def over_users_of(changes: Sequence[Change], before: Run, after: Run) -> tuple[Spread | None, str]:
     """The noise of users in the mean of changes of one metric on one test set, and `paired` or `independent`.
 
-    A reference without influences is taken to be as uncertain as this run. None where too few users tell. Influences
-    are of the mean over all seeds of a run: with more seeds in this run, what the further ones add is noise here.
+    A run without influences is taken to be as uncertain as the other. None where too few users tell. Influences are of
+    the mean over all seeds of a run: with more seeds in one run, what the further ones add is noise here.
     """
     old, new = _influence(changes, before), _influence(changes, after)
-    if new is None:
-        return None, ""
     test_domain = changes[0].group.test_domain
-    if old and before.test_rows.get(test_domain) == after.test_rows.get(test_domain):
+    if old and new and before.test_rows.get(test_domain) == after.test_rows.get(test_domain):
         return over_users(new[0] - old[0], min(old[1], new[1])), "paired"
-    spreads = [over_users(*side) for side in (old or new, new)]
+    spreads = [over_users(*side) for side in (old or new, new or old) if side] or [None]
     return (None if None in spreads else joined([spread for spread in spreads if spread])), "independent"
 
 

@@ -17,7 +17,7 @@ from benchmark.stages import evaluate
 from benchmark.statistics.estimates import INFLUENCE
 from benchmark.statistics.metrics import OTHERS
 from benchmark.statistics.results import MetricRow, write_rows
-from benchmark.verdicts.compared_run import reference_run
+from benchmark.verdicts.compared_run import named_run
 
 
 def _rows(*aucs: float) -> list[MetricRow]:
@@ -31,7 +31,7 @@ def _git(*arguments: str) -> None:
 
 
 def _aucs(against: str) -> Sequence[float | None]:
-    return [row.auc for row in reference_run(against).rows]
+    return [row.auc for row in named_run(against).rows]
 
 
 def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
@@ -42,23 +42,23 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     write_rows(paths.METRICS_CSV, _rows(0.68, 0.72))
     assert _aucs("HEAD") == _aucs("HEAD:results/metrics.csv") == [0.78, 0.82]
     assert _aucs("results/metrics.csv") == [0.68, 0.72]
-    assert reference_run("HEAD").test_rows == {}
-    with pytest.raises(MissingArtifactError, match=r"--against v0\.9: neither a file nor a git revision"):
-        reference_run("v0.9")
+    assert named_run("HEAD").test_rows == {}
+    with pytest.raises(MissingArtifactError, match=r"^v0\.9: no file, and no git revision or experiment"):
+        named_run("v0.9")
     Path("odd.csv").write_text("a,b\n")
     with pytest.raises(SchemaError, match=r"odd\.csv: expected the columns family"):
-        reference_run("odd.csv")
+        named_run("odd.csv")
     # A revision with other metrics beside AUC can still be compared with.
     ours, none = f",{','.join(OTHERS)},n_users", "," * (len(OTHERS) + 1)
     other = paths.METRICS_CSV.read_text().replace(ours, ",one,two,n_users").replace(none, ",0.25,,")
     Path("other.csv").write_text(other)
-    assert [row.others for row in reference_run("other.csv").rows] == [{"one": 0.25, "two": None}] * 2
+    assert [row.others for row in named_run("other.csv").rows] == [{"one": 0.25, "two": None}] * 2
     Path("twice.csv").write_text(other.replace(",one,two,", ",two,two,"))
     with pytest.raises(SchemaError, match=r"twice\.csv: expected the columns family"):
-        reference_run("twice.csv")
+        named_run("twice.csv")
     Path("infinite.csv").write_text(other.replace(",0.25,", ",inf,"))
     with pytest.raises(SchemaError, match=r"infinite\.csv: line 2: status ok, but a number is missing or not finite"):
-        reference_run("infinite.csv")
+        named_run("infinite.csv")
     assert repository.exists()
 
 
@@ -74,8 +74,8 @@ def in_both(finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch)
     return finished_run
 
 
-def _run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["check", *arguments])
+def _run(*arguments: str, command: str = "check") -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [command, *arguments])
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -124,7 +124,7 @@ def test_misuse_is_one_line_and_exit_code_2(in_both: Path) -> None:
     shutil.copy("before/influence.parquet", "alone")
     Path("alone/metrics.csv").write_text(Path("before/metrics.csv").read_text().replace("gru4rec", "other"))
     for arguments, message in (
-        (("--against", "nothing"), "--against nothing: neither a file nor a git revision"),
+        (("--against", "nothing"), "nothing: no file, and no git revision or experiment"),
         (("--against", "before/metrics.csv", "--alpha", "1.5"), "--alpha: expected a rate above 0 and below 0.5"),
         (("--against", "alone/metrics.csv"), "alone/influence.parquet: not the influences of the rows"),
     ):
@@ -144,4 +144,24 @@ def test_influences_of_a_revision_are_found(in_both: Path) -> None:
     _turn_round((1,))
     for against, interval in (("HEAD", "paired"), ("HEAD:alone/metrics.csv", "independent")):
         assert f" {interval} " in _run("--against", against)[1]
+    assert in_both.exists()
+
+
+def test_an_experiment_is_found_by_its_name_as_dvc_keeps_it(in_both: Path) -> None:
+    _git("init", "-q")
+    _git("add", "results")
+    _git("commit", "-qm", "before")
+    _turn_round((0, 1))
+    _git("add", "results")
+    _git("commit", "-qm", "experiment")
+    _git("update-ref", "refs/exps/5d/2add3/turned", "HEAD")
+    _git("reset", "-q", "--hard", "HEAD~1")
+    code, out, _ = _run("HEAD", "turned", command="compare")
+    lines = out.splitlines()
+    assert (code, lines[:2]) == (0, ["A: HEAD", "B: turned"])
+    worse = [line.split()[:4] for line in lines if line.endswith("  worse")]
+    assert ["tallrec-movie", "movie-movie", "k16", "AUC"] in worse
+    assert {line.split()[0] for line in lines if " paired " in line} == {"tallrec-movie"}  # only what changed
+    assert "  better\n" in _run("turned", "--html", "page.html", command="compare")[1]  # with this folder
+    assert "<svg" in Path("page.html").read_text()
     assert in_both.exists()

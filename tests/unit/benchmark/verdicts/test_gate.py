@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
+from benchmark.errors import MissingArtifactError
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates, Known
 from benchmark.statistics.influence import Measured
 from benchmark.statistics.results import MetricRow
 from benchmark.verdicts.compared_run import Run
-from benchmark.verdicts.gate import Finding, compare
+from benchmark.verdicts.gate import Finding, compare, differences
 
 TALLREC = Cell("tuned", "tallrec-movie", "movie", "movie", 64, 0)
 OTHER = replace(TALLREC, method="rt-movie")
@@ -190,3 +191,25 @@ def test_too_few_users_are_not_comparable() -> None:
     after = replace(after, estimates=Estimates({(TALLREC, "auc"): Known(few, (0.6, 0.61), True)}))
     (found,) = compare(run_of({TALLREC: seeds(0.7, 0.72)}, with_influence=False), after, alpha=0.05)
     assert (found.verdict, found.reason) == ("not comparable", "too few users")
+
+
+def test_two_runs_are_compared_up_and_down_whichever_has_more_seeds() -> None:
+    more, fewer = run_of({TALLREC: seeds(0.7, 0.72, 0.9)}, noise=0.03), run_of({TALLREC: seeds(0.6, 0.61)})
+    (there,), (back,) = (differences(*runs, confidence=0.95) for runs in ((more, fewer), (fewer, more)))
+    assert (there.before, there.after) == (back.after, back.before) == (pytest.approx(0.71), pytest.approx(0.605))
+    assert (there.verdict, back.verdict) == ("regression", "better")
+    assert there.tolerance == back.tolerance
+    one_sided = compare(fewer, more, alpha=0.05)[0].tolerance
+    assert there.tolerance is not None
+    assert one_sided is not None
+    assert there.tolerance > one_sided
+
+
+def test_two_runs_need_the_influences_of_one() -> None:
+    known = run_of({TALLREC: seeds(0.7, 0.72)}, noise=0.03)
+    bare = run_of({TALLREC: seeds(0.7, 0.71)}, with_influence=False)
+    found = [differences(*runs, confidence=0.95)[0] for runs in ((known, bare), (bare, known))]
+    assert [row.interval for row in found] == ["independent", "independent"]
+    assert found[0].tolerance == found[1].tolerance
+    with pytest.raises(MissingArtifactError, match=r"no influence\.parquet beside either metrics\.csv"):
+        differences(bare, bare, confidence=0.95)
