@@ -57,6 +57,8 @@ from benchmark.statistics.uncertainty import over_users
 from benchmark.verdicts.audit import audit, read_prepared
 
 PLOTS = Path("results/plots")
+CURVE_COLUMNS = ("n_shots", "auc", "auc_low", "auc_high", "method")
+"""What dvc.yaml and .dvc/plots/few_shot.json draw."""
 
 Metrics = Mapping[str, Measured | None]
 """Every metric of a cell, by name."""
@@ -147,10 +149,10 @@ def nested_means(summaries: Iterable[Summary]) -> dict[str, Any]:
     return means
 
 
-def curve_points(summaries: Iterable[Summary], domain: str) -> list[tuple[int, float, str]]:
-    """The few-shot curve of a domain: (n_shots, auc, method) of the baselines and of all tuned methods."""
+def curve_points(summaries: Iterable[Summary], domain: str) -> list[tuple[Any, ...]]:
+    """The few-shot curve of a domain, as `CURVE_COLUMNS`: the baselines and all tuned methods, AUC in [0, 1]."""
     return [
-        (summary.cell.n_shots, summary.auc, summary.cell.method)
+        (summary.cell.n_shots, summary.auc, *(summary.interval or (None, None)), summary.cell.method)
         for summary in summaries
         if summary.cell.test_domain == domain and summary.cell.family in ("baseline", "tuned")
     ]
@@ -200,7 +202,7 @@ def run(*, partial: bool) -> None:
     }
     for domain in domains:
         points = curve_points(summaries, domain)
-        write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(("n_shots", "auc", "method"), points))
+        write_bytes(PLOTS / f"few_shot_{domain}.csv", csv_bytes(CURVE_COLUMNS, points))
     probes = probe_metrics(params, truth)
     changes = change_rows(changes_of(probes, found), confidence)
     rules = {name: rule_cells(params, name, n_train[domain]) for domain in domains for name in params.test_sets(domain)}

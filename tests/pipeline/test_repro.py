@@ -5,6 +5,7 @@ Its commands are forked from a process with torch imported; `make smoke` starts 
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from warm_shell import warm_shell
 from benchmark.artifacts.paths import METRICS_CSV
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
-from benchmark.statistics.metrics import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +47,36 @@ def test_a_toy_grid_runs_once_and_only_once(toy: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_a_changed_value_is_compared_as_the_readme_says(toy: Path) -> None:
-    commit(toy, "Results", "dvc.lock", "tallrec/dvc.lock", "results")
-    lines = dvc(toy, "exp", "run", "-n", "changed", "-S", "tune.learning_rate=0.02").splitlines()
-    ran = {line.split("'")[1].split("@")[0] for line in lines if line.startswith("Running stage")}
-    assert ran == {"tune", "score", "probe", "evaluate", "report"}  # and nothing before tuning
+def test_a_changed_value_is_compared_as_docs_running_says(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"^```\n(.*?)^```", (toy / "docs/running.md").read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = [block for block in blocks if "dvc exp run" in block]
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "t")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "t@t")
+    said = {line.split(" #")[0].strip(): run(toy, "sh", "-c", line) for line in block.splitlines()}
+    (ran,) = [lines for command, lines in said.items() if command.startswith("dvc exp run")]
+    (changed,) = re.findall(r"-n (\S+) -S (\S+)=(\S+)$", next(one for one in said if one.startswith("dvc exp run")))
+    name, key, value = changed
+    running = [line.split("'")[1] for line in ran.splitlines() if line.startswith("Running stage")]
+    assert running == ["baselines@gru4rec-movie", "evaluate", "report"]
 
-    table = dvc(toy, "exp", "show", "--only-changed", "--drop", "cost.*|models.*|predictions|results.*|runs", "--csv")
-    shown = list(csv.DictReader(table.splitlines()))
-    named = {line["Experiment"] or line["rev"]: line for line in shown}
-    assert named["changed"]["tune.learning_rate"] == "0.02"
-    metrics = [f"{test_set}.tallrec-movie.k4.{name}" for test_set in ("movie", "movie-extended") for name in METRICS]
-    assert list(shown[0]) == ["Experiment", "rev", "typ", "Created", *metrics, "tune.learning_rate"]
+    (table,) = [lines for command, lines in said.items() if command.startswith("dvc exp show")]
+    assert all(word in table for word in (f"[{name}]", "movie.gru4rec.k4.auc", key))
+    assert max(map(len, table.splitlines())) <= 160
+    methods = {
+        line.split()[0] for line in said[f"tallrec-bench compare HEAD {name} --html scratch/compared.html"].splitlines()
+    }
+    assert methods & {"gru4rec", "tallrec-movie", "liked_share"} == {"gru4rec"}
+    differences = json.loads(dvc(toy, "metrics", "diff", "HEAD", name, "--json"))["results/metrics.json"]
+    assert {key.split(".")[1] for key in differences} == {"gru4rec"}
+    assert json.loads(dvc(toy, "params", "diff", "HEAD", name, "--json"))["params.yaml"][key]["new"] == int(value)
 
-    changed = json.loads(dvc(toy, "metrics", "diff", "HEAD", "changed", "--json"))
-    assert changed["results/metrics.json"].keys() == set(metrics)  # no baseline and no control
-    assert "cost.tallrec-movie.tuning_seconds" in changed["results/cost.json"]
-    parameters = json.loads(dvc(toy, "params", "diff", "HEAD", "changed", "--json"))
-    assert parameters == {"params.yaml": {"tune.learning_rate": {"old": 0.003, "new": 0.02, "diff": 0.017}}}
-    dvc(toy, "plots", "diff", "HEAD", "changed", "-o", "scratch/compared")
-    assert "changed" in (toy / "scratch/compared/index.html").read_text()
+    assert (toy / "scratch/compared/index.html").exists()
+    chart = json.loads(dvc(toy, "plots", "diff", "HEAD", name, "--targets", "results/plots", "--show-vega"))
+    assert chart["facet"]["field"] == "method"  # the template of .dvc/plots
+    assert {(point["rev"], point["method"]) for point in chart["data"]["values"]} == {
+        (rev, method) for rev in ("HEAD", name) for method in ("gru4rec", "tallrec-movie")
+    }
 
 
 @pytest.mark.slow

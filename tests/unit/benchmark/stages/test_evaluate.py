@@ -40,7 +40,23 @@ def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, para
     key = "family,method,train_domain,test_domain,n_shots,seed"
     assert lines[0] == f"{key},auc,auc_low,auc_high,{','.join(OTHERS)},n_users,n_samples,status"
     assert tuple(lines[0].split(",")) == COLUMNS
-    assert (finished_run / "results/plots/few_shot_movie.csv").read_text().startswith("n_shots,auc,method\n")
+
+
+def test_the_curves_have_the_means_and_intervals_of_the_table(finished_run: Path) -> None:
+    assert evaluate.main([]) == 0
+    with (finished_run / "results/plots/few_shot_movie.csv").open() as stream:
+        points = list(csv.DictReader(stream))
+    rows = {
+        (row["method"], row["n_shots"]): row
+        for row in _lines("estimates.csv")
+        if (row["test_domain"], row["metric"]) == ("movie", "auc")
+    }
+    assert {row["method"] for row in points} > {"gru4rec", "tallrec-movie", "rt-both"}
+    for point in points:
+        row = rows[point["method"], point["n_shots"]]
+        assert [point[name] for name in ("auc", "auc_low", "auc_high")] == [
+            row[name] for name in ("value", "low", "high")
+        ]
 
 
 def test_scores_are_matched_by_id_and_equal_scikit_learn(finished_run: Path) -> None:
