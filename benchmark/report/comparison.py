@@ -12,6 +12,7 @@ from benchmark.verdicts.gate import Finding
 TEMPLATES = Path(__file__).parent / "templates"
 CONFIDENCE = 0.95
 """That the margins of a comparison hold, all together."""
+HEADER = ("method", "metric", "A", "B", "B - A", "seeds", "users", "verdict")
 IN_ONE = {"missing": "Only in A", "new": "Only in B"}
 """Verdicts of the gate on a method that one run lacks."""
 
@@ -48,12 +49,12 @@ class Comparison:
 
     @property
     def rows(self) -> list[list[str]]:
-        """Method, metric, A, B, the difference with its margin, seeds, users, verdict."""
+        """As `HEADER`; the difference with its margin."""
         rows: list[list[str]] = []
         for row in self.told:
             difference = f"{100 * (_change(row) or 0):+.2f}" + (f" ± {_points(row.tolerance)}" if row.tolerance else "")
             numbers = [_points(row.before), _points(row.after), difference, str(row.n_seeds or "")]
-            rows.append([row.name, row.metric.upper(), *numbers, row.interval, verdict_of(row)])
+            rows.append([row.name, row.metric.upper(), *numbers, row.interval, _verdict(row)])
         return rows
 
     @property
@@ -68,16 +69,13 @@ class Comparison:
         for verdict, where in IN_ONE.items():
             names = dict.fromkeys(row.name for row in self.findings if row.verdict == verdict)
             notes += [f"{where}: {', '.join(names)}."] if names else []
-        n_same = sum(row.verdict == "same" for row in self.findings)
-        return [*notes, f"The same to the last digit: {n_same} of {len(self.findings)}."]
+        counts = Counter(_verdict(row).partition(" (")[0].partition(":")[0] for row in self.findings)
+        return [*notes, ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "."]
 
     @property
     def scale(self) -> float:
         """The largest end of an interval, in the unit of the metrics; 1 where there is none."""
         return max((abs(_change(row) or 0) + (row.tolerance or 0) for row in self.told), default=0) or 1.0
-
-
-HEADER = ("method", "metric", "A", "B", "B - A", "seeds", "users", "verdict")
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -111,8 +109,10 @@ def columns(header: list[str], rows: list[list[str]], *, left: Collection[int] =
         yield "  ".join(cells).rstrip()
 
 
-def verdict_of(row: Finding) -> str:
+def _verdict(row: Finding) -> str:
     """The verdict on one change in words: what noise hides is never called the same."""
+    if row.verdict == "same":
+        return "the same to the last digit"
     if row.verdict in ("changed", "within noise"):
         return f"within noise (could not see less than {_points(row.tolerance)} points)"
     return "worse" if row.verdict == "regression" else _with_reason(row.verdict, row)

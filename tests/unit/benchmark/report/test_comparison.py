@@ -37,13 +37,13 @@ def test_the_terminal_has_what_changed_with_margin_and_whole_verdict() -> None:
     assert notes[1:] == [
         "Only in A: caser movie-movie k16.",
         "Only in B: gru4rec movie-movie k16.",
-        "The same to the last digit: 1 of 8.",
+        "2 within noise, 1 worse, 1 better, 1 not comparable, 1 the same to the last digit, 1 missing, 1 new.",
     ]
 
 
 def test_nothing_that_changed_is_one_line() -> None:
     same = Comparison("a", "b", [FINDINGS[5]])
-    assert list(comparison_lines(same)) == ["A: a", "B: b", "The same to the last digit: 1 of 1."]
+    assert list(comparison_lines(same)) == ["A: a", "B: b", "1 the same to the last digit."]
     assert "<table>" not in comparison_html(same)
 
 

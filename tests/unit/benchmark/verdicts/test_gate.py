@@ -106,6 +106,12 @@ def test_a_rule_has_no_noise_of_seeds() -> None:
     assert found["liked_share"].tolerance == 0
 
 
+def test_a_rule_is_the_same_whatever_seed_its_row_names() -> None:
+    before, after = run_of({RULE: seeds(0.7)}), run_of({RULE: seeds(0.7, first=5)})
+    assert verdicts(before, after) == ["same"]
+    assert verdicts(before, run_of({RULE: seeds(0.69, first=5)})) == ["regression"]
+
+
 def test_one_seed_is_compared_with_itself_and_says_nothing_of_another() -> None:
     assert verdicts(run_of({TALLREC: seeds(0.7)}), run_of({TALLREC: seeds(0.3)})) == ["regression"]
     (found,) = compare(run_of({TALLREC: seeds(0.7)}), run_of({TALLREC: seeds(0.3, first=7)}), alpha=0.05)
