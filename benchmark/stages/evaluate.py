@@ -187,7 +187,7 @@ def run(*, partial: bool) -> None:
         row = MetricRow(cell, read[cell][0])
         if cell in found:
             row = metric_row(cell, found[cell], truth[cell.test_domain], confidence)
-        shown = f"auc {row.auc:.4f}" if row.auc is not None else row.status
+        shown = f"AUC x100 {100 * row.auc:.2f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)
     seeded = {cell for cell in found if is_seeded(params, cell)}

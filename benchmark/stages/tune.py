@@ -105,11 +105,13 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             chance_auc=tuned.chance_auc,
             is_at_chance=tuned.is_at_chance,
         )
-    best = "" if tuned.best_auc is None else f", best validation auc {tuned.best_auc:.4f} at {tuned.best_step}"
+    best = (
+        "" if tuned.best_auc is None else f", best validation AUC x100 {100 * tuned.best_auc:.2f} at {tuned.best_step}"
+    )
     if tuned.is_at_chance:
         print(
-            f"warning: {variant} k{n_shots} seed{seed}: no validation auc was above {tuned.chance_auc:.4f}, which "
-            "scores without information reach too",
+            f"warning: {variant} k{n_shots} seed{seed}: no validation AUC x100 was above "
+            f"{100 * tuned.chance_auc:.2f}, which scores without information reach too",
             file=sys.stderr,
         )
     print(f"tuned {variant} k{n_shots} seed{seed}: {tuned.n_steps} updates{best}", file=sys.stderr)

@@ -37,16 +37,16 @@ def doubts(rows: Sequence[MetricRow], chance_of: ChanceOf) -> list[str]:
     disagreeing: dict[str, list[str]] = defaultdict(list)
     for row, best, chance in _validated(rows, chance_of):
         if best <= chance:
-            at_chance[row.cell.family].append(f"{row.cell} ({best:.3f}, chance up to {chance:.3f})")
+            at_chance[row.cell.family].append(f"{row.cell} ({100 * best:.1f}, chance up to {100 * chance:.1f})")
         elif _disagree(row, best, chance):
-            disagreeing[row.cell.family].append(f"{row.cell} ({best:.3f} against {row.auc:.3f})")
+            disagreeing[row.cell.family].append(f"{row.cell} ({100 * best:.1f} against {100 * row.auc:.1f})")
     found = [
-        f"The validation AUC never left chance in {len(cells)} of the {FAMILIES[family]}: {_listed(cells)}."
+        f"The validation AUC (x100) never left chance in {len(cells)} of the {FAMILIES[family]}: {_listed(cells)}."
         for family, cells in at_chance.items()
     ]
     found += [
-        f"Validation and test AUC disagree by more than {GROSS} and the margins of both in {len(cells)} of "
-        f"the {FAMILIES[family]}: {_listed(cells)}."
+        f"Validation and test AUC (x100) disagree by more than {100 * GROSS:g} and the margins of both in "
+        f"{len(cells)} of the {FAMILIES[family]}: {_listed(cells)}."
         for family, cells in disagreeing.items()
     ]
     unanswered = [f"{row.cell} ({mass:.1g})" for row, mass in _recorded(rows, "answer_mass") if mass < UNANSWERED]

@@ -161,8 +161,8 @@ def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
     labels, users = [row.liked for row in rows], [row.sample.user_id for row in rows]
     text = " ".join(_report().text.split())
     for cell, best, n_looks, cells in ((tuned, 0.51, 4, "tuned cells"), (baseline, 0.52, 20, "cells of baselines")):
-        said = f"({best:.3f}, chance up to {chance_auc(labels, users, n_looks):.3f})"
-        assert f"The validation AUC never left chance in 1 of the {cells}: {cell} {said}." in text
+        said = f"({100 * best:.1f}, chance up to {100 * chance_auc(labels, users, n_looks):.1f})"
+        assert f"The validation AUC (x100) never left chance in 1 of the {cells}: {cell} {said}." in text
 
 
 def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(

@@ -185,7 +185,7 @@ def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[
             for path, content in kept.items():
                 path.write_bytes(content)
     assert curve["is_at_chance"]
-    expected = f"warning: rt-movie k4 seed0: no validation auc was above {curve['chance_auc']:.4f}, which"
+    expected = f"warning: rt-movie k4 seed0: no validation AUC x100 was above {100 * curve['chance_auc']:.2f}, which"
     assert expected in capsys.readouterr().err
 
 

@@ -43,9 +43,8 @@ def test_no_record_no_doubt(repository: Path) -> None:
 def test_a_validation_far_from_the_test_is_named(record: Any, best: float, is_doubted: bool) -> None:
     # The margins reach from 0.615 to 0.785, and a gross difference is one of more than 0.1.
     record(best_auc=best, chance_auc=0.535)
-    expected = (
-        f"disagree by more than 0.1 and the margins of both in 1 of the tuned cells: {CELL} ({best:.3f} against 0.700)."
-    )
+    cells = f"1 of the tuned cells: {CELL} ({100 * best:.1f} against 70.0)."
+    expected = f"disagree by more than 10 and the margins of both in {cells}"
     found = doubts_of([row()])
     assert len(found) == is_doubted
     assert all(expected in line for line in found)
@@ -60,7 +59,7 @@ def test_a_curve_at_chance_is_named_whatever_the_test_says(record: Any) -> None:
     record(best_auc=0.53, chance_auc=0.535)
     (found,) = doubts_of([row()])
     assert found == (
-        f"The validation AUC never left chance in 1 of the tuned cells: {CELL} (0.530, chance up to 0.535)."
+        f"The validation AUC (x100) never left chance in 1 of the tuned cells: {CELL} (53.0, chance up to 53.5)."
     )
 
 
@@ -69,7 +68,7 @@ def test_of_many_cells_a_few_are_named_and_all_are_counted(record: Any) -> None:
     for cell in many:
         record(cell, best_auc=0.53, chance_auc=0.535)
     (found,) = doubts_of([row(cell=cell) for cell in many])
-    assert found.startswith("The validation AUC never left chance in 5 of the tuned cells: ")
+    assert found.startswith("The validation AUC (x100) never left chance in 5 of the tuned cells: ")
     assert [str(cell) in found for cell in many] == [True, True, True, False, False]
     assert found.endswith("; and 2 more.")
 
@@ -110,10 +109,11 @@ def test_a_baseline_whose_validation_is_at_chance_is_named_apart(record: Any) ->
     record(best_auc=0.52, chance_auc=0.53)
     found = doubts_of([row(cell=cell) for cell in [*cells, CELL]])
     assert found == [
-        f"The validation AUC never left chance in 1 of the cells of baselines: {cells[0]} (0.310, chance up to 0.530).",
-        f"The validation AUC never left chance in 1 of the tuned cells: {CELL} (0.520, chance up to 0.530).",
-        "Validation and test AUC disagree by more than 0.1 and the margins of both in 1 of the cells of baselines: "
-        f"{cells[2]} (0.900 against 0.700).",
+        f"The validation AUC (x100) never left chance in 1 of the cells of baselines: "
+        f"{cells[0]} (31.0, chance up to 53.0).",
+        f"The validation AUC (x100) never left chance in 1 of the tuned cells: {CELL} (52.0, chance up to 53.0).",
+        "Validation and test AUC (x100) disagree by more than 10 and the margins of both in 1 of the cells of "
+        f"baselines: {cells[2]} (90.0 against 70.0).",
     ]
     # On further users there is no validation.
     further = replace(cells[0], test_domain="book-extended")
