@@ -21,6 +21,8 @@ CHOICES = (
 """Beginnings of keys that say which cells there are, and not what is in them."""
 DECIDING = ("grid.weights_seed",)
 """Keys that begin so and decide all the same."""
+OF_MACHINE = ("llm.dtype", "llm.n_threads", "baselines.training.n_threads", "baselines.text_encoder.n_threads")
+"""Keys that move a score by rounding alone."""
 
 
 def deciding_keys(cell: Cell, stages: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
-from benchmark.config.deciding import deciding_keys, differing
+from benchmark.config.deciding import OF_MACHINE, deciding_keys, differing
 from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
@@ -25,8 +25,6 @@ from benchmark.schema import Cell, Prediction
 SCORES, RECORDS = "scores.parquet", "records.jsonl"
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
-OF_MACHINE = ("llm.dtype", "llm.n_threads", "baselines.training.n_threads", "baselines.text_encoder.n_threads")
-"""Keys that move a score by rounding alone. Other values are told and not refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Merged:
     refused: Mapping[str, int]
     """Reason -> cells."""
     told: tuple[str, ...]
-    """Keys with another value that decides nothing but rounding."""
+    """Keys of `OF_MACHINE` with another value."""
 
 
 def keep(folder: Path, params: Params, families: Sequence[str]) -> int:

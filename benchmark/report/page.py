@@ -18,6 +18,7 @@ from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
 from benchmark.verdicts.doubts import doubts
 from benchmark.verdicts.paper import Paper
 from benchmark.verdicts.published import other_test_rows
+from benchmark.verdicts.setting import has_the_papers_model
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -87,8 +88,7 @@ class Page:
 def build_page(inputs: Inputs, paper: Paper) -> Page:
     """Decide every claim and verdict, and lay out the tables and figures."""
     params, domains = inputs.params, inputs.params.grid.domains
-    has_its_name = paper.language_model.lower() in params.llm.model.lower()
-    model_is_papers = has_its_name and params.llm.weights == "pretrained"
+    model_is_papers = has_the_papers_model(params, paper)
     results = Results(
         groups=inputs.groups,
         confidence=params.evaluate.confidence,

@@ -31,7 +31,7 @@ def published_table(inputs: Inputs, paper: Paper) -> Table:
             Entry(points(number.auc), number.status),
             summary_entry(verdict.observed),
             Entry("", badge=verdict.label),
-            Entry(verdict.reason),
+            Entry("; ".join([verdict.reason, *verdict.reservations])),
         )
         rows.append(Row(number.method, entries, f"{number.table}: {paper.sources[number.source]}"))
     columns = ("train → test", "K", "paper", "ours", "verdict", "why")

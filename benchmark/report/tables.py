@@ -163,6 +163,8 @@ def _four(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group:
 def _badge(verdict: Verdict, paper: Paper) -> Entry:
     """A verdict, what it rests on, and what others got. What is not comparable at all is said above the table."""
     said = [verdict.reason] if verdict.verdict not in ("missing", "not comparable") else []
+    if verdict.reservations:
+        said.append(f"not as in the paper: {len(verdict.reservations)}, listed below")
     for trust in TRUST:
         runs = [points(run.auc) for run in paper.runs_beside(verdict.number) if run.repository.trust == trust]
         said += [f"independent, {trust} trust: {', '.join(runs)}"] if runs else []
@@ -176,7 +178,7 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
         inputs.groups,
         inputs.estimates,
         why_not_comparable(number, inputs.params, paper, inputs.test_rows),
-        reservations(number, inputs.params, paper, inputs.stand_ins),
+        reservations(number, inputs.params, inputs.stand_ins),
     )
 
 

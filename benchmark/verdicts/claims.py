@@ -33,6 +33,13 @@ class ClaimVerdict:
     evidence: tuple[Evidence, ...]
     of: str = "paper"
     """`paper` or `ours`."""
+    model: str = ""
+    """The language model that was asked, where it is not the paper's."""
+
+    @property
+    def label(self) -> str:
+        """The verdict as it is shown: one on another model never reads as one on the paper's."""
+        return f"{self.verdict} for another model" if self.model else self.verdict
 
 
 def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdict]:
@@ -65,9 +72,11 @@ def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:
     reason = _reason(verdict, found)
     if missing and verdict != "not run":
         reason += f"; not in this run: {', '.join(missing)}"
-    if verdict != "not run" and results.model and not results.model_is_papers and _asks_a_model(claim):
-        reason += f"; the language model is {results.model}"
-    return ClaimVerdict(*about, verdict, reason, found, claim["of"])
+    is_other = verdict != "not run" and not results.model_is_papers and _asks_a_model(claim)
+    model = results.model if is_other else ""
+    if model:
+        reason += f"; the language model is {model}"
+    return ClaimVerdict(*about, verdict, reason, found, claim["of"], model)
 
 
 def _missing(claim: Mapping[str, Any], results: Results) -> list[str]:

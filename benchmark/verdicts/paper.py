@@ -12,8 +12,7 @@ from benchmark.schema import Cell
 PAPER_YAML = Path(__file__).with_name("paper.yaml")
 FILE_KEYS: Mapping[str, tuple[type, ...]] = {
     "sources": (dict,),
-    "language_model": (str,),
-    "text_encoder": (str,),
+    "language_models": (dict,),
     "formats": (dict,),
     "test_rows": (dict,),
     "seed_errors": (dict,),
@@ -105,8 +104,8 @@ class Paper:
 
     numbers: tuple[PaperNumber, ...]
     sources: Mapping[str, str]
-    language_model: str
-    text_encoder: str
+    language_models: Mapping[str, str]
+    """The paper's model by its exact names, and where each is from."""
     formats: Mapping[str, Mapping[str, Mapping[str, object]]]
     """By domain: the formats that hold the paper's rows, each with the values that choose them."""
     test_rows: Mapping[str, int]
@@ -134,7 +133,8 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
     """
     content = read_yaml(path)
     _check(content, FILE_KEYS, f"{path}: ")
-    _check(content["sources"], dict.fromkeys(content["sources"], (str,)), f"{path}: sources.")
+    for key in ("sources", "language_models"):
+        _check(content[key], dict.fromkeys(content[key], (str,)), f"{path}: {key}.")
     _check(content["test_rows"], dict.fromkeys(content["test_rows"], (int,)), f"{path}: test_rows.")
     for domain, errors in content["seed_errors"].items():
         _check(errors, dict.fromkeys(errors, (float,)), f"{path}: seed_errors.{domain}.")
@@ -152,8 +152,7 @@ def load_paper(path: Path = PAPER_YAML) -> Paper:
     return Paper(
         numbers=numbers,
         sources=content["sources"],
-        language_model=content["language_model"],
-        text_encoder=content["text_encoder"],
+        language_models=content["language_models"],
         formats=content["formats"],
         test_rows=content["test_rows"],
         seed_errors=content["seed_errors"],

@@ -14,6 +14,7 @@ from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import Summary
 from benchmark.statistics.uncertainty import Spread, margin
 from benchmark.verdicts.paper import Paper, PaperNumber
+from benchmark.verdicts.setting import has_the_papers_model, other_values
 
 VERDICTS = ("equivalent", "at chance", "different", "cannot tell", "not comparable", "missing")
 """What verdicts are counted as, in this order."""
@@ -24,7 +25,6 @@ LEVEL = 0.05
 """How often a true difference beyond the tolerance passes as equivalent, and none as different."""
 CHANCE, NEAR_CHANCE = 0.5, 0.03
 """A published number as near to chance as that says that the method is at chance, and no more."""
-TEXT_MODELS = ("gru_bert", "dros_bert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +88,22 @@ def why_not_comparable(number: PaperNumber, params: Params, paper: Paper, test_r
     obstacle = _why_not_real(number.train_domain, params) or other_test_rows(number, params, paper, test_rows)
     if obstacle or number.group.family != "tuned":
         return obstacle
-    if paper.language_model.lower() not in params.llm.model.lower():
-        return f"another language model: {params.llm.model}"
-    return "random weights" if params.llm.weights == "random" else None
+    if has_the_papers_model(params, paper):
+        return None
+    is_its_name = params.llm.model in paper.language_models
+    return "random weights" if is_its_name else f"another language model: {params.llm.model}"
 
 
-def reservations(
-    number: PaperNumber, params: Params, paper: Paper, stand_ins: Mapping[str, Mapping[str, str]]
-) -> tuple[str, ...]:
+def reservations(number: PaperNumber, params: Params, stand_ins: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
     """In what a result on the paper's test rows still differs from what was published.
 
     Args:
         number: the published number.
         params: the configuration.
-        paper: all of `paper.yaml`.
         stand_ins: files that another one stands in for, by domain.
     """
-    found: list[str] = []
-    if stand_ins.get(number.train_domain):
-        found.append("stand-in training rows")
-    encoder = params.baselines.text_encoder.model
-    if number.method in TEXT_MODELS and paper.text_encoder.lower() not in str(encoder).lower():
-        found.append("another text encoder")
-    return tuple(found)
+    of_files = ("stand-in training rows",) if stand_ins.get(number.train_domain) else ()
+    return of_files + other_values(number.group, params)
 
 
 def judge(
@@ -147,12 +140,12 @@ def judge(
     ours = estimates.of_seeds(group)
     if ours is None or observed.n_seeds < 2:
         said = f"{100 * change:+.2f} points, one seed"
-        return Verdict(number, observed, "cannot tell", "; ".join([said, *reserved]), reserved)
+        return Verdict(number, observed, "cannot tell", said, reserved)
     spread = Spread(ours.variance * (1 + observed.n_seeds / PAPER_SEEDS), ours.dof)
     verdict = _told(change, spread, number)
     half = margin(spread, 1 - LEVEL)
     said = f"{100 * change:+.2f} ± {100 * half:.2f} points, tolerance {100 * number.tolerance:g}"
-    return Verdict(number, observed, verdict, "; ".join([said, *reserved]), reserved)
+    return Verdict(number, observed, verdict, said, reserved)
 
 
 def _told(change: float, spread: Spread, number: PaperNumber) -> str:

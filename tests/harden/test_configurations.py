@@ -50,8 +50,7 @@ domains:
 tune: {patience: 3}
 """
 PAPER = b"""sources: {paper: x}
-language_model: llama-7b
-text_encoder: bert
+language_models: {x/llama-7b: a copy}
 formats: {movie: {ml-100k: {}}}
 test_rows: {movie: 1000}
 seed_errors: {movie: {16: 0.036, 64: 0.027}}

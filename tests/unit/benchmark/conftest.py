@@ -102,7 +102,7 @@ def on_the_papers_rows(finished_run: Path, params: Params, monkeypatch: pytest.M
         name: domain.model_copy(update={"source": "official", "format": formats[name]})
         for name, domain in params.domains.items()
     }
-    llm = params.llm.model_copy(update={"model": "x/llama-7b"})
+    llm = params.llm.model_copy(update={"model": "huggyllama/llama-7b"})
     real = params.model_copy(update={"domains": domains, "llm": llm})
     monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: real)
     for domain, n_rows in load_paper().test_rows.items():

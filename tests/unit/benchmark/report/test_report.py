@@ -175,9 +175,10 @@ def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
             lines = {line["name"]: line for line in csv.DictReader(stream)}
         verdicts[domain] = {lines[name]["k16_verdict"] for name in ("gru4rec", f"tallrec-{domain}")}
     judged = ("equivalent", "at chance", "different", "cannot tell")
-    assert verdicts["movie"] <= set(judged)
-    assert verdicts["book"] <= {f"{verdict} with reservation" for verdict in judged}
-    assert "; stand-in training rows" in page.text
+    # Of the values of smoke, many decide a score and are not the paper's.
+    assert verdicts["movie"] | verdicts["book"] <= {f"{verdict} with reservation" for verdict in judged}
+    assert "; stand-in training rows; " in page.text
+    assert "; fidelity.draw: shared, the paper's released" in page.text
     ledger = {claim["id"]: claim for claim in json.loads(Path("results/claims.json").read_text())["claims"]}
     compared = ledger["published_beats_controls"]["evidence"]
     # The grid has K = 4 and 16; published are 16, 64, 256, each against two rules without training on two domains.

@@ -406,7 +406,11 @@ def test_the_weakest_comparison_is_the_one_with_the_smallest_distance_for_its_ma
 
 def test_a_verdict_on_another_model_names_it(results_of: Any) -> None:
     other = results_of({TALLREC: 0.7, BASELINE: 0.5}, model_is_papers=False, model="tiny")
-    assert _claim("beats_baselines", other).reason.endswith("; the language model is tiny")
+    claim = _claim("beats_baselines", other)
+    assert (claim.verdict, claim.label) == ("supported", "supported for another model")
+    assert claim.reason.endswith("; the language model is tiny")
+    near = _claim("baselines_near_chance", other)
+    assert near.label == near.verdict
     assert "tiny" not in _claim("baselines_near_chance", other).reason
     assert "tiny" not in _claim("beats_baselines", results_of({TALLREC: 0.7, BASELINE: 0.5}, model="tiny")).reason
 

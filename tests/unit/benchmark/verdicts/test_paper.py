@@ -55,7 +55,7 @@ def test_independent_runs_stand_beside_the_number_that_measures_the_same() -> No
 def test_a_broken_number_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     line = "- {table: main, method: sasrec, train_domain: movie, test_domain: movie, n_shots: 16, auc: 0.5, "
     line += "tolerance: 0.03, source: paper, status: published}\n"
-    head = "sources: {paper: x}\nlanguage_model: llama-7b\ntext_encoder: bert\n"
+    head = "sources: {paper: x}\nlanguage_models: {x/llama-7b: a copy}\n"
     head += "formats: {movie: {ml-100k: {}}}\ntest_rows: {movie: 1000}\n"
     head += "seed_errors: {movie: {16: 0.03}}\n"
     head += "repositories: {fork: {address: a, setting: s, trust: low, note: n, same_setting: true}}\n"
