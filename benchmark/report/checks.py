@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmark.config.params import DomainParams
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
 from benchmark.statistics.comparisons import METRICS, Difference, compare, table_pairs
 from benchmark.statistics.metrics import METRICS as METRICS_BY_NAME
+from benchmark.statistics.power import POWER, smallest_seen
 
 UNKNOWN = "not known"
 
@@ -24,11 +26,11 @@ def difference_tables(inputs: Inputs, domain: str) -> list[Table]:
 
 
 def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Sequence[Difference]) -> Table:
-    shots = inputs.params.grid.n_shots
+    shots, confidence = inputs.params.grid.n_shots, inputs.params.evaluate.confidence
     found: dict[tuple[str, str], dict[tuple[str, int], Entry]] = defaultdict(dict)
     for difference in differences:
         left, right = difference.pair.left, difference.pair.right
-        entry = _difference_entry(difference, inputs.params.evaluate.confidence)
+        entry = _difference_entry(difference, confidence)
         if left.method == f"tallrec-{domain}" and right.family in ("baseline", "control"):
             found[right.family, right.method]["TALLRec minus it", left.n_shots] = entry
         if right.method == "liked_share" and left.family == "baseline":
@@ -44,6 +46,9 @@ def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Seq
         f"Difference of the mean {title}, times 100, and its margin over users and seeds; p is corrected (max-T) for "
         "all differences of this metric and test domain in results/differences.csv."
     )
+    seen = [100 * smallest_seen(one.estimate.spread, confidence) for one in differences if one.estimate.spread]
+    if seen:
+        note += f" Seen in {POWER:.0%} of runs: a true {min(seen):.1f} at best, a true {max(seen):.1f} at worst."
     name = f"differences_{domain}" if metric == "auc" else f"differences_{metric}_{domain}"
     return Table(name, f"Paired differences of {title}, {domain}", columns, tuple(rows), note, domain)
 
@@ -83,14 +88,24 @@ def calibration_table(inputs: Inputs, domain: str) -> Table:
 
 
 def audit_table(inputs: Inputs) -> Table:
-    """What the splits share, what prompts give away, and how many labels a K-shot result uses."""
+    """What the splits share, how test rows hang together, and how many labels a K-shot result uses."""
     facts = {domain: _facts(audited) for domain, audited in inputs.audits.items()}
     names = list(dict.fromkeys(name for of_domain in facts.values() for name in of_domain))
     rows = [
         Row(name, tuple(Entry(of_domain.get((group, name), MISSING)) for of_domain in facts.values()), group)
         for group, name in names
     ]
-    return Table("audit", "The protocol, audited", tuple(facts), tuple(rows))
+    implicit = [name for name in facts if _has_zeros(inputs.params.domains[name])]
+    note = (
+        f"On {' and '.join(implicit)} zeros are dislikes: they say that a user took an item, not how they liked it. "
+        "So a rule that counts likes may read who rates explicitly, and not who likes more."
+    )
+    return Table("audit", "The protocol, audited", tuple(facts), tuple(rows), note if implicit else "")
+
+
+def _has_zeros(domain: DomainParams) -> bool:
+    """Whether implicit ratings are dislikes: in the released files of book, and where a raw dump is read so."""
+    return domain.format.startswith("released-") or getattr(domain, "zero_ratings", "") == "dislike"
 
 
 def _facts(audited: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -100,7 +115,7 @@ def _facts(audited: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     is_later: bool | None = audited["test_is_later_than_training"]
     n_revealing = audited["adjacent_test_rows_that_reveal_a_label"]
     sized, shared, seen = "Splits", "Shared by two splits", "Test targets that were ever a training target"
-    told, chosen, timed = "Labels that prompts give away", "Labels to choose a checkpoint, beside K", "Time of targets"
+    told, chosen, timed = "Rows that hang together", "Labels to choose a checkpoint, beside K", "Time of targets"
     return {
         **{(sized, name): f"{split['users']} users, {split['rows']} rows" for name, split in splits.items()},
         (sized, "most test rows of one user"): str(splits["test"]["most_rows_of_a_user"]),
@@ -109,10 +124,10 @@ def _facts(audited: Mapping[str, Any]) -> dict[tuple[str, str], str]:
             (seen, name): f"{100 * share:.2f} %"
             for name, share in audited["test_targets_ever_a_training_target"].items()
         },
-        (told, "pairs of adjacent test rows, the first one's in the second's history"): (
+        (told, "neighbouring rows, the first one's answer in the second's history"): (
             f"{n_revealing} of {audited['adjacent_test_rows']}"
         ),
-        (told, "test rows, theirs in a history of the same user"): (
+        (told, "rows, their answer in another history of the same user"): (
             f"{audited['test_labels_in_a_test_history']} of {splits['test']['rows']}"
         ),
         **{(chosen, side): str(n) for side, n in audited["labels_to_choose_a_checkpoint"].items()},

@@ -18,7 +18,16 @@ from benchmark.seeding import derive_seed
 from benchmark.statistics.auc import Floats
 from benchmark.statistics.influence import Measured, mean_over_seeds
 from benchmark.statistics.simultaneous import adjusted
-from benchmark.statistics.uncertainty import Spread, joined, margin, over_seeds, over_users, p_value, pooled_variance
+from benchmark.statistics.uncertainty import (
+    NOISELESS,
+    Spread,
+    joined,
+    margin,
+    over_seeds,
+    over_users,
+    p_value,
+    pooled_variance,
+)
 
 INFLUENCE = Path("results/influence.parquet")
 
@@ -44,6 +53,8 @@ class Estimate:
     """None where nothing tells: one seed of a method that depends on it, or too few users."""
     why_unknown: str = ""
     """`one seed` or `too few users`, where `spread` is None."""
+    parts: tuple[Spread, Spread] | None = None
+    """Of the spread: over users and over seeds."""
 
     def margin(self, confidence: float) -> float | None:
         """Half-width of the interval over users and seeds."""
@@ -114,7 +125,9 @@ class Estimates:
         of_seeds = self._seed_parts(terms, metric)
         if of_seeds is None:
             return Estimate(value, None, "one seed")
-        return Estimate(value, joined([one for one in [*spreads, *of_seeds] if one]))
+        users = joined([one for one in spreads if one])
+        seeds = joined(of_seeds) if of_seeds else NOISELESS
+        return Estimate(value, joined([one for one in [*spreads, *of_seeds] if one]), parts=(users, seeds))
 
     def of_seeds(self, group: Cell, metric: str = "auc") -> Spread | None:
         """The noise of seeds alone of a mean: what differs between two runs on the same rows. None where not known."""
@@ -156,7 +169,7 @@ class Estimates:
         """The noise of seeds of a method, and whether it is its pool's; 0 for one without any, None if not known."""
         one = self.known[group, metric]
         if not one.is_seeded:
-            return Spread(0.0, 1.0), False
+            return NOISELESS, False
         return over_seeds(one.seeds, self.pools.get(_pool(group, metric))) if len(one.seeds) > 1 else None
 
     def _covariance(self, comparisons: Sequence[tuple[Terms, str]]) -> Floats:

@@ -33,6 +33,9 @@ class Spread:
         return math.sqrt(self.variance)
 
 
+NOISELESS = Spread(0.0, 1.0)
+
+
 def over_users(influence: Floats, n_effective: float) -> Spread | None:
     """The spread of a metric over users; None where too few users tell.
 

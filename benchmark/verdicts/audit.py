@@ -1,4 +1,4 @@
-"""The protocol, audited: what the splits share, what a prompt gives away, and how many labels a K-shot result uses."""
+"""The protocol, audited: what splits share, how test rows hang together, and how many labels a K-shot result uses."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

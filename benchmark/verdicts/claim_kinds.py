@@ -2,12 +2,21 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from benchmark.schema import EXTENDED, Cell
-from benchmark.verdicts.evidence import Evidence, Groups, Results, against_published, decide, evidence
+from benchmark.statistics.estimates import Terms
+from benchmark.verdicts.evidence import (
+    Comparison,
+    Evidence,
+    Groups,
+    Results,
+    against_published,
+    decide,
+    evidence,
+)
 
 CHANCE = 0.5
 CONTEXT_GB = 0.6
@@ -32,15 +41,6 @@ def select(groups: Iterable[Cell], selector: Mapping[str, Any]) -> Iterator[Cell
             yield cell
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """A sum of groups, and the distance that speaks for the claim."""
-
-    what: str
-    terms: Mapping[Cell, float]
-    distance_of: Callable[[float], float] = float
-
-
 def greater_than(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Left minus right, for each pair on one test domain at one K."""
     yield from _judged_together(claim, results, [_minus(*pair) for pair in _pairs(claim, results.groups)])
@@ -48,45 +48,32 @@ def greater_than(claim: Mapping[str, Any], results: Results) -> Iterator[Evidenc
 
 def within(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Left may be worse than right by less than `allowance`."""
-    allowance: float = claim["allowance"]
-
-    def distance_of(difference: float) -> float:
-        return allowance + difference
-
-    pairs = [replace(_minus(*pair), distance_of=distance_of) for pair in _pairs(claim, results.groups)]
+    pairs = [replace(_minus(*pair), allowed=claim["allowance"]) for pair in _pairs(claim, results.groups)]
     yield from _judged_together(claim, results, pairs)
 
 
 def near_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Each group is closer to 0.5 than `band`; pooled: each method, as the mean of its groups."""
-    band: float = claim["band"]
     groups = list(select(results.groups, claim["groups"]))
     if not claim.get("pooled"):
-        parts = [_Comparison(f"{_name(cell)} on {cell.test_domain}", {cell: 1.0}) for cell in groups]
+        parts = [_above_chance(_name(cell), {cell: 1.0}) for cell in groups]
     else:
-        parts = [
-            _mean(f"{method}, mean of all K and domains", [{cell: 1.0} for cell in groups if cell.method == method])
-            for method in dict.fromkeys(cell.method for cell in groups)
-        ]
+        terms = {m: _mean([{c: 1.0} for c in groups if c.method == m]) for m in dict.fromkeys(c.method for c in groups)}
+        parts = [_above_chance(f"{method}, mean of all K and domains,", one) for method, one in terms.items()]
     for one in parts:
-        yield evidence(one.what, one.terms, claim, results, lambda v: band - abs(v - CHANCE))
+        yield evidence(replace(one, allowed=claim["band"], is_two_sided=True), claim, results)
 
 
 def above_chance(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Each group lies above 0.5."""
     cells = select(results.groups, claim["groups"])
-    one_each = [
-        _Comparison(f"{_name(cell)} on {cell.test_domain}", {cell: 1.0}, lambda v: v - CHANCE) for cell in cells
-    ]
-    yield from _judged_together(claim, results, one_each)
+    yield from _judged_together(claim, results, [_above_chance(_name(cell), {cell: 1.0}) for cell in cells])
 
 
 def rises_with_k(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Largest K minus smallest K, for each method and test domain with more than one K."""
     curves = [
-        _Comparison(
-            f"{last.method} on {last.test_domain}: K {last.n_shots} vs {first.n_shots}", {last: 1.0, first: -1.0}
-        )
+        Comparison(_name(last), f"itself at K = {first.n_shots}", {last: 1.0, first: -1.0})
         for last, first in _curve_ends(claim["groups"], results.groups)
     ]
     yield from _judged_together(claim, results, curves)
@@ -95,14 +82,14 @@ def rises_with_k(claim: Mapping[str, Any], results: Results) -> Iterator[Evidenc
 def gap_closes(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """Left minus right at the smallest K, minus the same at the largest: the mean over test domains."""
     rights = {(right.test_domain, right.n_shots): right for right in select(results.groups, claim["right"])}
-    gaps: list[Mapping[Cell, float]] = []
+    gaps: list[Terms] = []
     for last, first in _curve_ends(claim["left"], results.groups):
         beside = [rights.get((cell.test_domain, cell.n_shots)) for cell in (first, last)]
         if beside[0] and beside[1]:
             gaps.append({first: 1.0, beside[0]: -1.0, last: -1.0, beside[1]: 1.0})
     if gaps:
-        one = _mean("the gap at the smallest K minus that at the largest, mean of all domains", gaps)
-        yield evidence(one.what, one.terms, claim, results)
+        subject = "the gap at the smallest K, mean of all domains,"
+        yield evidence(Comparison(subject, "that at the largest K", _mean(gaps)), claim, results)
 
 
 def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -114,8 +101,8 @@ def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evid
         value, error = results.published[published], results.published_errors.get(published, 0.0)
         for cell in select(results.groups, claim["right"]):
             if cell.test_domain == published.test_domain and cell.n_shots in (0, published.n_shots):
-                what = f"published {_name(published)} vs {_name(cell)} on {cell.test_domain}"
-                yield against_published(what, value, error, cell, results)
+                one = Comparison(f"published {_name(published)}", cell.method, {cell: 1.0})
+                yield against_published(one, value, error, results)
 
 
 def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
@@ -131,9 +118,11 @@ def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evide
     if peaks:
         name = min(peaks, key=lambda one: peaks[one])
         free = claim["limit_gb"] - peaks[name] / 2**30 - CONTEXT_GB
-        yield Evidence(f"{name}: GB to spare", free, 0.0, decide(free, 0.0), "exact", 0.0)
+        said = f"{name} leaves {free:.1f} of {claim['limit_gb']:g} GB free"
+        yield Evidence(name, free, 0.0, decide(free, 0.0), "exact", 0.0, said=said)
     elif all(row["status"] == "out of memory" for row in on_gpu):
-        yield Evidence("every configuration ran out of memory", -1.0, 0.0, "contradicted", "exact", 0.0)
+        said = "every configuration ran out of memory"
+        yield Evidence(said, -1.0, 0.0, "contradicted", "exact", 0.0, said=said)
 
 
 TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
@@ -149,7 +138,7 @@ TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
 
 
 def _judged_together(
-    claim: Mapping[str, Any], results: Results, comparisons: Sequence[_Comparison]
+    claim: Mapping[str, Any], results: Results, comparisons: Sequence[Comparison]
 ) -> Iterator[Evidence]:
     """Each comparison, or their mean where the claim is about a tendency."""
     if claim.get("pooled") and len(comparisons) > 1:
@@ -157,11 +146,15 @@ def _judged_together(
         if len(run) < len(comparisons):
             yield Evidence(f"{len(comparisons) - len(run)} of {len(comparisons)}", None, None, "not run")
         if run:
-            pooled = _mean(f"mean of {len(run)}: {run[0].what} and so on", [one.terms for one in run])
-            yield evidence(pooled.what, pooled.terms, claim, results, run[0].distance_of)
+            pooled = replace(run[0], terms=_mean([one.terms for one in run]))
+            if len(run) > 1:
+                pooled = replace(pooled, subject=f"{run[0].subject} and {len(run) - 1} more, on average,")
+            if len({one.other for one in run}) > 1:
+                pooled = replace(pooled, other=f"{run[0].other} and its like")
+            yield evidence(pooled, claim, results)
         return
     for one in comparisons:
-        yield evidence(one.what, one.terms, claim, results, one.distance_of)
+        yield evidence(one, claim, results)
 
 
 def _was_run(cell: Cell, results: Results) -> bool:
@@ -169,16 +162,20 @@ def _was_run(cell: Cell, results: Results) -> bool:
     return summary is not None and summary.is_complete
 
 
-def _mean(what: str, parts: Sequence[Mapping[Cell, float]]) -> _Comparison:
+def _mean(parts: Sequence[Terms]) -> Terms:
     terms: dict[Cell, float] = {}
     for part in parts:
         for cell, factor in part.items():
             terms[cell] = terms.get(cell, 0.0) + factor / len(parts)
-    return _Comparison(what, {cell: factor for cell, factor in terms.items() if factor})
+    return {cell: factor for cell, factor in terms.items() if factor}
 
 
-def _minus(left: Cell, right: Cell) -> _Comparison:
-    return _Comparison(f"{_name(left)} vs {_name(right)} on {left.test_domain}", {left: 1.0, right: -1.0})
+def _minus(left: Cell, right: Cell) -> Comparison:
+    return Comparison(_name(left), right.method, {left: 1.0, right: -1.0})
+
+
+def _above_chance(subject: str, terms: Terms) -> Comparison:
+    return Comparison(subject, "chance", terms, CHANCE)
 
 
 def _pairs(claim: Mapping[str, Any], groups: Groups) -> Iterator[tuple[Cell, Cell]]:
@@ -203,4 +200,5 @@ def _curve_ends(selector: Mapping[str, Any], groups: Groups) -> Iterator[tuple[C
 
 
 def _name(cell: Cell) -> str:
-    return f"{cell.method} k{cell.n_shots}" if cell.n_shots else cell.method
+    shots = f" at K = {cell.n_shots}" if cell.n_shots else ""
+    return f"{cell.method}{shots} on {cell.test_domain}"

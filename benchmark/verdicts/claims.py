@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.statistics.power import POWER
 from benchmark.verdicts.claim_kinds import TESTS, select
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.evidence import Evidence, Results, corrected
@@ -113,13 +114,15 @@ def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:
     count = f"{len(agreeing)} of {len(defined)} comparisons {verdict}{undefined}"
     if verdict == "not run":
         return f"{count}, e.g. {agreeing[0].what}"
-    return _with_weakest(count, [item for item in agreeing if item.distance is not None])
+    said = _weakest([item for item in agreeing if item.distance is not None])
+    return said if len(evidence) == 1 else f"{count}; weakest: {said}"
 
 
-def _with_weakest(count: str, agreeing: Sequence[Evidence]) -> str:
+def _weakest(agreeing: Sequence[Evidence]) -> str:
     """Which comparison is nearest to saying otherwise: the smallest distance for its margin."""
     weakest = min(agreeing, key=lambda item: abs(item.distance or 0.0) / item.margin if item.margin else math.inf)
-    if weakest.interval == "exact":
-        return f"{weakest.what}: {weakest.distance:.1f}"
-    margin = f"({weakest.interval})" if weakest.margin is None else f"± {100 * weakest.margin:.1f} ({weakest.interval})"
-    return f"{count}; weakest: {weakest.what}, {100 * (weakest.distance or 0.0):+.1f} {margin}"
+    if weakest.verdict != "inconclusive" or not weakest.smallest:
+        return weakest.said
+    said = f"{weakest.said}; a true {100 * weakest.smallest:.1f} is seen in {POWER:.0%} of runs"
+    size = f"{100 * abs(weakest.distance or 0.0):.1f}"
+    return f"{said}, a true {size} takes {weakest.takes}" if weakest.takes else said

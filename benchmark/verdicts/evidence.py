@@ -11,14 +11,16 @@ inconclusive. Where the interval is from:
 - `exact`: a number without noise.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmark.schema import Cell
-from benchmark.statistics.estimates import Estimates, Terms
+from benchmark.statistics.estimates import Estimate, Estimates, Terms
+from benchmark.statistics.power import smallest_seen, times_needed
 from benchmark.statistics.results import Summary
-from benchmark.statistics.uncertainty import Spread, joined, p_value
+from benchmark.statistics.uncertainty import NOISELESS, Spread, joined, p_value
 from benchmark.statistics.uncertainty import margin as half_width
 
 PUBLISHED_DOF = 4.0
@@ -43,6 +45,46 @@ class Evidence:
     terms: tuple[tuple[Cell, float], ...] = ()
     """The methods behind the distance, with their factors."""
     metric: str = "auc"
+    said: str = ""
+    """The distance and its margin in words; empty where nothing was run."""
+    smallest: float | None = None
+    """The smallest true distance that is seen in most runs of this noise (`benchmark.statistics.power`)."""
+    takes: str = ""
+    """What it takes to see a true distance of this size; empty where it is decided, or nothing tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A sum of groups beside a level, and how far from it speaks for a claim."""
+
+    subject: str
+    """What is compared, e.g. `gru4rec at K = 64 on movie`."""
+    other: str
+    """With what, e.g. `chance`."""
+    terms: Terms
+    """The groups with their factors."""
+    level: float = 0.0
+    """The sum of a group that is as good as `other`."""
+    allowed: float = 0.0
+    """How far below `other` the subject may be."""
+    is_two_sided: bool = False
+    """Whether it may be as far above."""
+
+    @property
+    def what(self) -> str:
+        """Its name."""
+        return f"{self.subject} against {self.other}"
+
+    def distance_of(self, value: float) -> float:
+        """How far a sum is on the side of the claim; its margin is that of the sum."""
+        return self.allowed + (-abs(value - self.level) if self.is_two_sided else value - self.level)
+
+    def said(self, value: float, margin: str) -> str:
+        """A sum in words."""
+        above = value - self.level
+        allowed = f"; allowed {100 * self.allowed:g}" if self.allowed else ""
+        side = "below" if above < 0 else "above"
+        return f"{self.subject} is {100 * abs(above):.1f} {side} {self.other}{allowed}; {margin}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,60 +114,93 @@ def decide(distance: float, margin: float) -> str:
     return "supported" if distance > margin else "contradicted" if distance < -margin else "inconclusive"
 
 
-def evidence(
-    what: str,
-    terms: Terms,
-    claim: Mapping[str, Any],
-    results: Results,
-    distance_of: Callable[[float], float] = float,
-) -> Evidence:
+def evidence(one: Comparison, claim: Mapping[str, Any], results: Results) -> Evidence:
     """The comparison of one or several groups.
 
     Args:
-        what: its name.
-        terms: the groups with their factors.
+        one: the comparison.
         claim: an entry of `claims.yaml`; its `metric` is `auc` unless it says another.
         results: all results.
-        distance_of: the distance from the sum of the groups; a shift or a sign, so that its margin is that of the sum.
     """
     metric: str = claim.get("metric", "auc")
-    summaries = [results.groups[cell] for cell in terms]
+    summaries = [results.groups[cell] for cell in one.terms]
     if not all(summary and summary.is_complete for summary in summaries):
-        return Evidence(what, None, None, "not run")
-    found = results.estimates.combined(terms, metric)
+        return Evidence(one.what, None, None, "not run")
+    found = results.estimates.combined(one.terms, metric)
     if found is None:
-        return Evidence(what, None, None, "not defined")
-    distance = distance_of(found.value)
+        return Evidence(one.what, None, None, "not defined")
+    distance = one.distance_of(found.value)
     if found.spread is None:
-        return Evidence(what, distance, None, "inconclusive", found.why_unknown)
+        said = one.said(found.value, f"{found.why_unknown}, so no margin")
+        return Evidence(one.what, distance, None, "inconclusive", found.why_unknown, said=said)
     margin = found.margin(results.confidence) or 0.0
-    p = p_value(distance, found.spread)
     verdict = decide(distance, margin)
-    return Evidence(what, distance, margin, verdict, "users and seeds", p, tuple(terms.items()), metric)
+    return Evidence(
+        one.what,
+        distance,
+        margin,
+        verdict,
+        "users and seeds",
+        p_value(distance, found.spread),
+        tuple(one.terms.items()),
+        metric,
+        one.said(found.value, f"margin {100 * margin:.1f}"),
+        smallest_seen(found.spread, results.confidence),
+        _takes(distance, found, one.terms, results) if verdict == "inconclusive" else "",
+    )
 
 
-def against_published(what: str, published: float, error: float, cell: Cell, results: Results) -> Evidence:
+def _takes(distance: float, found: Estimate, terms: Terms, results: Results) -> str:
+    """The seeds, the users or, where neither is enough, both, with which a true distance of this size is seen."""
+    if found.parts is None:
+        return ""
+    users, seeds = found.parts
+    summaries = {cell: one for cell in terms if (one := results.groups[cell])}
+    n_seeds = min((one.n_seeds for one in summaries.values() if one.n_seeds > 1), default=1)
+    n_users = {cell.test_domain: one.n_users for cell, one in summaries.items()}
+
+    def seeds_said(times: float) -> str:
+        return f"{math.ceil(times * n_seeds):,} seeds in place of {n_seeds}"
+
+    def users_said(times: float) -> str:
+        return " and ".join(f"{math.ceil(times * n):,} users of {name}" for name, n in n_users.items())
+
+    parts: list[str] = []
+    if seeds.variance and (times := times_needed(distance, seeds, users, results.confidence)):
+        parts.append(seeds_said(times))
+    if times := times_needed(distance, users, seeds, results.confidence):
+        parts.append(users_said(times))
+    if not parts and (times := times_needed(distance, joined(found.parts), NOISELESS, results.confidence)):
+        parts.append(f"{seeds_said(times)} and {users_said(times)}")
+    return ", or ".join(parts)
+
+
+def against_published(one: Comparison, published: float, error: float, results: Results) -> Evidence:
     """A published value minus ours.
 
     Args:
-        what: its name.
+        one: the comparison, whose one group is ours.
         published: the value of the paper.
         error: its standard error over seeds, of five; 0 where nothing is known of it.
-        cell: our group.
         results: all results.
     """
+    (cell,) = one.terms
     summary = results.groups[cell]
     ours = results.estimates.estimate(cell)
     if not (summary and summary.is_complete) or ours is None:
-        return Evidence(what, None, None, "not run")
+        return Evidence(one.what, None, None, "not run")
     distance = published - ours.value
     if ours.spread is None:
-        return Evidence(what, distance, None, "inconclusive", ours.why_unknown)
+        said = one.said(distance, f"{ours.why_unknown}, so no margin")
+        return Evidence(one.what, distance, None, "inconclusive", ours.why_unknown, said=said)
     spread = joined([ours.spread, Spread(error**2, PUBLISHED_DOF)]) if error else ours.spread
     margin = half_width(spread, results.confidence)
     verdict = decide(distance, margin)
     p = p_value(distance, spread)
-    return Evidence(what, distance, margin, verdict, "published value", p, ((cell, -1.0),))
+    said = one.said(distance, f"margin {100 * margin:.1f}")
+    smallest = smallest_seen(spread, results.confidence)
+    terms = ((cell, -1.0),)
+    return Evidence(one.what, distance, margin, verdict, "published value", p, terms, said=said, smallest=smallest)
 
 
 def corrected(found: tuple[Evidence, ...], results: Results) -> tuple[Evidence, ...]:

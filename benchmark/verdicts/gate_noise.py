@@ -18,10 +18,8 @@ import numpy as np
 
 from benchmark.schema import Cell
 from benchmark.statistics.auc import Floats
-from benchmark.statistics.uncertainty import Spread, joined, over_users, pooled_variance
+from benchmark.statistics.uncertainty import NOISELESS, Spread, joined, over_users, pooled_variance
 from benchmark.verdicts.compared_run import Run
-
-NOISELESS = Spread(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

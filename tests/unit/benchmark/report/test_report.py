@@ -240,8 +240,13 @@ def test_differences_calibration_and_audit_are_shown(finished_run: Path) -> None
     with (finished_run / "results/tables/audit.csv").open() as stream:
         facts = {line["name"]: line["movie"] for line in csv.DictReader(stream)}
     assert facts["test"] == "not known"  # the last of that name: its time
-    assert facts["pairs of adjacent test rows, the first one's in the second's history"] == "0 of 59"
+    assert facts["neighbouring rows, the first one's answer in the second's history"] == "0 of 59"
     assert facts["K=16"] == "100.00 %"
+    assert "On book zeros are dislikes" in page.text
+    assert "leak" not in " ".join(facts)
+    seen = re.findall(r"Seen in 80% of runs: a true (\d+\.\d) at best, a true (\d+\.\d) at worst", page.text)
+    assert len(seen) == 5  # three metrics, of which the one within users is not defined on book
+    assert all(0 < float(best) <= float(worst) for best, worst in seen)
 
 
 def test_without_what_evaluate_did_not_write_yet_the_page_stands(finished_run: Path) -> None:

@@ -1,5 +1,6 @@
 """The claims ledger: every kind of test, and every verdict it can reach."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,64 @@ TALLREC = _tuned("movie", "movie", 16)
 
 def test_the_reason_names_a_comparison_of_the_verdict() -> None:
     """Not the one with the largest distance, whose margin may hold zero."""
-    far = Evidence("far", -0.2, 0.3, "inconclusive", "users and seeds", 0.2)
-    near = Evidence("near", -0.1, 0.02, "contradicted", "users and seeds", 0.001)
-    said = "1 of 2 comparisons contradicted; weakest: near, -10.0 ± 2.0 (users and seeds)"
-    assert _reason("contradicted", [far, near]) == said
-    same = Evidence("same", 0.0, 0.0, "inconclusive", "users and seeds", 1.0)
-    assert (
-        _reason("inconclusive", [same])
-        == "1 of 1 comparisons inconclusive; weakest: same, +0.0 ± 0.0 (users and seeds)"
-    )
+    far = Evidence("far", -0.2, 0.3, "inconclusive", "users and seeds", 0.2, said="far is far")
+    near = Evidence("near", -0.1, 0.02, "contradicted", "users and seeds", 0.001, said="near is near")
+    assert _reason("contradicted", [far, near]) == "1 of 2 comparisons contradicted; weakest: near is near"
+    assert _reason("inconclusive", [far]) == "far is far"
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "aucs", "reason"),
+    [
+        (
+            "icl_near_chance",
+            {ICL: 0.613},
+            "icl-base-released on movie is 11.3 above chance; allowed 5; margin 2.2",
+        ),
+        (
+            "transfers",
+            {_tuned("movie", "book", 16): 0.4},
+            "tallrec-movie at K = 16 on book is 10.0 below chance; margin 2.2",
+        ),
+        (
+            "beats_baselines",
+            {TALLREC: 0.7, BASELINE: 0.5},
+            "tallrec-movie at K = 16 on movie is 20.0 above gru4rec; margin 3.1",
+        ),
+        (
+            "rises_with_k",
+            {TALLREC: 0.6, _tuned("movie", "movie", 64): 0.7},
+            "tallrec-movie at K = 64 on movie is 10.0 above itself at K = 16; margin 3.1",
+        ),
+        (
+            "transfer_is_close",
+            {_tuned("book", "movie", 16): 0.5, TALLREC: 0.7},
+            "tallrec-book at K = 16 on movie is 20.0 below tallrec-movie; allowed 5; margin 3.1",
+        ),
+        (
+            "instruction_tuning_helps",
+            {_tuned(d, d, 16, name): auc for d in ("movie", "book") for name, auc in (("tallrec", 0.7), ("rt", 0.5))},
+            "tallrec-movie at K = 16 on movie and 1 more, on average, is 20.0 above rt-movie and its like; margin 2.1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_reason_is_a_sentence_with_its_numbers(claim_id: str, aucs: dict, reason: str, results_of: Any) -> None:
+    assert _claim(claim_id, results_of(aucs)).reason == reason
+
+
+def test_what_is_not_decided_says_what_it_would_take(results_of: Any) -> None:
+    """Of seeds that scatter, more seeds; of users alone, more users; of neither alone, both."""
+    scattered = results_of({TALLREC: (0.48, 0.58), BASELINE: (0.5, 0.5)}, error=0.0005)
+    (found,) = _claim("beats_baselines", scattered).evidence
+    assert re.fullmatch(r"\d+ seeds in place of 2", found.takes)
+    calm = _claim("beats_baselines", results_of({TALLREC: 0.52, BASELINE: 0.5}))
+    assert re.fullmatch(r"\d+ users of movie", calm.evidence[0].takes)
+    smallest, takes = 100 * calm.evidence[0].smallest, calm.evidence[0].takes
+    assert calm.reason.endswith(f"a true {smallest:.1f} is seen in 80% of runs, a true 2.0 takes {takes}")
+    both = _evidence_of("beats_baselines", results_of({TALLREC: (0.48, 0.58), BASELINE: (0.5, 0.5)}, error=0.05))
+    assert re.fullmatch(r"\d+ seeds in place of 2 and [\d,]+ users of movie", both.takes)
+    decided = _evidence_of("beats_baselines", results_of({TALLREC: 0.7, BASELINE: 0.5}))
+    assert (decided.verdict, decided.takes) == ("supported", "")
 
 
 def test_the_margin_separates_the_verdicts() -> None:
@@ -181,7 +231,9 @@ def test_one_seed_decides_nothing_where_seeds_matter(results_of: Any) -> None:
         found = _evidence_of("beats_baselines", results_of(aucs))
         assert (found.verdict, found.interval, found.margin) == ("inconclusive", "one seed", None)
         assert found.distance == pytest.approx(0.4)
-        assert _claim("beats_baselines", results_of(aucs)).reason.endswith("k16 on movie, +40.0 (one seed)")
+        assert _claim("beats_baselines", results_of(aucs)).reason.endswith(
+            "tallrec-movie at K = 16 on movie is 40.0 above gru4rec; one seed, so no margin"
+        )
     published = {Cell(*TALLREC, 0): 0.7}
     heads = {("baseline", "gru4rec-shared", "movie", "movie", 16): (0.5,)}
     found = _evidence_of("published_beats_shared_head", results_of(heads, published=published))
@@ -200,7 +252,7 @@ def test_a_method_that_has_several_seeds_elsewhere_gives_no_margin_to_one_that_h
 def test_a_published_value_is_compared_at_its_own_k(results_of: Any) -> None:
     heads = {("baseline", "gru4rec-shared", "movie", "movie", n_shots): 0.6 for n_shots in (16, 64)}
     found = _evidence_of("published_beats_shared_head", results_of(heads, published={Cell(*TALLREC, 0): 0.7}))
-    assert found.what == "published tallrec-movie k16 vs gru4rec-shared k16 on movie"
+    assert found.said.startswith("published tallrec-movie at K = 16 on movie is 10.0 above gru4rec-shared; margin")
 
 
 def test_one_contradicted_comparison_contradicts_and_one_open_one_keeps_it_open(results_of: Any) -> None:
@@ -349,7 +401,7 @@ def test_a_tendency_of_a_part_is_so_far(results_of: Any) -> None:
 def test_a_head_is_compared_within_its_own_recommender(results_of: Any) -> None:
     aucs = {("baseline", name, "movie", "movie", 16): 0.5 for name in ("gru4rec", "sasrec")}
     aucs |= {("baseline", "gru4rec-shared", "movie", "movie", 16): 0.7}
-    assert _evidence_of("head_decides", results_of(aucs)).what == "gru4rec-shared k16 vs gru4rec k16 on movie"
+    assert _evidence_of("head_decides", results_of(aucs)).what == "gru4rec-shared at K = 16 on movie against gru4rec"
 
 
 def test_the_gap_closes_where_the_lead_of_instruction_tuning_shrinks(results_of: Any) -> None:
@@ -399,8 +451,8 @@ def test_a_published_value_has_the_noise_of_its_seeds(results_of: Any) -> None:
 
 
 def test_the_weakest_comparison_is_the_one_with_the_smallest_distance_for_its_margin() -> None:
-    sure = Evidence("sure", 0.05, 0.01, "supported", "users and seeds", 0.001)
-    hardly = Evidence("hardly", 0.10, 0.09, "supported", "users and seeds", 0.03)
+    sure = Evidence("sure", 0.05, 0.01, "supported", "users and seeds", 0.001, said="sure")
+    hardly = Evidence("hardly", 0.10, 0.09, "supported", "users and seeds", 0.03, said="hardly")
     assert "weakest: hardly" in _reason("supported", [sure, hardly])
 
 
