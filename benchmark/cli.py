@@ -154,7 +154,7 @@ def plan(
         typer.Option("--tokens", min=1, help="Tokens of a prompt. By default: measured, or else llm.max_length."),
     ] = None,
 ) -> None:
-    """Say how many cells params.yaml asks for, and foretell their memory and time; run nothing."""
+    """Say how many cells params.yaml asks for, what they can tell, and foretell their memory and time; run nothing."""
 
     def work() -> None:
         from collections import Counter
@@ -164,12 +164,15 @@ def plan(
         from benchmark.methods.configuration import load_config
         from benchmark.methods.grid import cells
         from benchmark.planning.plan import show
+        from benchmark.planning.power import show_power
+        from benchmark.verdicts.paper import load_paper
 
         params = load_config(PARAMS_YAML)
         # The size of a training split names cells and does not change how many there are.
         families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
         _print_counts("cells", dict(families))
         _print_counts("stages", stage_counts(pipeline_stages(Path()), read_yaml(PARAMS_YAML)))
+        show_power(params, load_paper())
         show(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens)
 
     finish(work)

@@ -146,11 +146,11 @@ def evidence(one: Comparison, claim: Mapping[str, Any], results: Results) -> Evi
         metric,
         one.said(found.value, f"margin {100 * margin:.1f}"),
         smallest_seen(found.spread, results.confidence),
-        _takes(distance, found, one.terms, results) if verdict == "inconclusive" else "",
+        what_it_takes(distance, found, one.terms, results) if verdict == "inconclusive" else "",
     )
 
 
-def _takes(distance: float, found: Estimate, terms: Terms, results: Results) -> str:
+def what_it_takes(distance: float, found: Estimate, terms: Terms, results: Results) -> str:
     """The seeds, the users or, where neither is enough, both, with which a true distance of this size is seen."""
     if found.parts is None:
         return ""
