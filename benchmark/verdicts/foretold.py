@@ -19,6 +19,7 @@ from benchmark.statistics.uncertainty import NOISELESS, Spread, joined
 from benchmark.verdicts.claims import judge_claims
 from benchmark.verdicts.evidence import Evidence, Results, what_it_takes
 from benchmark.verdicts.paper import Paper
+from benchmark.verdicts.published import PAPER_SEEDS
 from benchmark.verdicts.setting import has_the_papers_model
 
 OF_USER, OF_ROW = 0.144, 0.54
@@ -31,7 +32,6 @@ SEED_SD = 0.015
 """Of methods that are no tuned model: 0.6 to 2.4 points were measured."""
 TUNED_SD = 0.06
 """Of tuned models at a K of which `paper.yaml` says nothing."""
-PAPER_SEEDS = 5
 
 
 @dataclass(frozen=True, slots=True)
