@@ -120,6 +120,7 @@ class Group(nn.Module):
         self.optimizer = torch.optim.Adam(self.parameters(), training.learning_rate, fused=True)
         self.best_auc = torch.full((len(self.replicas),), -1.0, dtype=torch.float64)
         self.best_update = torch.zeros(len(self.replicas), dtype=torch.int64)
+        self.last_auc = self.best_auc
         self.best = {name: value.detach().clone() for name, value in self.named_parameters()}
 
     def step(self) -> None:
@@ -186,6 +187,7 @@ class Group(nn.Module):
 
     def keep(self, aucs: Tensor, update: int) -> None:
         """Remember the weights of every replica whose AUC is better than before."""
+        self.last_auc = aucs
         better = aucs > self.best_auc
         self.best_auc[better], self.best_update[better] = aucs[better], update
         for name, value in self.named_parameters():
@@ -197,16 +199,13 @@ class Group(nn.Module):
             for name, value in self.named_parameters():
                 value.copy_(self.best[name])
 
-    def results(self) -> list[dict[str, float]]:
-        """What happened to each replica."""
-        rows = zip(self.best_update.tolist(), self.best_auc.tolist(), self.conditions, strict=True)
+    def results(self, *, at_last: bool = False) -> list[dict[str, float]]:
+        """What happened to each replica, at its best checkpoint or at the last update, which nothing chose."""
+        aucs = self.last_auc if at_last else self.best_auc
+        rows = zip(self.best_update.tolist(), aucs.tolist(), self.conditions, strict=True)
         return [
-            {
-                "n_updates": self.run.training.n_updates,
-                "best_update": update,
-                "valid_auc": auc,
-                "weight_decay": decay,
-            }
+            {"n_updates": self.run.training.n_updates, "valid_auc": auc, "weight_decay": decay}
+            | ({} if at_last else {"best_update": update})
             for update, auc, (_, decay) in rows
         ]
 

@@ -1,11 +1,11 @@
-"""The rows of one model: one a head, and one whose weight decay is chosen on the validation rows."""
+"""The rows of one model: one a head, the same without a choice of checkpoints, and one of a searched weight decay."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from baselines.model import Inputs, Model
 from baselines.training import Fitted, Texts, Training, fit, untold
-from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
+from benchmark.schema import LAST, RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
 
 
 def predict_rows(
@@ -17,9 +17,10 @@ def predict_rows(
     weight_decay: float,
     weight_decay_grid: Sequence[float],
     texts: Texts | None = None,
+    with_last: bool = False,
     tell: Callable[[str, int, int], object] = untold,
 ) -> dict[str, list[Sequence[Prediction]]]:
-    """Predictions of every row, by what its name adds to the model's: `` (released), `tied`, `shared`, `searched`.
+    """Predictions by what the name of a row adds to the model's: `` (released), `shared`, `searched`, `shared-last`.
 
     Args:
         build: the function `model` of a model file, with its own values bound.
@@ -29,6 +30,7 @@ def predict_rows(
         weight_decay: coupled decay of Adam.
         weight_decay_grid: what `searched` chooses from, with the released head; empty: there is no such row.
         texts: for models that read text.
+        with_last: a further row a head, tested after the last update.
         tell: told the row, the updates done and to do.
 
     Returns:
@@ -49,9 +51,12 @@ def predict_rows(
             head_name=head,
             weight_decays=list(dict.fromkeys((weight_decay, *grid))),
             texts=texts,
+            with_last=with_last,
             tell=lambda done, total, row=name: tell(row, done, total),
         )
         rows[name] = [of_task[0].predictions for of_task in fitted]
+        if with_last:
+            rows[f"{name}-{LAST}".removeprefix("-")] = [last for of_task in fitted if (last := of_task[0].last)]
         if grid:
             first = 0 if weight_decay in grid else 1
             rows[SEARCHED] = _searched(tasks, [of_task[first:] for of_task in fitted])

@@ -2,7 +2,7 @@
 
 As in the released scripts, the score is the sigmoid of the target's logit, the loss its squared error against the
 label, Adam has coupled L2 decay, short histories repeat their last interaction, and the checkpoint is chosen by the
-AUC on the validation rows. Test samples are scored once, at the chosen checkpoint.
+AUC on the validation rows. Test samples are scored at the chosen checkpoint, and if asked after the last update too.
 
 Draws of one size form two groups, whose replicas (a draw with a seed and a decay) share every operation. Groups advance
 side by side, since they share the idle rows, each on a thread of its own. The result of a replica does not depend on
@@ -74,6 +74,8 @@ class Fitted:
 
     predictions: Scores
     valid_auc: float
+    last: Scores | None = None
+    """After the last update, whatever the validation rows say."""
 
 
 def fit(
@@ -84,6 +86,7 @@ def fit(
     head_name: str = "per_item",
     weight_decays: Sequence[float],
     texts: Texts | None = None,
+    with_last: bool = False,
     tell: Callable[[int, int], object] = untold,
 ) -> list[list[Fitted]]:
     """Train on the draw of each task, choose each checkpoint on the validation rows, score the test samples.
@@ -95,11 +98,12 @@ def fit(
         head_name: one of `baselines.heads.HEADS`.
         weight_decays: coupled decays of Adam; each draw is trained with each of them.
         texts: for models that read text.
+        with_last: score the test samples after the last update too.
         tell: told the updates done and to do after each validation.
 
     Returns:
-        For each task, one `Fitted` a weight decay. Scores lie in (0, 1); `details` hold n_updates, best_update,
-        valid_auc and weight_decay.
+        For each task, one `Fitted` a weight decay. Scores lie in (0, 1); `details` hold n_updates, best_update (of the
+        chosen checkpoint), valid_auc and weight_decay.
 
     Raises:
         DataError: a draw has no row, or the validation rows do not have both labels, so that they can choose no
@@ -117,15 +121,19 @@ def fit(
         members = _members(tasks)
         groups = [Group(run, [tasks[index] for index in own]) for own in members]
         _train(groups, run, valid, pool, tell)
-        scores = _test(groups, run, test, pool)
+        at_best, at_last = _test(groups, run, test, pool, with_last=with_last)
     fitted: list[list[Fitted]] = [[] for _ in tasks]
-    for group, own, of_group in zip(groups, members, scores, strict=True):
-        taken = iter(zip(group.results(), of_group, strict=True))
+    for group, own, best, last in zip(groups, members, at_best, at_last, strict=True):
+        chosen = _scores(test, best, group.results())
+        final = [None] * len(chosen) if last is None else _scores(test, last, group.results(at_last=True))
+        taken = iter(zip(chosen, group.best_auc.tolist(), final, strict=True))
         for index in own:
-            for _ in weight_decays:
-                details, values = next(taken)
-                fitted[index].append(Fitted(Scores(test, values.numpy(), details), details["valid_auc"]))
+            fitted[index] += [Fitted(*next(taken)) for _ in weight_decays]
     return fitted
+
+
+def _scores(samples: Sequence[Sample], values: Tensor, details: Sequence[Mapping[str, float]]) -> list[Scores]:
+    return [Scores(samples, own.numpy(), of_replica) for own, of_replica in zip(values, details, strict=True)]
 
 
 def _members(tasks: Sequence[FewShotTask]) -> list[list[int]]:
@@ -170,8 +178,10 @@ def _go_on(group: Group, scored: Scored, labels: Tensor, done: int, update: int,
     group.keep(aucs(labels, scores), update)
 
 
-def _test(groups: Sequence[Group], run: Run, test: Sequence[Sample], pool: Executor) -> list[Tensor]:
-    """Scores of each group.
+def _test(
+    groups: Sequence[Group], run: Run, test: Sequence[Sample], pool: Executor, *, with_last: bool
+) -> tuple[list[Tensor], Sequence[Tensor | None]]:
+    """Scores of each group at its checkpoints, and as training left it.
 
     Idle rows go through the checkpoints in their order; each replica takes them as they are at its own.
     """
@@ -186,12 +196,16 @@ def _test(groups: Sequence[Group], run: Run, test: Sequence[Sample], pool: Execu
                 now = scored.idle_of([conditions[replica] for replica in chosen])
                 for rows, values in zip(own, now, strict=True):
                     rows[chosen] = values
+    last: Sequence[Tensor | None] = [None] * len(groups)
+    if with_last:
+        scored.advance(run.training.n_updates)
+        last = list(pool.map(lambda group: group.scores(scored), groups))
 
     def at_best(group: Group, own: tuple[Tensor, Tensor]) -> Tensor:
         group.restore()
         return group.scores(scored, own)
 
-    return list(pool.map(at_best, groups, taken))
+    return list(pool.map(at_best, groups, taken)), last
 
 
 def aucs(labels: Tensor, scores: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ RELEASED_HEAD = "per_item"
 """Head of a baseline whose row is named after the model alone."""
 SEARCHED = "searched"
 """What the name of a row ends in whose weight decay is chosen on the validation rows."""
+LAST = "last"
+"""What the name of a row ends in that is tested after the last update, so that no validation row chooses anything."""
 EXTENDED = "-extended"
 """What the name of a test set ends in that has users beyond those of its domain's own test set."""
 

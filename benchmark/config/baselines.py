@@ -45,6 +45,8 @@ class BaselineParams(Section):
 
     heads: tuple[Literal["per_item", "tied", "shared"], ...] = Field(min_length=1)
     """How a target is scored; `per_item` is the released way, the others make rows of their own."""
+    last_update: bool
+    """Whether each head has a further row `-last`, tested after the last update: no validation row chooses anything."""
     training: TrainingParams
     n_updates: dict[Name, dict[Name, PositiveInt]]
     """Model -> domain -> updates, where they are not those of `training`."""

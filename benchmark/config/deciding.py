@@ -16,7 +16,7 @@ STAGES = {
 """What makes the cells of a family. The keys that these stages read decide a result, but for those below."""
 CHOICES = (
     *("grid.", "icl.n_demonstrations", "icl.demonstrated_prompts", "icl.extended_prompts", "probe."),
-    "baselines.heads",
+    *("baselines.heads", "baselines.last_update"),
 )
 """Beginnings of keys that say which cells there are, and not what is in them."""
 DECIDING = ("grid.weights_seed",)

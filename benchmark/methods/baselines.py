@@ -9,13 +9,13 @@ from typing import Any
 
 from benchmark.config.params import BaselineParams
 from benchmark.errors import ConfigError
-from benchmark.schema import RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
+from benchmark.schema import LAST, RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
 
 BASELINES_FOLDER = Path(__file__).parents[2] / "baselines"
 
 
 def baseline_rows(model: str, params: BaselineParams) -> list[str]:
-    """Methods that `model` gives: `gru4rec` (the released head), `gru4rec-shared`, ..., `gru4rec-searched`.
+    """Methods that `model` gives: `gru4rec` (the released head), `gru4rec-shared`, `-searched`, `-last`, ...
 
     A model file may hold `HEADS`, the only heads that it works with.
 
@@ -25,7 +25,7 @@ def baseline_rows(model: str, params: BaselineParams) -> list[str]:
     heads = baseline_heads(model, params)
     names = [model if head == RELEASED_HEAD else f"{model}-{head}" for head in heads]
     searched = [f"{model}-{SEARCHED}"] if RELEASED_HEAD in heads and params.training.weight_decay_grid else []
-    return [*names, *searched]
+    return [*names, *searched, *(f"{name}-{LAST}" for name in names if params.last_update)]
 
 
 def baseline_heads(model: str, params: BaselineParams) -> list[str]:
@@ -76,6 +76,7 @@ def train_baseline(
         weight_decay=weight_decay,
         weight_decay_grid=grid,
         texts=texts if reads_text(model) else None,
+        with_last=params.last_update,
         **({} if tell is None else {"tell": tell}),
     )
     return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}

@@ -116,7 +116,7 @@ def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
         rows.append(Row(name, _beside(inputs, paper, published, groups), "Conventional recommenders, as released"))
     for name in others:
         groups = [Cell("baseline", name, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
-        rows.append(Row(name, _beside(inputs, paper, [], groups), "The same with another head, or a searched decay"))
+        rows.append(Row(name, _beside(inputs, paper, [], groups), "The same with another head, decay or checkpoint"))
     tallrec = f"tallrec-{domain}"
     groups = [Cell("tuned", tallrec, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
     rows.append(Row(tallrec, _beside(inputs, paper, published, groups), "Tuned language model", is_main=True))

@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.artifacts.files import read_labelled
 from benchmark.artifacts.paths import prepared_folder
 from benchmark.config.params import Params
-from benchmark.schema import SEARCHED, Cell, Labelled
+from benchmark.schema import LAST, SEARCHED, Cell, Labelled
 from benchmark.seeding import derive_seed
 
 ONE_SIDED = 0.025
@@ -68,6 +68,8 @@ class ChanceBounds:
             n_looks, limit = math.ceil(record["n_updates"] / training.eval_every), None
             if cell.method.endswith(f"-{SEARCHED}"):  # the best of several decays
                 n_looks *= len(training.weight_decay_grid)
+            elif cell.method.endswith(f"-{LAST}"):  # it chose nothing
+                n_looks = 1
         return self._bound(cell.train_domain, limit, max(1, n_looks))
 
     def _bound_of(self, domain: str, limit: int | None, n_looks: int) -> float:

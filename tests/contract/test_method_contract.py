@@ -219,6 +219,7 @@ def baseline_params(row: str) -> BaselineParams:
     grid = (0.0001, 0.01) if kind == "searched" else ()
     return BaselineParams(
         heads=(kind if kind in ("tied", "shared") else "per_item",),
+        last_update=False,
         training=TRAINING.model_copy(update={"weight_decay_grid": grid}),
         n_updates={},
         text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8, n_threads=1),

@@ -1,4 +1,4 @@
-"""The rows of a model: one a head, and one whose decay is chosen on the validation rows."""
+"""The rows of a model: one a head, one whose decay is chosen on the validation rows, one a head that uses none."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -105,6 +105,23 @@ def test_without_a_grid_or_the_released_head_nothing_is_searched(
     found = predict_rows(BUILD, draws(toy_task), TRAINING, heads=heads, weight_decay=DECAY, weight_decay_grid=grid)
     assert "searched" not in found
     assert len(found) == 1
+
+
+def test_a_row_of_the_last_update_is_what_a_single_validation_at_the_end_would_choose(toy_task: FewShotTask) -> None:
+    heads = ["per_item", "shared"]
+    found = predict_rows(
+        BUILD, draws(toy_task), TRAINING, heads=heads, weight_decay=DECAY, weight_decay_grid=GRID, with_last=True
+    )
+    assert set(found) == {"", "shared", "searched", "last", "shared-last"}
+    at_the_end = replace(TRAINING, eval_every=TRAINING.n_updates)
+    for head, name in zip(heads, ("last", "shared-last"), strict=True):
+        fitted = fit(BUILD, draws(toy_task), at_the_end, head_name=head, weight_decays=[DECAY])
+        expected = [of_task[0].predictions for of_task in fitted]
+        assert scores(found[name]) == pytest.approx(scores(expected), abs=1e-6)
+        assert decays(found[name]) == [{DECAY}] * 4
+        aucs = [[rows[0].details["valid_auc"] for rows in side] for side in (found[name], expected)]
+        assert aucs[0] == pytest.approx(aucs[1])
+    assert scores(found["last"]) != pytest.approx(scores(found[""]), abs=1e-6)
 
 
 def test_progress_is_told_by_row(toy_task: FewShotTask) -> None:

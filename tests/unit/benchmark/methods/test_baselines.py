@@ -63,6 +63,7 @@ def test_every_file_of_a_model_takes_keywords_with_types() -> None:
 def baselines(**changes: object) -> BaselineParams:
     values = {
         "heads": ("per_item",),
+        "last_update": False,
         "training": TRAINING,
         "n_updates": {},
         "text_encoder": TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8, n_threads=1),
@@ -77,6 +78,14 @@ def test_a_row_is_named_after_its_head_or_its_search() -> None:
     assert baseline_rows("gru4rec", params) == [*("gru4rec", "gru4rec-tied", "gru4rec-shared", "gru4rec-searched")]
     assert baseline_rows("gru4rec", baselines()) == ["gru4rec"]
     assert baseline_rows("gru4rec", baselines(heads=("shared",), training=search)) == ["gru4rec-shared"]
+
+
+def test_every_head_may_have_a_row_that_no_validation_row_chose(toy_task: FewShotTask) -> None:
+    search = TRAINING.model_copy(update={"weight_decay_grid": (0.1,)})
+    params = baselines(heads=("per_item", "shared"), training=search, last_update=True)
+    names = ["gru4rec", "gru4rec-shared", "gru4rec-searched", "gru4rec-last", "gru4rec-shared-last"]
+    assert baseline_rows("gru4rec", params) == names
+    assert sorted(train_baseline("gru4rec", params, [toy_task])) == sorted(names)
 
 
 def test_a_model_with_a_robust_term_has_the_released_head_alone() -> None:

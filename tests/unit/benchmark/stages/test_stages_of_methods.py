@@ -41,6 +41,7 @@ PARAMS = Params.model_construct(
     fidelity=FidelityParams.model_construct(draw="shared"),
     baselines=BaselineParams(
         heads=("per_item",),
+        last_update=False,
         n_updates={},
         text_encoder=TextEncoderParams(model=None, revision=None, max_length=8, batch_size=8, n_threads=1),
         training=TrainingParams(

@@ -57,7 +57,7 @@ def test_more_looks_and_fewer_rows_raise_the_bound(repository: Path, params: Par
     files.write_labelled(paths.prepared_folder("movie") / "valid.parquet", rows)
     bounds = ChanceBounds(params)
     tuned, baseline = (Cell(family, f"{family}-x", "movie", "movie", 16, 0) for family in ("tuned", "baseline"))
-    searched = Cell("baseline", "gru4rec-searched", "movie", "movie", 16, 0)
+    searched, last = (Cell("baseline", f"gru4rec-{name}", "movie", "movie", 16, 0) for name in ("searched", "last"))
     grid = params.baselines.training.model_copy(update={"weight_decay_grid": (0.1, 0.01)})
     baselines = params.baselines.model_copy(update={"training": grid})
     of_decays = ChanceBounds(params.model_copy(update={"baselines": baselines}))
@@ -65,6 +65,7 @@ def test_more_looks_and_fewer_rows_raise_the_bound(repository: Path, params: Par
     # Every fifth update of 100 is looked at; a searched row is the better of two.
     assert bounds(baseline, {"n_updates": 100}) == pytest.approx(chance_auc(labels, users, 20))
     assert of_decays(searched, {"n_updates": 100}) == pytest.approx(chance_auc(labels, users, 40))
+    assert bounds(last, {"n_updates": 100}) == pytest.approx(chance_auc(labels, users, 1))
     # `tune.max_valid_samples` is 100 of these 200 rows.
     assert bounds(tuned, {"n_steps": 100}) > bounds(baseline, {"n_updates": 100})
     assert bounds(tuned, {"n_steps": 5}) < bounds(tuned, {"n_steps": 20})
