@@ -8,6 +8,9 @@ from pathlib import Path
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The disk, or the user's share of it, is full, or holds no file of this size."""
 
+POINTER = b"version https://git-lfs"
+"""What git LFS leaves in the place of a file that it has not fetched begins with this."""
+
 
 class BenchmarkError(Exception):
     """Base of every error that is the user's to mend; ends a command with exit code 2 and one line."""
@@ -43,6 +46,18 @@ class ServerError(BenchmarkError):
 
 class MissingArtifactError(BenchmarkError):
     """A file that an earlier stage writes is not there."""
+
+
+def refuse_pointer(path: Path) -> None:
+    """Refuse a file of 130 bytes that only says which file belongs there.
+
+    Raises:
+        DataError: `path` is a pointer of git LFS.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            if stream.read(len(POINTER)) == POINTER:
+                raise DataError(f"{path}: a pointer of git LFS, not the file: run `git lfs pull` there")
 
 
 def exit_code_of(main: Callable[[], None]) -> int:

@@ -22,6 +22,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     """Every rule that joins two values."""
     yield from baseline_problems(params)
     yield from _grid_names(params)
+    yield from _scales(params)
     yield from _world(params)
     yield from _grid_sizes(params)
     yield from _probes(params)
@@ -91,6 +92,14 @@ def _grid_names(params: Params) -> Iterator[Problem]:
         yield "grid.cheap_seeds", f"expected null, or [{expected}, ...] as in grid.seeds, got {list(grid.every_seed)}"
     if "both" in grid.train_domains and len(grid.domains) < 2:
         yield "grid.train_domains", "'both' needs two domains in grid.domains"
+
+
+def _scales(params: Params) -> Iterator[Problem]:
+    for name, section in params.domains.items():
+        lowest, highest = format_module(section.format).SCALE
+        if not lowest <= section.liked_above < highest:
+            problem = f"ratings go from {lowest:g} to {highest:g}, so all would be of one class"
+            yield f"domains.{name}.liked_above", f"{problem}; expected {lowest:g} or more and below {highest:g}"
 
 
 def _world(params: Params) -> Iterator[Problem]:

@@ -30,7 +30,8 @@ def prepare(domain: str, params: Params) -> None:
 
     Raises:
         ConfigError: no such domain.
-        DataError: the raw files are malformed, or a split is empty.
+        DataError: the raw files are malformed, too many of their lines are left out, a split is empty, or test rows
+            are of one class.
     """
     if domain not in params.domains:
         raise ConfigError(f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}")
@@ -39,6 +40,7 @@ def prepare(domain: str, params: Params) -> None:
     data = format_module(section.format).read(raw, section)
     _check(data, raw)
     data = _first_look(data, params.evaluate.max_test_samples)
+    _refuse_one_class(data, raw, params.evaluate.max_test_samples)
     test_sets = {domain: data.splits["test"]} | ({domain + EXTENDED: data.extended} if section.has_extended else {})
     with files.replacing_folder(paths.prepared_folder(domain)) as folder:
         files.write_items(folder / "items.parquet", data.items)
@@ -50,7 +52,7 @@ def prepare(domain: str, params: Params) -> None:
     with files.replacing_folder(paths.labels_file(domain).parent) as folder:
         for name, rows in test_sets.items():
             files.write_labels(folder / paths.labels_file(name).name, {row.sample.sample_id: row.liked for row in rows})
-        if section.source == "embedded" and len({row.liked for row in test_sets[domain]}) == 2:  # else there is no AUC
+        if section.source == "embedded":
             auc = generator.bayes_auc(params.world, section.noun, section.format, test_sets[domain])
             files.write_json(folder / paths.ceiling_file(domain).name, {"auc": auc})
     sizes = ", ".join(f"{split} {len(rows)}" for split, rows in {**data.splits, "extended": data.extended}.items())
@@ -78,9 +80,32 @@ def _check(data: DomainData, raw: Path) -> None:
     sample_id, count = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
     if count > 1:
         raise DataError(f"{raw}: sample {sample_id!r} stands {count} times in the splits, expected once")
+    for name, count in data.lines.items():
+        count.refuse_large_share(raw / name)
     for split in paths.SPLITS:
         if not data.splits[split]:
             raise DataError(f"{raw}: split {split!r} has no row; there are {len(counts)} in all")
+
+
+def _refuse_one_class(data: DomainData, raw: Path, most: int | None) -> None:
+    """Refuse data for which no AUC is defined, before anything is tuned on them.
+
+    Raises:
+        DataError: the rows of a test set are all liked or all disliked.
+    """
+    cut = "" if most is None else f" within evaluate.max_test_samples = {most}"
+    test_sets = {name: rows for name, rows in {"test": data.splits["test"], "extended": data.extended}.items() if rows}
+    for name, rows in test_sets.items():
+        n_liked = sum(row.liked for row in rows)
+        if n_liked in (0, len(rows)):
+            raise DataError(
+                f"{raw}: split {name!r}: {n_liked} of {len(rows)} rows{cut} are liked, expected some and not all, or "
+                "there is no AUC; see liked_above, selection, n_samples and split of the domain"
+            )
+        if len({row.sample.user_id for row in rows}) == 1:
+            _LOG.warning("%s: split %r is of one user: its numbers will have no interval", raw, name)
+    if len({row.liked for row in data.splits["valid"]}) == 1:
+        _LOG.warning("%s: the rows of split 'valid' are of one class, by which no checkpoint can be chosen", raw)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 WORLD = load_config(ROOT / "params.yaml").world
 MOVIE: dict[str, Any] = {"source": "official", "noun": "movie", "liked_above": 3.0, "split": (0.6, 0.2, 0.2)}
 BOOK: dict[str, Any] = {"source": "official", "noun": "book", "liked_above": 5.0}
-SELECTION: dict[str, Any] = {"history_length": 2, "n_samples": 5, "selection": "described"}
+SELECTION: dict[str, Any] = {"history_length": 2, "n_samples": 12, "selection": "described"}
 TITLES = ["Été (1990)", "Two, The", 'A "B"', "Four", "Five: 5", "Six"]
 RATINGS = [(user, item, 1 + (user + item) % 5, 880_000_000 + 7 * item) for user in range(1, 5) for item in range(1, 6)]
 BOOKS = [f'"{title}" written by A. {number}' for number, title in enumerate(["One", "T, Two", 'A "B"', "D"])]
@@ -148,7 +148,7 @@ CASES: dict[str, Case] = {
         section(
             "bookcrossing",
             **BOOK,
-            split=(0.4, 0.3, 0.3),
+            split=(0.25, 0.25, 0.5),
             history_length=3,
             zero_ratings="drop",
             min_ratings=4,
@@ -158,7 +158,7 @@ CASES: dict[str, Case] = {
             "BX-Book-Ratings.csv": lines(
                 [
                     '"User-ID";"ISBN";"Book-Rating"',
-                    *(f'"{user}";"{item}";"{stars}"' for user, item, stars, _ in RATINGS),
+                    *(f'"{user + more}";"{item}";"{2 * stars}"' for user, item, stars, _ in RATINGS for more in (0, 4)),
                 ]
             ),
             "BX-Books.csv": lines(

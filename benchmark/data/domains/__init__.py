@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from benchmark.config.params import DomainParams
+from benchmark.data.domains.lines import LineCount
 from benchmark.data.sources import SourceFile
 from benchmark.schema import Item, Labelled
 
@@ -31,11 +32,15 @@ class DomainData:
     """What the reader found that a user should know: rows read, broken lines, time range of each split, ..."""
     extended: tuple[Labelled, ...] = ()
     """A further test set, of users who are in no split."""
+    lines: Mapping[str, LineCount] = field(default_factory=dict[str, LineCount])
+    """What became of the lines of each raw file, by its name, where a reader leaves lines out."""
 
 
 class Format(Protocol):
     """What a module of `FORMATS` has."""
 
+    SCALE: tuple[float, float]
+    """The lowest and the highest rating."""
     Params: type[DomainParams]
     """Its section under `domains` in `params.yaml`."""
     FILES: tuple[SourceFile, ...]

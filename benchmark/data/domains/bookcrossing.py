@@ -6,7 +6,6 @@ Source:
 """
 
 import csv
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from benchmark.config.params import DomainParams
 from benchmark.data.domains import DomainData
+from benchmark.data.domains.lines import LineCount, is_off_scale, numbered_lines
 from benchmark.data.domains.splits import SplitFractions, occurring, split_in_order
 from benchmark.data.domains.titles import plain
 from benchmark.data.sources import SourceFile
@@ -30,7 +30,8 @@ FILES = (
     SourceFile("bookcrossing/BX-Books.csv", _ARCHIVE, sha256=None, archive_member="BX-Books.csv"),
 )
 
-_POINTS = {str(points): points for points in range(11)}
+SCALE = (0.0, 10.0)
+_POINTS = {f"{points}{zero}": points for points in range(11) for zero in ("", ".0")}
 
 
 class Params(DomainParams):
@@ -56,94 +57,101 @@ def read(raw: Path, params: Params) -> DomainData:
     """
     items, books, n_changed = _read_books(raw / "BX-Books.csv", params)
     users, ratings = _read_ratings(raw / "BX-Book-Ratings.csv", items, params)
+    counts = {"BX-Books.csv": books, "BX-Book-Ratings.csv": ratings}
+    for name, count in counts.items():
+        count.tell(raw / name)
     if not users:
-        raise DataError(f"{raw / 'BX-Book-Ratings.csv'}: no user has {params.min_ratings} ratings")
+        told = f"no user has {params.min_ratings} ratings; {ratings}; of the books, {books}"
+        raise DataError(f"{raw / 'BX-Book-Ratings.csv'}: {told}")
     names = sorted(users)
     rng = np.random.default_rng(derive_seed("bookcrossing", "users", params.seed))
     order: list[int] = rng.permutation(len(names)).tolist()
     samples = [
         _sample(f"{raw.name}-{row}", names[index], users[names[index]], params) for row, index in enumerate(order)
     ]
-    notes = {"ratings": dict(ratings), "books": dict(books), "users": len(users), "titles_changed": n_changed}
-    return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes)
+    notes = {
+        "ratings": ratings.summary(),
+        "books": books.summary(),
+        "first_lines_left_out": {"ratings": ratings.first, "books": books.first},
+        "books_not_utf8": books.not_utf8,
+        "users": len(users),
+        "titles_changed": n_changed,
+    }
+    return DomainData(occurring(items, samples), split_in_order(samples, params.split), notes, lines=counts)
 
 
-def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], Counter[str], int]:
+def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], LineCount, int]:
     """Items by id, what became of each line, and of how many items title or author were changed."""
     items: dict[str, Item] = {}
     n_changed = 0
-    counts = Counter(read=0, used=0, broken_line=0, duplicate=0)
-    for row in _rows(path, ("ISBN", "Book-Title", "Book-Author")):
-        counts["read"] += 1
+    count = LineCount(left_out=dict.fromkeys(("broken_line", "duplicate"), 0))
+    for number, row in _rows(path, ("ISBN", "Book-Title", "Book-Author"), count):
         if row is None:
-            counts["broken_line"] += 1
+            count.leave_out("broken_line", [number])
             continue
         isbn, title, author = row
         item_id = _item_id(isbn, params)
         if item_id in items:
-            counts["duplicate"] += 1
+            count.leave_out("duplicate", [number])
             continue
-        counts["used"] += 1
         shown_title, shown_author = plain(title), plain(author)
         n_changed += (shown_title, shown_author) != (title, author)
         mention = f'"{shown_title}" written by {shown_author}'
         items[item_id] = Item(item_id, params.noun, text=mention, mention=mention)
-    return items, counts, n_changed
+    count.used = len(items)
+    return items, count, n_changed
 
 
-def _read_ratings(path: Path, items: dict[str, Item], params: Params) -> tuple[dict[str, dict[str, int]], Counter[str]]:
+def _read_ratings(path: Path, items: dict[str, Item], params: Params) -> tuple[dict[str, dict[str, int]], LineCount]:
     """Points by item id of each user with enough ratings, and what became of each line."""
     users: dict[str, dict[str, int]] = {}
+    lines: dict[str, list[int]] = {}
     reasons = ("broken_line", "unknown_isbn", "duplicate", "zero_rating", "user_with_few_ratings")
-    counts: Counter[str] = Counter(dict.fromkeys(("read", "used", *reasons), 0))
-    for row in _rows(path, ("User-ID", "ISBN", "Book-Rating")):
-        counts["read"] += 1
-        if row is None or not row[0] or row[2] not in _POINTS:
-            counts["broken_line"] += 1
-            continue
-        user, isbn, points = row
+    count = LineCount(left_out=dict.fromkeys(reasons, 0))
+    for number, row in _rows(path, ("User-ID", "ISBN", "Book-Rating"), count):
+        user, isbn, points = row or ("", "", "")
         item_id = _item_id(isbn, params)
-        if item_id not in items:
-            counts["unknown_isbn"] += 1
-        elif points == "0" and params.zero_ratings == "drop":
-            counts["zero_rating"] += 1
+        if user and is_off_scale(points, SCALE):
+            count.leave_out_rating(points, SCALE, [number])
+        elif not user or points not in _POINTS:
+            count.leave_out("broken_line", [number])
+        elif item_id not in items:
+            count.leave_out("unknown_isbn", [number])
+        elif _POINTS[points] == 0 and params.zero_ratings == "drop":
+            count.leave_out("zero_rating", [number])
         elif item_id in users.setdefault(user, {}):
-            counts["duplicate"] += 1
+            count.leave_out("duplicate", [number])
         else:
             users[user][item_id] = _POINTS[points]
+            lines.setdefault(user, []).append(number)
     kept = {user: rated for user, rated in users.items() if len(rated) >= params.min_ratings}
-    counts["used"] = sum(map(len, kept.values()))
-    counts["user_with_few_ratings"] = sum(map(len, users.values())) - counts["used"]
-    return kept, counts
+    count.used = sum(map(len, kept.values()))
+    count.leave_out("user_with_few_ratings", [number for user in lines.keys() - kept.keys() for number in lines[user]])
+    return kept, count
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, ...] | None]:
-    """The named columns of each line after the header; None for a line that breaks the format.
+def _rows(path: Path, columns: tuple[str, ...], count: LineCount) -> Iterator[tuple[int, tuple[str, ...] | None]]:
+    """The named columns of each line after the header, with its number; None for a line that breaks the format.
 
     Lines are read one by one: a quote left open would otherwise swallow the lines after it.
     """
-    if not path.exists():
-        raise DataError(f"{path}: not there; stage `raw` writes it")
-    with path.open(encoding="latin-1", newline="\n") as stream:
-        header = _fields(stream.readline()) or []
-        missing = [column for column in columns if column not in header]
-        if missing:
-            raise DataError(f"{path}: line 1: no column {missing[0]!r} in the header {header}")
-        positions = [header.index(column) for column in columns]
-        for line in stream:
-            if not line.strip():
-                continue
+    lines = numbered_lines(path, count)
+    header = _fields(next(lines, (1, ""))[1]) or []
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise DataError(f"{path}: line 1: no column {missing[0]!r} in the header {header}")
+    positions = [header.index(column) for column in columns]
+    for number, line in lines:
+        if line.strip():
             fields = _fields(line)
-            if fields is None or len(fields) != len(header):
-                yield None
-            else:
-                yield tuple(fields[position] for position in positions)
+            is_whole = fields is not None and len(fields) == len(header)
+            yield number, tuple(fields[position] for position in positions) if fields and is_whole else None
 
 
 def _fields(line: str) -> list[str] | None:
+    """A quote inside a field is escaped, as in the dump, or doubled, as every other writer has it."""
     try:
-        rows = csv.reader((line.rstrip("\r\n"),), delimiter=";", escapechar="\\", doublequote=False, strict=True)
-        return next(rows, None)
+        return next(csv.reader((line,), delimiter=";", escapechar="\\", doublequote=True, strict=True), None)
     except csv.Error:
         return None
 

@@ -7,13 +7,15 @@ Source:
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmark.config.params import DomainParams, PositiveInt
 from benchmark.config.values import Count
 from benchmark.data.domains import DomainData
+from benchmark.data.domains.lines import LineCount, numbered_lines
 from benchmark.data.domains.splits import SplitFractions, boundaries, occurring, split_in_order, target_times
 from benchmark.data.domains.titles import plain
 from benchmark.data.sources import SourceFile
@@ -39,6 +41,7 @@ FILES = (
 
 _TIME = re.compile(r"[0-9]{1,11}")
 """Seconds since 1970; one in milliseconds has more digits."""
+SCALE = (1.0, 5.0)
 _STARS = {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
 
 
@@ -88,7 +91,9 @@ def read(raw: Path, params: Params) -> DomainData:
         DataError: a line is malformed, there are fewer than `n_samples` rows with a full history, or none is left for
             the further test set.
     """
-    titles, ratings = read_lines(raw)
+    count = LineCount()
+    titles, ratings = read_lines(raw, count)
+    count.tell(raw / "u.item")
     windows = [
         Window(user, position) for user, rows in ratings.items() for position in range(params.history_length, len(rows))
     ]
@@ -116,6 +121,7 @@ def read(raw: Path, params: Params) -> DomainData:
     notes = {
         "ratings": sum(map(len, ratings.values())),
         "eligible_rows": n_eligible,
+        "titles_not_utf8": count.not_utf8,
         "titles_changed": sum(plain(title) != title for title in titles.values()),
         "titles_of_several_items": sum(count > 1 for count in Counter(titles.values()).values()),
         "target_times": target_times(
@@ -126,13 +132,17 @@ def read(raw: Path, params: Params) -> DomainData:
     return DomainData(occurring(items, (*samples, *extended)), splits, notes, extended)
 
 
-def read_lines(raw: Path) -> tuple[dict[str, str], dict[str, list[Rating]]]:
+def read_lines(raw: Path, count: LineCount | None = None) -> tuple[dict[str, str], dict[str, list[Rating]]]:
     """What the lines of `u.item` and `u.data` say: titles by item, and ratings by user, oldest first.
+
+    Args:
+        raw: folder of the two files.
+        count: gets how many lines of titles are no UTF-8.
 
     Raises:
         DataError: a line is malformed.
     """
-    titles = _read_titles(raw / "u.item")
+    titles = _read_titles(raw / "u.item", count or LineCount())
     return titles, _read_ratings(raw / "u.data", titles)
 
 
@@ -147,9 +157,9 @@ def _further_windows(kept: Sequence[Window], ratings: Mapping[str, list[Rating]]
     ]
 
 
-def _read_titles(path: Path) -> dict[str, str]:
+def _read_titles(path: Path, count: LineCount) -> dict[str, str]:
     titles: dict[str, str] = {}
-    for number, line in _lines(path):
+    for number, line in filter(itemgetter(1), numbered_lines(path, count)):
         fields = line.split("|", 2)
         if len(fields) < 3 or not fields[0] or not fields[1] or fields[0] in titles:
             raise DataError(f"{path}: line {number}: expected a new item id, a title and more, separated by '|'")
@@ -161,7 +171,7 @@ def _read_ratings(path: Path, titles: dict[str, str]) -> dict[str, list[Rating]]
     """Ratings by user, users in order of first appearance, each user's ratings oldest first."""
     ratings: dict[str, list[Rating]] = {}
     seen: set[tuple[str, str]] = set()
-    for number, line in _lines(path):
+    for number, line in filter(itemgetter(1), numbered_lines(path, LineCount())):
         fields = line.split("\t")
         if len(fields) != 4 or not fields[0] or fields[2] not in _STARS or not _TIME.fullmatch(fields[3]):
             expected = "user, item, rating 1 to 5 and timestamp of at most 11 digits, separated by tabs"
@@ -177,14 +187,6 @@ def _read_ratings(path: Path, titles: dict[str, str]) -> dict[str, list[Rating]]
         # Released: the timestamp is compared as a string, and equal ones keep the order of the file.
         rows.sort(key=lambda rating: rating.timestamp)
     return ratings
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    if not path.exists():
-        raise DataError(f"{path}: not there; stage `raw` writes it")
-    # Not splitlines(): in Latin-1 it would also break lines inside titles.
-    lines = path.read_text(encoding="latin-1").split("\n")
-    return ((number, line) for number, line in enumerate(lines, start=1) if line)
 
 
 def _sample(sample_id: str, window: Window, rows: list[Rating], params: Params) -> Labelled:

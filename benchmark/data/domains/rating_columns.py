@@ -4,7 +4,7 @@ import csv
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,24 @@ import pyarrow.compute  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow.csv  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
-from benchmark.errors import DataError
+from benchmark.data.domains.lines import Integers, LineCount, is_off_scale, numbered_lines
+from benchmark.errors import DataError, refuse_pointer
 
 # pyarrow has no types. Whatever passes through these names is `Any`.
 pa: Any = pyarrow
 pc: Any = pyarrow.compute
 arrow_csv: Any = pyarrow.csv
 
-Integers = NDArray[np.signedinteger[Any]]
 Bools = NDArray[np.bool_]
 
 _RATING_COLUMNS = ("userId", "movieId", "rating", "timestamp")
 _TITLE_COLUMNS = ("movieId", "title", "genres")
 _FIRST_LINE = {"csv": 2, "dat": 1}
 """The first line of a csv is its header."""
+SCALE = (0.5, 5.0)
+"""Of ratings, in halves."""
 _STARS = {text.encode(): half / 2 for half in range(1, 11) for text in (f"{half / 2:.1f}", f"{half / 2:g}")}
-"""0.5 to 5 in halves, with or without a zero after the point."""
+"""Ratings with or without a zero after the point."""
 _MOST_DIGITS = 11
 """Of a timestamp in seconds; one in milliseconds has more."""
 _UNKNOWN, _NO_NAME = -1, -2
@@ -53,50 +55,22 @@ class Ratings:
     """Seconds since 1970 (UTC)."""
 
 
-@dataclass(slots=True)
-class LineCount:
-    """What became of the lines of a file."""
-
-    used: int = 0
-    left_out: dict[str, int] = field(default_factory=dict[str, int])
-    first: dict[str, int] = field(default_factory=dict[str, int])
-    """Number of the first line left out for each reason."""
-
-    def leave_out(self, reason: str, lines: Sequence[int] | Integers) -> None:
-        """Count lines by their numbers."""
-        if len(lines):
-            self.left_out[reason] = self.left_out.get(reason, 0) + len(lines)
-            self.first[reason] = min(int(np.min(lines)), self.first.get(reason, int(np.min(lines))))
-
-    def summary(self) -> dict[str, int]:
-        """Lines read, used, and left out for each reason."""
-        return {"read": self.used + sum(self.left_out.values()), "used": self.used, **self.left_out}
-
-    def __str__(self) -> str:
-        reasons = [f"{count} {reason} (first: line {self.first[reason]})" for reason, count in self.left_out.items()]
-        return f"left out {', '.join(reasons) or 'none'} of {self.summary()['read']} lines"
-
-
 def read_titles(path: Path, layout: str) -> tuple[dict[str, str], LineCount]:
     """Titles by item id, in file order, and what became of each line.
 
     Args:
-        path: movieId, title and more; UTF-8, or else Latin-1.
+        path: movieId, title and more; UTF-8, and lines that are none as `numbered_lines` reads them.
         layout: `csv`, with a header, or `dat`, with `::` between fields.
 
     Raises:
         DataError: the file is missing or has another header.
     """
     _check(path, layout, _TITLE_COLUMNS)
-    content, titles, count = path.read_bytes(), dict[str, str](), LineCount()
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")  # MovieLens-1M
-    # Not splitlines(): it would also break lines inside titles.
-    lines = text.removesuffix("\n").split("\n")
-    for number, line in enumerate(lines[_FIRST_LINE[layout] - 1 :], start=_FIRST_LINE[layout]):
-        item, title = _title_fields(line.removesuffix("\r"), layout)
+    titles, count = dict[str, str](), LineCount()
+    for number, line in numbered_lines(path, count):
+        if number < _FIRST_LINE[layout]:
+            continue
+        item, title = _title_fields(line, layout)
         if not (item and title):
             count.leave_out("broken_line", [number])
         elif item in titles:
@@ -110,6 +84,7 @@ def read_titles(path: Path, layout: str) -> tuple[dict[str, str], LineCount]:
 def _check(path: Path, layout: str, columns: Sequence[str]) -> None:
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
+    refuse_pointer(path)
     if layout == "csv":
         with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
             line = stream.readline(1000)
@@ -153,9 +128,12 @@ def read_ratings(path: Path, layout: str, titles: Mapping[str, str], liked_above
     for batch in _batches(path, layout, misshapen):
         lines = _line_numbers(next_line, batch.num_rows, misshapen)
         next_line = int(lines[-1]) + 1 if len(lines) else next_line
-        columns, is_broken = _columns(batch, users, item_of, liked_above)
+        columns, is_broken, is_off_scale = _columns(batch, users, item_of, liked_above)
         is_unknown = ~is_broken & (columns[1] == _UNKNOWN)
-        count.leave_out("broken_line", lines[is_broken])
+        if is_off_scale.any():
+            rating = batch.column("rating")[int(np.argmax(is_off_scale))].as_py().decode()
+            count.leave_out_rating(rating, SCALE, lines[is_off_scale])
+        count.leave_out("broken_line", lines[is_broken & ~is_off_scale])
         count.leave_out("unknown_item", lines[is_unknown])
         is_used = ~(is_broken | is_unknown)
         parts.append([column if is_used.all() else column[is_used] for column in (*columns, lines)])
@@ -230,8 +208,11 @@ def _line_numbers(first: int, n_lines: int, misshapen: Sequence[int]) -> Integer
 
 def _columns(
     batch: Any, users: dict[bytes, int], item_of: Mapping[bytes, int], liked_above: float
-) -> tuple[tuple[NDArray[Any], ...], Bools]:
-    """User, item, like and time of each line, and which lines are broken. New users go to `users`."""
+) -> tuple[tuple[NDArray[Any], ...], Bools, Bools]:
+    """User, item, like and time of each line, which lines are broken, and which of these by a rating off the scale.
+
+    New users go to `users`.
+    """
     names = {name: batch.column(name) for name in batch.schema.names}
     time = names.pop("timestamp")
     is_time = pc.and_(pc.ascii_is_decimal(time), pc.less_equal(pc.binary_length(time), _MOST_DIGITS))
@@ -241,10 +222,11 @@ def _columns(
     )
     item = _looked_up(names.pop("movieId"), lambda text: item_of.get(text, _UNKNOWN), np.int32)
     stars = _looked_up(names.pop("rating"), lambda text: _STARS.get(text, np.nan), np.float64)
-    is_broken = ~is_time.to_numpy(zero_copy_only=False) | (user == _NO_NAME) | (item == _NO_NAME) | np.isnan(stars)
+    off_scale = _looked_up(batch.column("rating"), lambda text: is_off_scale(text, SCALE), np.bool_)
+    is_broken = ~is_time.to_numpy(zero_copy_only=False) | (user == _NO_NAME) | (item == _NO_NAME)
     for between in names.values():
         is_broken |= _looked_up(between, bool, np.bool_)
-    return (user, item, stars > liked_above, time), is_broken
+    return (user, item, stars > liked_above, time), is_broken | np.isnan(stars), off_scale & ~is_broken
 
 
 def _looked_up(column: Any, value_of: Callable[[bytes], Any], kind: Any) -> NDArray[Any]:

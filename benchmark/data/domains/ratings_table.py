@@ -4,7 +4,6 @@ Each sample is a rating with the user's ratings before it, as in `movielens.py`,
 object is made for the selected samples alone, so that memory is a few numbers a rating.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
@@ -14,14 +13,15 @@ import numpy as np
 from benchmark.config.params import DomainParams, PositiveInt
 from benchmark.config.values import Name
 from benchmark.data.domains import DomainData
-from benchmark.data.domains.rating_columns import Integers, Ratings, read_ratings, read_titles
+from benchmark.data.domains.rating_columns import SCALE, Integers, Ratings, read_ratings, read_titles
 from benchmark.data.domains.splits import SplitFractions, boundaries, split_in_order, target_times
 from benchmark.data.domains.titles import plain
 from benchmark.data.sources import SourceFile
 from benchmark.errors import DataError
 from benchmark.schema import Interaction, Item, Labelled, Sample
 
-_LOG = logging.getLogger(__name__)
+__all__ = ["SCALE", "Params", "files", "max_n_shots", "read"]
+
 _ARCHIVES = "https://files.grouplens.org/datasets/movielens"
 _FOLDERS = {"ml-10m": "ml-10M100K"}
 """Releases whose archive holds a folder of another name."""
@@ -66,9 +66,9 @@ def read(raw: Path, params: Params) -> DomainData:
     titles, of_titles = read_titles(raw / f"movies.{params.layout}", params.layout)
     path = raw / f"ratings.{params.layout}"
     ratings, of_ratings = read_ratings(path, params.layout, titles, params.liked_above)
-    for name, count in ((path.name, of_ratings), (f"movies.{params.layout}", of_titles)):
-        if count.left_out:
-            _LOG.warning("%s: %s", raw / name, count)
+    counts = {path.name: of_ratings, f"movies.{params.layout}": of_titles}
+    for name, count in counts.items():
+        count.tell(raw / name)
     order, eligible = _windows(ratings, params.history_length)
     if len(eligible) < params.n_samples:
         raise DataError(
@@ -82,12 +82,14 @@ def read(raw: Path, params: Params) -> DomainData:
         "ratings": of_ratings.summary(),
         "titles": of_titles.summary(),
         "first_lines_left_out": {"ratings": of_ratings.first, "titles": of_titles.first},
+        "titles_not_utf8": of_titles.not_utf8,
         "eligible_rows": len(eligible),
         "titles_changed": sum(plain(title) != title for title in titles.values()),
         "titles_of_several_items": len(titles) - len(set(titles.values())),
         "target_times": target_times(ratings.time[windows[:, -1]].tolist(), params.split),
     }
-    return DomainData(_items(ratings, windows, titles, params), split_in_order(samples, params.split), notes)
+    splits = split_in_order(samples, params.split)
+    return DomainData(_items(ratings, windows, titles, params), splits, notes, lines=counts)
 
 
 def _item_id(item: str, params: Params) -> str:

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from benchmark.artifacts.paths import SPLITS
 from benchmark.data.domains import DomainData
-from benchmark.data.domains.released_json import Params, max_n_shots
+from benchmark.data.domains.released_json import SCALE, Params, max_n_shots
 from benchmark.data.sources import SourceFile
-from benchmark.errors import DataError
+from benchmark.errors import DataError, refuse_pointer
 from benchmark.schema import Interaction, Item, Labelled, Sample, item_ids
 
-__all__ = ["FILES", "Params", "max_n_shots", "read"]
+__all__ = ["FILES", "SCALE", "Params", "max_n_shots", "read"]
 
 _FOLDER = "https://raw.githubusercontent.com/SAI990323/TALLRec/30b8a5ed19d69cb7f904846b16a7e1247646530a/baseline/books"
 _CHECKSUMS = {
@@ -49,6 +49,7 @@ def read(raw: Path, params: Params) -> DomainData:
 def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
+    refuse_pointer(path)
     # What is not ASCII is escaped, so that it is refused with the line where it stands.
     with path.open(encoding="ascii", errors="backslashreplace", newline="") as stream:
         rows = csv.reader(stream)

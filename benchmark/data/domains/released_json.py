@@ -19,7 +19,7 @@ from benchmark.config.params import DomainParams
 from benchmark.data.domains import DomainData
 from benchmark.data.domains.titles import MOST_LETTERS, plain
 from benchmark.data.sources import SourceFile, read_manifest
-from benchmark.errors import DataError
+from benchmark.errors import DataError, refuse_pointer
 from benchmark.schema import Interaction, Item, Labelled, Sample
 
 _FOLDER = "https://raw.githubusercontent.com/SAI990323/TALLRec/c1db29ce6501bce32cc8c3e343c4eb14155beeb1/data/book"
@@ -56,6 +56,10 @@ _INPUT = re.compile(
 _BOOK = re.compile(r'"(?P<title>.*?)" written by (?P<author>.*?)(?:, (?=".*?" written by )|$)')
 # The released files quote the target as a whole; rows of the released script have lost two spaces instead.
 _TARGET = re.compile(r'"(?P<text>"[^\n]*" written by [^\n]*)"|"(?P<title>.*?)"written by(?P<author>.*)')
+
+
+SCALE = (0.0, 10.0)
+"""Of the ratings that the likes of the files were made of."""
 
 
 class Params(DomainParams):
@@ -158,7 +162,8 @@ def render_input(prompt: Prompt, noun: str) -> str:
 def _read_prompts(path: Path) -> Iterator[tuple[Prompt, str]]:
     """Each row parsed, and its `input` as it stands in the file."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        refuse_pointer(path)
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: not there; stage `raw` writes it") from None
     except (ValueError, RecursionError) as error:

@@ -107,7 +107,8 @@ def test_every_rating_is_used_or_counted_by_its_reason(tmp_path: Path):
     assert notes["ratings"] == {
         "read": 32,
         "used": 23,
-        "broken_line": 3,
+        "broken_line": 2,
+        "rating_off_scale": 1,
         "unknown_isbn": 1,
         "duplicate": 2,
         "zero_rating": 0,
@@ -140,3 +141,43 @@ def test_no_user_with_enough_ratings_is_an_error(tmp_path: Path):
 def test_a_history_has_at_least_three_items():
     with pytest.raises(ValidationError, match="greater than or equal to 4"):
         Params(**KEYS | {"min_ratings": 3})
+
+
+def test_a_copy_in_utf8_has_the_same_letters_and_odd_lines_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    books = [book(f"isbn{number}", f"Cr\xf3nica \u2019{number}", "Ana Pe\xf1a") for number in range(8)]
+    folder = write(tmp_path / "book", books=[])
+    for mark, n_of_windows in (("\ufeff", 0), ("", 3), ("", 8)):
+        lines = [f"{mark}{BOOKS_HEADER}".encode(), *(line.encode() for line in books)]
+        lines[1 : 1 + n_of_windows] = [line.encode("cp1252") for line in books[:n_of_windows]]
+        (folder / "BX-Books.csv").write_bytes(b"\n".join(lines))
+        data = read(folder, Params(**KEYS))
+        assert data.items["book-isbn0"].text == '"Cr\xf3nica \u20190" written by Ana Pe\xf1a'
+        assert data.notes["books_not_utf8"] == n_of_windows
+        assert data.notes["titles_changed"] == 0
+    assert "BX-Books.csv: 3 lines are no UTF-8, read as Latin-1" in caplog.text
+
+
+def test_doubled_quotes_and_points_with_a_zero_are_read_as_every_other_writer_has_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    books = [book(f"isbn{number}", f'The ""real"" one &amp; book {number}') for number in range(8)]
+    plain = samples(write(tmp_path / "plain/book"))
+    doubled = write(
+        tmp_path / "book", [line.replace('"10"', '"10.0"').replace('"2"', '"2.0"') for line in RATINGS], books
+    )
+    assert samples(doubled) == plain
+    assert caplog.text.count("left out") == 2, "users with few ratings, and nothing else"
+    assert read(doubled, Params(**KEYS)).items["book-isbn1"].text == (
+        '"The "real" one &amp; book 1" written by An Author'
+    )
+
+
+def test_losses_are_logged_and_a_refusal_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with pytest.raises(
+        DataError, match=r"no user has 4 ratings; left out 26 unknown_isbn \(first: line 2\) of 26 lines"
+    ):
+        read(write(tmp_path / "book", books=[book("elsewhere"), '"x";"y']), Params(**KEYS))
+    assert "BX-Books.csv: left out 1 broken_line (first: line 3) of 2 lines" in caplog.text
+    assert "BX-Book-Ratings.csv: left out 26 unknown_isbn" in caplog.text

@@ -26,8 +26,8 @@ MOVIE: dict[str, Any] = {
     "history_length": 2,
     "liked_above": 3.0,
     "selection": "released",
-    "n_samples": 3,
-    "split": (0.34, 0.33, 0.33),
+    "n_samples": 4,
+    "split": (0.25, 0.25, 0.5),
     "extended_rows_per_user": 0,
 }
 SMALL = {name: Population(n_users=20, ratings_per_user=(16, 16)) for name in ("ml-100k", "bookcrossing")}
@@ -50,9 +50,9 @@ def params(**domains: DomainParams) -> Params:
 def write_raw_movies() -> Params:
     folder = paths.raw_folder("movie")
     folder.mkdir(parents=True)
-    ratings = [f"1\t{item}\t{stars}\t{item}" for item, stars in enumerate((5, 1, 4, 2, 5), start=1)]
+    ratings = [f"1\t{item}\t{stars}\t{item}" for item, stars in enumerate((5, 1, 4, 2, 5, 1), start=1)]
     (folder / "u.data").write_text("\n".join(ratings))
-    titles = ["\xc9t\xe9 (1990)", "Two", "Three", "Four", "Five"]
+    titles = ["\xc9t\xe9 (1990)", "Two", "Three", "Four", "Five", "Six"]
     lines = [f"{item}|{title}|x" for item, title in enumerate(titles, start=1)]
     (folder / "u.item").write_text("\n".join(lines), encoding="latin-1")
     return params(movie=movielens.Params(**MOVIE))
@@ -79,7 +79,7 @@ def test_the_released_form_of_a_prepared_domain(repository: Path):
     assert text.startswith('[\n    {\n        "instruction"')
     assert "\\u00c9t\\u00e9" in text
     assert not text.endswith("\n")
-    assert [row["output"] for row in json.loads((repository / "test.json").read_text())] == ["Yes."]
+    assert [row["output"] for row in json.loads((repository / "test.json").read_text())] == ["Yes.", "No."]
 
 
 def test_test_labels_lie_apart_from_the_prepared_samples(repository: Path):
@@ -92,8 +92,8 @@ def test_test_labels_lie_apart_from_the_prepared_samples(repository: Path):
         "test.parquet",
         "stats.json",
     }
-    [sample] = files.read_samples(folder / "test.parquet")
-    assert files.read_labels(paths.labels_file("movie")) == {sample.sample_id: True}
+    first, second = files.read_samples(folder / "test.parquet")
+    assert files.read_labels(paths.labels_file("movie")) == {first.sample_id: True, second.sample_id: False}
     assert b"liked" in (folder / "valid.parquet").read_bytes()
     with pytest.raises(KeyError, match="liked"):
         files.read_labelled(folder / "test.parquet")
@@ -102,7 +102,7 @@ def test_test_labels_lie_apart_from_the_prepared_samples(repository: Path):
 def test_the_statistics_say_what_the_splits_share(repository: Path):
     prepare("movie", write_raw_movies())
     stats = files.read_json(paths.prepared_folder("movie") / "stats.json")
-    assert {split: stats["splits"][split]["rows"] for split in paths.SPLITS} == dict.fromkeys(paths.SPLITS, 1)
+    assert {split: stats["splits"][split]["rows"] for split in paths.SPLITS} == {"train": 1, "valid": 1, "test": 2}
     assert stats["splits"]["train"]["like_rate"] == 1.0
     assert stats["splits"]["train"]["history_length"] == {"min": 2, "mean": 2.0, "max": 2}
     assert stats["overlap"]["train-test"] == {"users": 1, "targets": 0}

@@ -81,14 +81,15 @@ def test_that_no_user_is_left_for_it_is_an_error(tmp_path: Path):
 
 
 def test_it_is_prepared_beside_the_test_set_with_its_labels_apart(repository: Path):
-    write(repository / paths.raw_folder("movie"))
-    section = movielens.Params(**KEYS)
+    with (write(repository / paths.raw_folder("movie")) / "u.data").open("a") as stream:
+        stream.write("4\t4\t5\t14\n")  # a liked target among the test rows
+    section = movielens.Params(**KEYS | {"n_samples": 4, "split": (0.25, 0.25, 0.5)})
     evaluate = EvaluateParams.model_construct(max_test_samples=None)
     prepare(
         "movie", Params.model_construct(domains={"movie": section}, data=DataParams(mirror=None), evaluate=evaluate)
     )
     own, further = (files.read_samples(paths.test_file(name)) for name in ("movie", "movie-extended"))
-    assert [sample.sample_id for sample in own] == ["movie-2"]
+    assert [sample.sample_id for sample in own] == ["movie-2", "movie-3"]
     assert [sample.sample_id for sample in further] == [f"movie-extended-{row}" for row in range(3)]
     for name, samples in (("movie", own), ("movie-extended", further)):
         assert files.read_labels(paths.labels_file(name)).keys() == {sample.sample_id for sample in samples}

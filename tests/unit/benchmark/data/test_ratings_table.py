@@ -110,7 +110,19 @@ def test_the_layout_of_movielens_1m_gives_the_same_rows(tmp_path: Path):
     titles = ["Ana (1990)", "B\xe9a (1991)", 'Cy, or "C" (1992)', "Ana (1990)", "Eve: A Life (1994)", "Flo (1995)"]
     text = "".join(f"{number}::{title}::Drama|War\n" for number, title in enumerate(titles, 1))
     (tmp_path / "dat/movie/movies.dat").write_bytes(text.encode("latin-1"))
-    assert read(tmp_path / "dat/movie", Params(**KEYS | {"layout": "dat"})) == read(raw, Params(**KEYS))
+    dat, table = read(tmp_path / "dat/movie", Params(**KEYS | {"layout": "dat"})), read(raw, Params(**KEYS))
+    assert (dat.items, dat.splits) == (table.items, table.splits)
+    assert (dat.notes["titles_not_utf8"], table.notes["titles_not_utf8"]) == (1, 0)
+
+
+def test_one_odd_byte_leaves_the_letters_of_other_titles(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    raw = write(tmp_path / "movie")
+    content = (raw / "movies.csv").read_bytes().replace(b"Eve: A Life", b"\xc9ve: A Life")
+    (raw / "movies.csv").write_bytes(content)
+    data = read(raw, Params(**KEYS))
+    assert (data.items["movie-2"].text, data.items["movie-5"].text) == ("B\xe9a (1991)", "\xc9ve: A Life (1994)")
+    assert data.notes["titles_not_utf8"] == 1
+    assert "movies.csv: 1 lines are no UTF-8" in caplog.text
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -128,7 +140,11 @@ def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path, end: str
         ("4,5,4.0,1000000019,9", "broken_line"),
         ("", "broken_line"),
         ("4,5,3.7,1000000019", "broken_line"),
-        ("4,5,5.5,1000000019", "broken_line"),
+        ("4,5,5.5,1000000019", "rating_off_scale"),
+        ("4,5,8,1000000019", "rating_off_scale"),
+        ("4,5,0,1000000019", "rating_off_scale"),
+        ("4,5,-1,1000000019", "rating_off_scale"),
+        ("4,5,inf,1000000019", "broken_line"),
         ("4,5,nan,1000000019", "broken_line"),
         ("4,5,4.0,late", "broken_line"),
         ("4,5,4.0,1000000019000", "broken_line"),
@@ -152,7 +168,8 @@ def test_a_line_left_out_is_counted_with_its_number(
     assert rows(data) == EVERYTHING[-4:]
     assert data.notes["ratings"] == {"read": 11, "used": 9, reason: 2}
     assert data.notes["first_lines_left_out"]["ratings"] == {reason: 8}
-    assert f"ratings.csv: left out 2 {reason} (first: line 8) of 11 lines" in caplog.text
+    what = f", '{bad.split(',')[2]}' lies outside 0.5 to 5" if reason == "rating_off_scale" else ""
+    assert f"ratings.csv: left out 2 {reason} (first: line 8{what}) of 11 lines" in caplog.text
 
 
 @pytest.mark.parametrize("bad", ["7", "7,Gus", '7,"Gus,Drama', "7,,Drama", ",Gus,Drama", "7,Gus,Drama,x"])
@@ -183,7 +200,7 @@ def test_more_samples_than_there_are_is_an_error(tmp_path: Path, ratings: str):
 
 
 def test_where_too_few_are_left_the_error_says_why(tmp_path: Path):
-    wrong = RATINGS.replace(".5,", ".7,").replace(".0,", ".2,")
+    wrong = RATINGS.replace("5.0,", "4.0,").replace(".5,", ".7,").replace(".0,", ".2,")
     with pytest.raises(DataError, match=r"0 ratings have 2 .*; left out 8 broken_line \(first: line 2\) of 9 lines"):
         read(write(tmp_path / "movie", wrong), Params(**KEYS))
 
