@@ -3,13 +3,14 @@
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import find_adapter_config_file
 
-from benchmark.errors import DataError
+from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
 
 PACKAGED = "package:"
 
@@ -42,28 +43,51 @@ def encode_texts(
     source = str(located(model))
     if Path(source).is_absolute() and not (Path(source) / "config.json").is_file():
         raise DataError(f"baselines.text_encoder.model: {model}: expected a folder with config.json and safetensors")
+    where = f"baselines.text_encoder.model: cannot load {model!r}"
+    if Path(source).is_dir():
+        for path in Path(source).iterdir():
+            refuse_pointer(path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-        encoder = AutoModel.from_pretrained(source, revision=revision, trust_remote_code=False, use_safetensors=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"baselines.text_encoder.model: cannot load {model!r}: {reason}") from error
+        tokenizer, encoder = _loaded(source, revision, where)
+    except BenchmarkError:
+        raise
+    except Exception as error:  # there is no list of what the many classes of transformers raise
+        raise DataError(f"{where}: {reason_of(error)}") from error
     encoder.eval()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     vectors = torch.empty(len(texts), encoder.config.hidden_size)
     with torch.inference_mode():
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
-            batch = tokenizer(
-                [texts[index] for index in chosen],
-                padding=True,
-                truncation=True,
-                max_length=max_length,
-                return_tensors="pt",
-            )
+            try:
+                batch = tokenizer(
+                    [texts[index] for index in chosen],
+                    padding=True,
+                    truncation=True,
+                    max_length=max_length,
+                    return_tensors="pt",
+                )
+            except Exception as error:  # of Rust or Python, of any kind
+                raise DataError(f"{where}: its tokenizer cannot be used: {reason_of(error)}") from error
             vectors[chosen] = encoder(**batch).last_hidden_state[:, 0]
             tell(first + len(chosen), len(order))
     return vectors
+
+
+def _loaded(source: str, revision: str | None, where: str) -> tuple[Any, Any]:
+    """Tokenizer and encoder, which has the weights of its files and nothing on top."""
+    pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    if find_adapter_config_file(source, revision=revision) is not None:
+        raise DataError(f"{where}: it holds adapter_config.json, and transformers would put that adapter on top")
+    if getattr(AutoConfig.from_pretrained(source, **pinned), "quantization_config", None):
+        raise DataError(f"{where}: its config.json has a quantization_config; expected weights as they are")
+    tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
+    encoder, told = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True, **pinned)
+    missing = {*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}
+    lost = sorted(key for key in missing if "pooler" not in key)  # which no vector is of
+    if lost:
+        raise DataError(f"{where}: its files lack {lost[0]} ({len(lost)} in all), which would be drawn at random")
+    return tokenizer, encoder
 
 
 def located(model: str) -> str | Path:

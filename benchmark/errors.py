@@ -60,6 +60,14 @@ def refuse_pointer(path: Path) -> None:
                 raise DataError(f"{path}: a pointer of git LFS, not the file: run `git lfs pull` there")
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, in one line: the first that is no heading such as "Error(s) in loading:"."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if not line.endswith(":")), lines[0] if lines else "")
+    is_bare = not said or isinstance(error, LookupError)  # a KeyError says its key alone
+    return f"{type(error).__name__}{': ' * bool(said)}{said}" if is_bare else f"{said:.400}"
+
+
 def exit_code_of(main: Callable[[], None]) -> int:
     """Run `main`; 0 if it returns.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, reason_of
 
 UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError)
 """What safetensors, PEFT and transformers raise of files that are broken or of another model."""
@@ -27,4 +27,4 @@ def writing(folder: Path) -> Generator[None]:
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
             raise  # another process of this tuning has ended, which says nothing about the disk
         free = shutil.disk_usage(folder.parent).free / 1e6
-        raise DataError(f"{folder}: cannot be written, {free:.1f} MB free: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{folder}: cannot be written, {free:.1f} MB free: {reason_of(error)}") from error

@@ -40,10 +40,17 @@ def load_base(
         params: the configuration.
         to_score: as of `loading`.
         sharded: whether the processes that call this share its weights.
+
+    Raises:
+        DataError: its weights cannot be loaded as they are.
+        ConfigError: it has fewer positions than `llm.max_length`.
     """
+    from tallrec.models.architecture import refuse_few_positions
     from tallrec.models.loading import load_base
 
-    return load_base(paths.BASE_MODEL, replace(loading(params, to_score=to_score), sharded=sharded))
+    model, tokenizer = load_base(paths.BASE_MODEL, replace(loading(params, to_score=to_score), sharded=sharded))
+    refuse_few_positions(model.config, params.llm.max_length)
+    return model, tokenizer
 
 
 def scoring(params: Params, style: str = "released") -> "Scoring":

@@ -8,7 +8,7 @@ from benchmark.artifacts.files import write_bytes
 from benchmark.config.names import unknown
 from benchmark.config.overlays import with_texts
 from benchmark.config.reading import parse_yaml, read_yaml
-from benchmark.errors import ConfigError, DataError, ServerError
+from benchmark.errors import ConfigError, DataError, ServerError, reason_of
 from benchmark.methods.configuration import parse_config
 from benchmark.methods.pinning import COMMIT, HubRepository, hub_repositories
 
@@ -117,5 +117,5 @@ def _info(repository: HubRepository, revision: str | None) -> "ModelInfo | Datas
         advice = "where it is private or its licence has to be accepted, log in: hf auth login"
         raise ServerError(f"{where}: {api.endpoint} has no such {repository.kind} for you; {advice}") from None
     except (HTTPError, OSError, *SENSELESS) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise ServerError(f"{where}: cannot ask {api.endpoint} for its commit: {reason:.200}") from None

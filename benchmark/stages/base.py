@@ -17,7 +17,8 @@ from benchmark.artifacts.files import replacing_folder, write_bytes
 from benchmark.artifacts.paths import BASE_MODEL, STARTS
 from benchmark.config.params import Params
 from benchmark.data.world import texts
-from benchmark.errors import DataError, exit_code_of
+from benchmark.errors import DataError, exit_code_of, reason_of, refuse_pointer
+from benchmark.methods import language_models
 from benchmark.methods.configuration import load_config
 from benchmark.methods.pinning import PACKAGE, is_gguf
 from benchmark.progress import progress
@@ -75,14 +76,23 @@ def refer(params: Params, folder: Path) -> None:
     Of a model with random weights only the architecture and the tokenizer are looked for, and copied.
 
     Raises:
-        DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded.
+        DataError: the model is neither a folder nor in the Hub's cache nor to be downloaded, or what is there is not
+            what the keys say: an adapter beside the weights, or weights that are stored quantized.
+        ConfigError: the model has fewer positions than `llm.max_length`.
     """
+    from tallrec.models.architecture import config_of, refuse_few_positions
+    from tallrec.models.foreign import refuse_adapter_beside, refuse_stored_quantization
     from tallrec.models.origin import file_digests, write_origin
 
     name, revision, is_random = params.llm.model, params.llm.revision, params.llm.weights == "random"
     snapshot = _snapshot(name, revision, [*SMALL_FILES] if is_random else [*SMALL_FILES, "*.safetensors"])
+    architecture = config_of(str(snapshot))
+    refuse_few_positions(architecture, params.llm.max_length)
     if is_random:
         _copy_architecture(snapshot, folder)
+    else:
+        refuse_adapter_beside(str(snapshot), None, "llm.model")
+        refuse_stored_quantization(architecture, language_models.loading(params).quantization, "llm.model")
     write_origin(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
 
 
@@ -106,11 +116,13 @@ def _snapshot(name: str, revision: str | None, wanted: list[str]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     if Path(name).is_dir():
+        for path in Path(name).iterdir():
+            refuse_pointer(path)
         return Path(name)
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise DataError(f"llm.model: cannot get {name!r} at {revision} from the Hub: {reason}") from error
 
 

@@ -1,12 +1,31 @@
-"""The body of a server's reply -> what is read of it: text, log-probabilities of the first token, token counts."""
+"""The body of a server's reply -> what is read of it: text, log-probabilities of the first token, token counts.
+
+An error may come with the status of a success, as the body or inside the choice; it is no answer, and is not kept.
+"""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 ROUNDING = 1e-3
-"""A log-probability is at most 0; servers round."""
+"""A log-probability is at most 0, and probabilities add up to 1 at most; servers round."""
+MOST_PROBABILITY = 1.01
+"""Of all tokens together, each of which is rounded."""
+FILTERED = {
+    "content_filter",
+    "content_policy_violation",
+    "moderation_blocked",
+    "data_inspection_failed",
+    "refusal",
+    "ResponsibleAIPolicyViolation",
+}
+"""Codes of errors, and reasons to end, by which servers say that a filter took the question or the reply away."""
+PASSING = (408, 409, 429)
+"""Codes below 500 of errors that pass."""
+N_SHOWN = 200
+"""Letters of a body that is no answer, for the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +36,21 @@ class Reply:
     top: tuple[tuple[str, float], ...] | None
     """The likeliest first tokens and their log-probabilities, as many as the server gave; None: it gave none."""
     is_withheld: bool
-    """Whether the server says itself that the model refused, or that a filter took the reply away."""
+    """Whether the server says itself that the model refused, or that a filter took the question or the reply away."""
     n_input_tokens: int | None
     """As the server counts them, None where it does not."""
     n_output_tokens: int | None
+    thoughts: str = ""
+    """What the model thought, where the server gives that apart from the text; never read for an answer."""
+
+
+class ServedError(ValueError):
+    """An error with the status of a success."""
+
+    def __init__(self, message: str, *, may_pass: bool) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+        """Whether the same question may be answered later."""
 
 
 def body_of(content: bytes) -> Any:
@@ -33,43 +63,107 @@ def body_of(content: bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{error}: {_beginning(content.decode(errors='replace'))}") from None
+
+
+def is_filtered(body: object) -> bool:
+    """Whether the body of an error says that a filter took the question away."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return isinstance(error, Mapping) and not FILTERED.isdisjoint(_codes(error))
+
+
+def _codes(error: Mapping[str, Any]) -> set[str]:
+    inner = error.get("innererror")
+    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
+    return {code for code in codes if isinstance(code, str)}
 
 
 def reply_of(body: object) -> Reply:
-    """The reply in the body of either endpoint, completions or chat.
+    """The reply in the body of either endpoint, completions or chat; of one that was filtered, an empty one.
 
     Raises:
-        ValueError: it is not the body of a reply, such as an error with the status of a success.
+        ServedError: the body is that of an error, or its choice holds one.
+        ValueError: it is not the body of a reply, or what it says of probabilities is impossible.
     """
+    if is_filtered(body):
+        return Reply("", None, True, None, None)
     try:
-        choice = _mapping(_mapping(body)["choices"][0])
-        usage = _mapping(_mapping(body).get("usage") or {})
+        whole = _mapping(body)
+        _refuse_error(whole)
+        choice = _mapping(whole["choices"][0])
+        usage = _mapping(whole.get("usage") or {})
         message = _mapping(choice["message"]) if "message" in choice else {"content": choice["text"]}
+        is_withheld = bool(message.get("refusal")) or is_filtered(choice) or choice.get("finish_reason") in FILTERED
+        if not is_withheld:
+            for part in (choice, message):
+                _refuse_error(part)
+            if choice.get("finish_reason") == "error":
+                raise ServedError(f"no answer in it, but an error: {_beginning(json.dumps(choice))}", may_pass=True)
+        text, thoughts = _texts(message.get("content"))
+        given = message.get("reasoning_content") or message.get("reasoning")
         return Reply(
-            text=str(message.get("content") or ""),
+            text=text,
             top=_top(choice.get("logprobs")),
-            is_withheld=bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter",
+            is_withheld=is_withheld,
             n_input_tokens=_count(usage.get("prompt_tokens")),
             n_output_tokens=_count(usage.get("completion_tokens")),
+            thoughts=thoughts or (given if isinstance(given, str) else ""),
         )
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"no answer in it ({type(error).__name__}: {error})") from error
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"no answer in it ({what}): {_beginning(json.dumps(body))}") from error
+
+
+def _refuse_error(part: Mapping[str, Any]) -> None:
+    """Refuse a body, a choice or a message that is an error, with what the server says of it."""
+    error = part if part.get("object") == "error" else part.get("error")
+    if not error:
+        return
+    said, code = error, None
+    if isinstance(error, Mapping):
+        said, code = error.get("message") or error, error.get("code")
+    number = int(str(code)) if str(code).isdecimal() else 500
+    text = said if isinstance(said, str) else json.dumps(said)
+    raise ServedError(f"no answer in it, but an error: {_beginning(text)}", may_pass=number >= 500 or number in PASSING)
+
+
+def _texts(content: object) -> tuple[str, str]:
+    """What is said and what is thought, in the content of a message: text, nothing, or a list of parts."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list):
+        raise TypeError(f"expected text as content, got {type(content).__name__}")
+    parts = [_mapping(part) for part in content]
+    said = [str(part["text"]) for part in parts if part.get("type") in ("text", "output_text")]
+    return "".join(said), "".join(json.dumps(part) for part in parts if "thinking" in part)
 
 
 def _top(logprobs: object) -> tuple[tuple[str, float], ...] | None:
-    """The first token's alternatives, in the form of either endpoint; likeliest first."""
+    """The first token's alternatives, in the form of either endpoint, each once; likeliest first."""
     if not logprobs:
         return None
     found = _mapping(logprobs)
-    pairs: Sequence[tuple[Any, Any]] = ()
+    entries: Sequence[tuple[Any, Any, Any]] = ()
     if found.get("content"):
-        pairs = [(entry["token"], entry["logprob"]) for entry in found["content"][0].get("top_logprobs") or ()]
+        listed = [_mapping(entry) for entry in found["content"][0].get("top_logprobs") or ()]
+        entries = [(entry["token"], entry["logprob"], entry.get("bytes")) for entry in listed]
     elif found.get("top_logprobs"):
-        pairs = list(_mapping(found["top_logprobs"][0] or {}).items())
-    top = [(str(token), float(value)) for token, value in pairs]
-    for token, value in top:
-        if not value <= ROUNDING:  # false for NaN too
+        entries = [(token, value, None) for token, value in _mapping(found["top_logprobs"][0] or {}).items()]
+    seen: dict[tuple[str, str], list[float]] = {}
+    for token, value, content in entries:
+        number = float(value)
+        if not number <= ROUNDING:  # false for NaN too
             raise ValueError(f"the log-probability of {token!r:.60} is {value}, expected none above 0")
+        # Some servers list the token that was sampled first, and again among the likeliest. Two tokens of one text are
+        # told apart by their bytes, or by their probabilities.
+        values = seen.setdefault((str(token), json.dumps(content)), [])
+        if not any(math.isclose(number, other, abs_tol=ROUNDING) for other in values):
+            values.append(number)
+    top = [(token, value) for (token, _), values in seen.items() for value in values]
+    total = sum(math.exp(value) for _, value in top)
+    if total > MOST_PROBABILITY:
+        raise ValueError(f"the probabilities of the first token add up to {total:.3f}, expected 1 at most")
     return tuple(sorted(top, key=lambda pair: -pair[1])) or None
 
 
@@ -81,3 +175,7 @@ def _mapping(part: object) -> Mapping[str, Any]:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) else None
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= N_SHOWN else f"{text[:N_SHOWN]}..."

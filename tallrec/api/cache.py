@@ -35,8 +35,9 @@ def key_of(question: Mapping[str, Any]) -> str:
 class ReplyCache:
     """Question -> body of the reply. One process may hold several, and several processes one file."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, place: Path) -> None:
         self._connection = connection
+        self.place = place
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The body kept under `key`, or None.
@@ -50,10 +51,12 @@ class ReplyCache:
         except (ValueError, TypeError, RecursionError, zlib.error) as error:
             raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
-    def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-        """Keep `body`; on disk when this returns. The first reply to a question stays."""
+    def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any], *, replace: bool = False) -> None:
+        """Keep `body`; on disk when this returns. The first reply to a question stays, unless it is to be replaced."""
         packed = (zlib.compress(json.dumps(part).encode()) for part in (question, body))
         with self._connection:
+            if replace:
+                self._connection.execute("DELETE FROM answers WHERE key = ?", (key,))
             self._connection.execute(
                 "INSERT OR IGNORE INTO answers (key, question, body, asked_at) VALUES (?, ?, ?, datetime('now'))",
                 (key, *packed),
@@ -79,7 +82,7 @@ def opened(path: Path) -> Generator[ReplyCache]:
                 "CREATE TABLE IF NOT EXISTS answers "
                 "(key TEXT PRIMARY KEY, question BLOB NOT NULL, body BLOB NOT NULL, asked_at TEXT NOT NULL)"
             )
-        yield ReplyCache(connection)
+        yield ReplyCache(connection, path)
     except (sqlite3.Error, OSError, UnicodeError) as error:
         raise DataError(f"{path}: the cache of answers cannot be used{_room(path)}: {error}") from error
     finally:

@@ -7,7 +7,6 @@ import asyncio
 import email.utils
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,54 +14,23 @@ from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
-from benchmark.errors import ConfigError, DataError, ServerError
+from benchmark.errors import DataError, ServerError
 from benchmark.seeding import derive_seed
-from tallrec.api.bodies import Reply, body_of, reply_of
+from tallrec.api.bodies import Reply, ServedError, body_of, is_filtered, reply_of
 from tallrec.api.cache import ReplyCache, key_of
+from tallrec.api.keys import NO_KEY, secret_of, silence, without
+from tallrec.api.model import ApiModel, served_by
+from tallrec.api.served import identity, of_another
 from tallrec.telling import Tell, silent
 
-CHATTY = ("httpx", "httpx2", "openai")
-"""Loggers that write a line a request, and at their lowest level the request itself."""
+_LOG = logging.getLogger(__name__)
+
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 60.0
 """Of the exponential backoff. A server that names a longer wait gets it, up to `PATIENCE_SECONDS`."""
 PATIENCE_SECONDS = 600.0
 """A server that wants more time than this, such as the rest of a day, is not waited for."""
-NO_KEY = "none"
-"""Sent to a server that needs no key: the client insists on one."""
 OUT_OF_MONEY = "insufficient_quota"
 """The code of a 429 that no waiting mends."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApiModel:
-    """A model behind an address, and how it is asked."""
-
-    address: str
-    model: str
-    key_variable: str | None
-    """The environment variable with the key; None: the server needs none."""
-    endpoint: str
-    """`completions` or `chat`."""
-    n_top_logprobs: int | None
-    """How many of the first token's log-probabilities are asked for; None: none."""
-    parameters: Mapping[str, Any]
-    """Sent as they are: temperature, number of tokens, ..."""
-    max_concurrency: int
-    """Questions under way at any moment."""
-    timeout_seconds: float
-    """Of one attempt, from its start to the last byte."""
-    n_retries: int
-    """Attempts after the first."""
-
-    def question(self, prompt: str | Sequence[Mapping[str, str]]) -> dict[str, Any]:
-        """All that decides a reply: the key of the cache, and without the address the body of the request."""
-        is_chat = self.endpoint == "chat"
-        logprobs = {} if self.n_top_logprobs is None else {"logprobs": self.n_top_logprobs}
-        if is_chat and logprobs:
-            logprobs = {"logprobs": True, "top_logprobs": self.n_top_logprobs}
-        asked = {"messages": list(prompt)} if is_chat else {"prompt": prompt}
-        body = {"model": self.model, **asked, **logprobs, **self.parameters}
-        return {"address": self.address.rstrip("/"), "endpoint": self.endpoint, "body": body}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +47,8 @@ class Traffic:
     n_input_tokens_of_this_run: int | None
     """Of the replies that this run asked for."""
     n_output_tokens_of_this_run: int | None
+    served_models: tuple[str, ...] = ()
+    """The models that the replies name, which may say more than the name that was asked for."""
 
 
 def ask(
@@ -102,35 +72,55 @@ def ask(
         ConfigError: a question must be sent and the key is not in the environment.
         ServerError: the server refuses a question, or gives no reply after every retry.
     """
-    questions = {key_of(question): question for question in map(model.question, prompts)}
-    known = {key: body for key in questions if (body := cache.get(key)) is not None}
-    replies = {key: _kept(key, body) for key, body in known.items()}
-    asked = {key: question for key, question in questions.items() if key not in known}
+    served = identity(model, cache)
+    keys = [key_of(model.question(prompt) | served) for prompt in prompts]
+    questions = {key: model.question(prompt) for key, prompt in zip(keys, prompts, strict=True)}
+    bodies = {key: body for key in questions if (body := cache.get(key)) is not None}
+    kept = {key: _kept(key, body) for key, body in bodies.items()}
+    replies = {key: reply for key, reply in kept.items() if reply is not None}
+    n_known, n_retries = len(replies), 0
+    wanted = {key: question for key, question in questions.items() if key not in replies}
+    asked: set[str] = set()
 
     def keep(key: str, body: dict[str, Any], reply: Reply) -> None:
-        cache.put(key, questions[key], body)
-        replies[key] = reply
+        cache.put(key, questions[key], body, replace=True)
+        bodies[key], replies[key] = body, reply
+        asked.add(key)
         tell(len(replies), len(questions))
 
-    n_retries = asyncio.run(_ask_server(model, _secret(model.key_variable), asked, keep)) if asked else 0
+    while wanted:
+        n_retries += asyncio.run(_ask_server(model, secret_of(model.key_variable), wanted, keep))
+        # A reply of another model than the one that answers now is none of this cell.
+        wanted = {key: questions[key] for key in of_another(model, bodies, asked)}
+    if not asked and n_known and model.is_local:
+        _LOG.warning(
+            "%s: all %d answers come from the cache; if another model is served there as %r now, remove them: %s",
+            model.address,
+            n_known,
+            model.model,
+            cache.place,
+        )
     traffic = Traffic(
         len(asked),
         n_retries,
-        len(known),
+        len(questions) - len(asked),
         *_n_tokens(list(replies.values())),
         *_n_tokens([replies[key] for key in asked]),
+        tuple(sorted({name for body in bodies.values() if (name := served_by(body)[0])})),
     )
-    return [replies[key_of(model.question(prompt))] for prompt in prompts], traffic
+    return [replies[key] for key in keys], traffic
 
 
-def _kept(key: str, body: Mapping[str, Any]) -> Reply:
-    """The reply in a body of the cache.
+def _kept(key: str, body: Mapping[str, Any]) -> Reply | None:
+    """The reply in a body of the cache; None if it is an error, which was kept until version 0.2.
 
     Raises:
         DataError: it is none, so that somebody else wrote it.
     """
     try:
         return reply_of(body)
+    except ServedError:
+        return None
     except ValueError as error:
         raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
@@ -142,20 +132,6 @@ def _n_tokens(replies: Sequence[Reply]) -> tuple[int | None, int | None]:
     return n_input, n_output
 
 
-def _secret(variable: str | None) -> str:
-    """The key.
-
-    Raises:
-        ConfigError: it is not in the environment.
-    """
-    if variable is None:
-        return NO_KEY
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"environment variable {variable}: not set, expected the key of the server")
-    return key
-
-
 async def _ask_server(
     model: ApiModel,
     secret: str,
@@ -163,8 +139,7 @@ async def _ask_server(
     keep: Callable[[str, dict[str, Any], Reply], None],
 ) -> int:
     """Send all questions, the first one alone: what is wrong with every one is learnt from it. Returns the retries."""
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    silence()
     failures: list[ServerError] = []
     n_retries = 0
     async with AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0) as client:
@@ -177,7 +152,7 @@ async def _ask_server(
                 try:
                     body, reply, n_more = await _replied(client, model, questions[key], secret)
                 except ServerError as error:
-                    failures.append(ServerError(f"{model.address}: {_one_line(error, secret)}"))
+                    failures.append(ServerError(f"{model.address}: {without(error, secret)}"))
                     return
                 n_retries += n_more
                 keep(key, body, reply)
@@ -207,6 +182,8 @@ async def _replied(
             body = body_of(content)
             reply = reply_of(body)
         except (OpenAIError, TimeoutError, ValueError) as error:
+            if isinstance(error, APIStatusError) and (refusal := _filtered(error)):
+                return refusal, reply_of(refusal), attempt
             problem = _problem(error, model)
             if not _may_pass(error):
                 raise ServerError(f"refused a request: {problem}") from None
@@ -219,6 +196,13 @@ async def _replied(
             return body, reply, attempt
         await asyncio.sleep(delay)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _filtered(error: APIStatusError) -> dict[str, Any] | None:
+    """The body of an error by which the server says that a filter took the question away; None if it is another."""
+    body = error.body if isinstance(error.body, dict) else {}
+    whole = {"error": body}  # the client has unpacked it
+    return whole if is_filtered(whole) else None
 
 
 async def _sent(client: AsyncOpenAI, question: Mapping[str, Any]) -> bytes:
@@ -239,6 +223,8 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, APIStatusError):
         is_passing = error.status_code in (408, 409, 429) or error.status_code >= 500
         return is_passing and error.code != OUT_OF_MONEY and _retry_after_seconds(error) <= PATIENCE_SECONDS
+    if isinstance(error, ServedError):
+        return error.may_pass
     return isinstance(error, APIConnectionError | TimeoutError | ValueError)
 
 
@@ -272,9 +258,3 @@ def _problem(error: Exception, model: ApiModel) -> str:
     if isinstance(error, APIConnectionError):
         return f"connection: {error.__cause__ or error}"
     return f"unreadable: {error}"
-
-
-def _one_line(text: object, secret: str) -> str:
-    """One line of at most 300 characters, without the key, which some servers repeat when they refuse it."""
-    line = " ".join(str(text).split())
-    return (line if secret == NO_KEY else line.replace(secret, "***"))[:300]

@@ -21,6 +21,14 @@ SPACES = " \t\r\n\u2581\u0120\u010a"
 """White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
 ANSWER = re.compile(r"\W*(?:answer\W+)?(yes|no)\b", re.IGNORECASE)
 """An answer is what a reply begins with: a "no" further on may belong to "no way to know"."""
+END_OF_THOUGHTS = re.compile(
+    r"</\s*(?:think|thinking|thoughts?|reasoning|analysis)\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|channel\|>\s*final\s*<\|message\|>",
+    re.IGNORECASE,
+)
+BEGIN_OF_THOUGHTS = re.compile(
+    r"<\s*(?:think|thinking|thoughts?|reasoning|analysis)\s*>|\[THINK\]|\u25c1think\u25b7|<\|channel\|>", re.IGNORECASE
+)
+"""How models write thoughts into their text, where a server leaves them there; the answer is what follows them."""
 REFUSAL = re.compile(r"\b(sorry|apologi[sz]e|can ?not|can['\u2019]t|(un|not )able|as an ai)\b", re.IGNORECASE)
 """What refusals say."""
 NEUTRAL_TEXT_SCORE = 0.5
@@ -76,11 +84,14 @@ def _substitute(top: Sequence[tuple[str, float]], missing_answer: str) -> float:
 def score_of_text(sample_id: str, reply: Reply) -> Prediction:
     """The score of one sample from the text: 1 for yes, 0 for no, one half for a refusal or what says neither.
 
+    Thoughts before the answer are not read.
+
     Details: `is_refused`, `is_unparsable`.
     """
-    match = ANSWER.match(reply.text)
+    said = BEGIN_OF_THOUGHTS.split(END_OF_THOUGHTS.split(reply.text)[-1])[0]
+    match = ANSWER.match(said)
     if match and not reply.is_withheld:
         return Prediction(sample_id, float(match[1].lower() == "yes"), {"is_refused": 0.0, "is_unparsable": 0.0})
-    is_refused = reply.is_withheld or bool(REFUSAL.search(reply.text))
+    is_refused = reply.is_withheld or bool(REFUSAL.search(said))
     details = {"is_refused": float(is_refused), "is_unparsable": float(not is_refused)}
     return Prediction(sample_id, NEUTRAL_TEXT_SCORE, details)

@@ -54,7 +54,10 @@ def score_samples_by_api(
         found, traffic = ask(model, prompts, cache, tell)
     rows = list(zip(samples, found, strict=True))
     if model.n_top_logprobs is None:
-        return [score_of_text(sample.sample_id, reply) for sample, reply in rows], traffic
+        predictions = [score_of_text(sample.sample_id, reply) for sample, reply in rows]
+        if predictions and all(p.details["is_refused"] or p.details["is_unparsable"] for p in predictions):
+            raise ServerError(f"{model.address}: {_what_was_said(found)}")
+        return predictions, traffic
     predictions = [
         score_of_top(
             sample.sample_id,
@@ -78,3 +81,15 @@ def _what_came_instead(found: Sequence[Reply]) -> str:
         f"no answer of {len(found)} has Yes or No among its likeliest first tokens (most often {seen}), so all "
         "scores would be the same; try another prompt, more n_top_logprobs, or `read: text`"
     )
+
+
+def _what_was_said(found: Sequence[Reply]) -> str:
+    """Why there is nothing to score: no text says Yes or No."""
+    n_withheld = sum(reply.is_withheld for reply in found)
+    said = Counter(reply.text.strip()[:60] for reply in found if not reply.is_withheld)
+    seen = ", ".join(f"{text!r}" for text, _ in said.most_common(3))
+    advice = "try another prompt"
+    if any(reply.thoughts for reply in found) or any("think" in text for text in said):
+        advice = "the model thinks first: allow it more tokens in `parameters`, or switch its thoughts off"
+    came = "; ".join(filter(None, [f"most often {seen}" * bool(seen), f"{n_withheld} withheld" * bool(n_withheld)]))
+    return f"no answer of {len(found)} begins with Yes or No ({came}), so all scores would be the same; {advice}"

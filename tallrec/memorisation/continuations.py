@@ -14,12 +14,12 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
-from tallrec.models.architecture import positions_of
+from tallrec.models.architecture import positions_of, refuse_unknown_tokens
 from tallrec.models.output_layer import evaluating, output_layer_in_single_precision, output_layer_reads
 from tallrec.scoring.batches import batches_by_tokens
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.prefix import SharedPrefix
-from tallrec.token_sequences import n_shared
+from tallrec.token_sequences import n_shared, tokens_of
 
 LINE_END = "\n"
 """What follows an answer; a tokenizer may write it into the last token of the answer."""
@@ -57,7 +57,7 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> l
     """
     whole = [prompt + answer + LINE_END for prompt, answer in texts]
     try:
-        encoded = tokenizer(whole, return_offsets_mapping=True)
+        encoded = tokens_of(tokenizer, whole, return_offsets_mapping=True)
     except NotImplementedError:
         raise DataError("tokenizer: it does not tell where its tokens stand in a text; expected a fast one") from None
     found: list[EncodedText] = []
@@ -84,6 +84,7 @@ def continued(model: PreTrainedModel | PeftModel, encoded: Sequence[EncodedText]
     """
     found: list[Continued | None] = [None] * len(encoded)
     texts = [_within(one, positions_of(model)) for one in encoded]
+    refuse_unknown_tokens(model, ([*one.prompt, *one.answer] for one in texts))
     prefix = SharedPrefix(model)
     lengths = [len(one.prompt) + len(one.answer) - 1 for one in texts]
     with evaluating(model), output_layer_in_single_precision(model):
@@ -127,7 +128,7 @@ def choice_probabilities(
     Raises:
         DataError: the choices do not differ in one token, or in other ones behind other prompts.
     """
-    of_choices = [tokenizer([prompt + choice for prompt in prompts])["input_ids"] for choice in choices]
+    of_choices = [tokens_of(tokenizer, [prompt + choice for prompt in prompts])["input_ids"] for choice in choices]
     encoded: list[list[int]] = []
     tokens: set[tuple[int, ...]] = set()
     for first, *others in zip(*of_choices, strict=True):

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel, set_seed
 from transformers.pytorch_utils import Conv1D
 
-from benchmark.errors import ConfigError, DataError, MissingArtifactError
+from benchmark.errors import ConfigError, DataError, MissingArtifactError, reason_of, refuse_pointer
 from tallrec.disk import UNREADABLE, writing
 
 START = "start.json"
@@ -97,12 +97,12 @@ def load_adapter(
     shown = source or folder / WEIGHTS
     if not (folder / WEIGHTS).exists():
         raise MissingArtifactError(f"{folder / WEIGHTS}: not there; `dvc repro` makes it")
+    refuse_pointer(folder / WEIGHTS)
     try:
         stored = load_file(folder / WEIGHTS)
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
-    except UNREADABLE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{source or folder}: not an adapter of this model: {reason:.200}") from error
+    except (*UNREADABLE, ImportError) as error:
+        raise DataError(f"{source or folder}: not an adapter of this model: {reason_of(error)}") from error
     if not all(tensor.isfinite().all() for tensor in stored.values()):
         raise DataError(f"{shown}: holds weights that are not finite")
     check_arrived(shown, stored, get_peft_model_state_dict(adapted, state_dict=adapter_weights(adapted)))
@@ -185,5 +185,6 @@ def check_arrived(path: Path, stored: Mapping[str, torch.Tensor], loaded: Mappin
         for key, tensor in stored.items()
         if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
     ]
-    if unlike or len(stored) != len(loaded):
-        raise DataError(f"{path}: {len(unlike)} of {len(stored)} tensors did not reach the model")
+    unlike += sorted(loaded.keys() - stored.keys())
+    if unlike:
+        raise DataError(f"{path}: {len(unlike)} of {len(stored)} tensors did not reach the model, e.g. {unlike[0]}")

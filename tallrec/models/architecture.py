@@ -3,13 +3,14 @@
 Random weights cost the same memory and time as trained ones and rank nothing.
 """
 
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 
 import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, set_seed
 
-from benchmark.errors import DataError
+from benchmark.errors import ConfigError, DataError, reason_of
 from tallrec.models.loading_settings import Loading
 from tallrec.models.quantized_layers import quantize
 
@@ -25,13 +26,40 @@ def config_of(source: str, revision: str | None = None) -> PreTrainedConfig:
     """
     try:
         return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"llm.model: no architecture of {source!r}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever a class of transformers raises of a value that it does not check
+        raise DataError(f"llm.model: no architecture of {source!r}: {reason_of(error)}") from error
 
 
 def positions_of(model: PreTrainedModel | PeftModel) -> int | None:
     """Most tokens that `model` has positions for; None where its architecture names no limit."""
-    config = model.config.get_text_config()
+    return _positions(model.config)
+
+
+def refuse_few_positions(config: PreTrainedConfig, max_length: int) -> None:
+    """Refuse a model that training rows of `max_length` tokens do not fit into: with learned positions they end it.
+
+    Raises:
+        ConfigError: it has fewer positions.
+    """
+    n_positions = _positions(config)
+    if n_positions is not None and n_positions < max_length:
+        raise ConfigError(f"llm.max_length: {max_length} is more than the {n_positions} positions of llm.model")
+
+
+def refuse_unknown_tokens(model: PreTrainedModel | PeftModel, rows: Iterable[Sequence[int]]) -> None:
+    """Refuse tokens that `model` has no embedding for, such as those that were added to the tokenizer alone.
+
+    Raises:
+        DataError: there is one.
+    """
+    n_known = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    highest = max((max(row, default=0) for row in rows), default=0)
+    if n_known is not None and highest >= n_known:
+        raise DataError(f"tokenizer: token {highest} is none of the {n_known} that the model has embeddings for")
+
+
+def _positions(config: PreTrainedConfig) -> int | None:
+    config = config.get_text_config()
     found = [getattr(config, name, None) for name in POSITIONS]
     return next((n_positions for n_positions in found if isinstance(n_positions, int) and n_positions > 0), None)
 

@@ -11,7 +11,6 @@ import importlib.util
 import re
 import shlex
 import shutil
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackagePath
@@ -31,12 +30,11 @@ from transformers import (
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 from transformers.integrations.gguf.reader import read_gguf_metadata
 
-from benchmark.errors import DataError
-from tallrec.disk import UNREADABLE, writing
+from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
+from tallrec.disk import writing
+from tallrec.models.foreign import refuse_adapter_beside, refuse_lost_weights, usable
 from tallrec.models.loading import save_base
 
-MALFORMED = (*UNREADABLE, struct.error, IndexError, OverflowError, MemoryError)
-"""What transformers and `gguf` raise of a file that is cut off or is no GGUF."""
 JOINED = "joined.gguf"
 """The parts as one file, in the new folder until the model is loaded."""
 BLOCK_BYTES = 1 << 20
@@ -206,27 +204,30 @@ def _digest(parts: Sequence[Part], joined: BinaryIO | None) -> str:
 
 def _load(path: Path, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model, unpacked, and the tokenizer in a GGUF file; nothing of it may be left out or be made up."""
-    where: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
+    where = f"llm.model: cannot load {source!r}"
+    file: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
+    refuse_pointer(path)
+    refuse_adapter_beside(str(path.parent), None, "llm.model")  # it would be put on top of the weights
     try:
         metadata, tensors = read_gguf_metadata(str(path))
         _refuse_scaled_rotation(metadata, tensors, source)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, **file)
         _split_as_llama_cpp(tokenizer, metadata, source)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path.parent,
             dtype=torch.bfloat16,
             quantization_config=GgufConfig(dequantize=True),  # else it counts as quantized
             output_loading_info=True,
-            **where,
+            ignore_mismatched_sizes=True,  # else the error does not say which
+            **file,
         )
-    except MALFORMED as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"llm.model: cannot load {source!r}: {reason}") from error
+    except BenchmarkError:
+        raise
+    except Exception as error:  # of a file that is cut off or is no GGUF, of any kind
+        raise DataError(f"{where}: {reason_of(error)}") from error
     model, told = loaded
-    lost = sorted({*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])})
-    if lost:
-        raise DataError(f"llm.model: cannot load {source!r}: it has no weights {lost[0]} ({len(lost)} in all)")
-    return model, tokenizer
+    refuse_lost_weights(model, told, where)
+    return model, usable(tokenizer, where)
 
 
 def _refuse_scaled_rotation(metadata: Mapping[str, Any], tensors: Sequence[str], source: str) -> None:

@@ -1,16 +1,23 @@
 """Load a base model and store one: safetensors only, no remote code, revision pinned."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from benchmark.errors import DataError
-from tallrec.disk import UNREADABLE
+from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
 from tallrec.models.architecture import config_of, random_model
+from tallrec.models.foreign import (
+    refuse_adapter_beside,
+    refuse_lost_weights,
+    refuse_stored_quantization,
+    usable,
+)
 from tallrec.models.loading_settings import Loading, quantization_config
 from tallrec.models.origin import RANDOM, read_origin
 from tallrec.models.quantized_layers import leave_unpacked
@@ -42,7 +49,11 @@ def _load_random(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTr
     """The architecture and the tokenizer in `folder`, with random weights: the same ones each time on one device."""
     torch.set_num_threads(loading.n_threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:
+        raise DataError(f"llm.model: no tokenizer in {folder}: {reason_of(error)}") from error
+    tokenizer = usable(tokenizer, "llm.model")
     return random_model(config_of(str(folder)), loading, seed=0, device=device), tokenizer
 
 
@@ -58,7 +69,8 @@ def load_model(
         key: where `params.yaml` names the model, for errors.
 
     Raises:
-        DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers.
+        DataError: the weights cannot be loaded: not there, not safetensors, or their code is not in transformers; or
+            they would not be those of the files (`tallrec.models.foreign`).
         ConfigError: they cannot be sharded as `loading` wants.
     """
     torch.set_num_threads(loading.n_threads)
@@ -72,19 +84,44 @@ def load_model(
         pinned["distributed_config"] = sharding()
     elif torch.cuda.is_available() and quantization is None:
         pinned["device_map"] = {"": torch.cuda.current_device()}  # from the file to the GPU, not by way of the memory
+    where = f"{key}: cannot load {source!r}"
+    if Path(source).is_dir():
+        for path in Path(source).iterdir():
+            refuse_pointer(path)
     try:
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        refuse_stored_quantization(config, loading.quantization, key)
+        refuse_adapter_beside(source, revision, key)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            source,
-            dtype=getattr(torch, loading.dtype),
-            attn_implementation=loading.attention,
-            use_safetensors=True,
-            **pinned,
-        )
-    except UNREADABLE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{key}: cannot load {source!r}: {reason}") from error
+        with _silent_loading():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=getattr(torch, loading.dtype),
+                attn_implementation=loading.attention,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # else the error does not say which
+                **pinned,
+            )
+    except BenchmarkError:
+        raise
+    except Exception as error:  # there is no list of what the many classes of transformers raise
+        raise DataError(f"{where}: {reason_of(error)}") from error
+    model, told = loaded
+    refuse_lost_weights(model, told, where)
+    tokenizer = usable(tokenizer, where)
     leave_unpacked(model)
     if loading.sharded:
         refuse_whole_layers(model)
     return model.eval(), tokenizer
+
+
+@contextmanager
+def _silent_loading() -> Generator[None]:
+    """Without the table of weights that transformers prints: what is wrong with them is one line here."""
+    former = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(former)

@@ -13,11 +13,10 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import save_file
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, reason_of, refuse_pointer
 from tallrec.disk import UNREADABLE, writing
 from tallrec.models.adapters import CONFIG, PICKLED, WEIGHTS
 
-POINTER = b"version https://git-lfs"
 KEY = re.compile(r"(?P<layer>.+\.lora_[AB])(\.default)?\.weight")
 """PEFT calls an adapter `default`; in keys of a file that name must not stand, and in some of them it does."""
 
@@ -40,15 +39,12 @@ def convert(source: Path, target: Path) -> None:
 def _read(path: Path) -> dict[str, torch.Tensor]:
     where = f"instruct.adapter: {path}"
     try:
-        with path.open("rb") as stream:
-            if stream.read(len(POINTER)) == POINTER:
-                raise DataError(f"{where}: a pointer of git-lfs in the place of the file: run `git lfs pull` there")
+        refuse_pointer(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise DataError(f"{where}: is no pickle of tensors alone; it may run code, and is not read") from None
     except (*UNREADABLE, EOFError, LookupError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{where}: damaged: {reason:.200}") from None
+        raise DataError(f"{where}: damaged: {reason_of(error)}") from None
     if not isinstance(stored, dict) or not stored:
         raise DataError(f"{where}: expected tensors by name, got {'none' if stored == {} else type(stored).__name__}")
     tensors: dict[str, torch.Tensor] = {}

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
 from tallrec.prompts.chat import Question
-from tallrec.token_sequences import n_shared
+from tallrec.token_sequences import n_shared, tokens_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ def encode_questions(
         DataError: the answers cannot be told apart, or the tokens that differ are not the beginnings of the answers.
     """
     yes, no = (
-        tokenizer(
+        tokens_of(
+            tokenizer,
             [question.text + question.answers[liked] for question in questions],
             add_special_tokens=questions[0].add_special_tokens,
         )["input_ids"]

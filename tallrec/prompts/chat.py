@@ -12,7 +12,7 @@ from datetime import date
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, reason_of
 from benchmark.schema import Item, Labelled, Sample
 from tallrec.prompts.rendering import answer_texts, conversation, render, style_named
 from tallrec.token_sequences import n_shared
@@ -93,7 +93,7 @@ def _in_template(
             enable_thinking=False,
         )
     except (TemplateError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"tokenizer: its chat template does not take a question and a reply: {reason}") from error
+        told = reason_of(error)
+        raise DataError(f"tokenizer: its chat template does not take a question and a reply: {told}") from error
     assert isinstance(text, str)
     return text

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, reason_of, refuse_pointer
 
 KEYS = ("instruction", "input", "output")
 HUB = "hub:"
@@ -17,8 +17,8 @@ def read_instructions(source: str) -> list[dict[str, str]]:
     """Rows with `instruction`, `input` (may be empty) and `output`.
 
     Args:
-        source: a .json file (one list), a .jsonl file (one row a line), or `hub:OWNER/NAME@REVISION`. A row with
-            `instances`, as in the seed tasks of self-instruct, gives one row an instance.
+        source: a file of JSON, one list or one row a line, or `hub:OWNER/NAME@REVISION`. A row with `instances`, as in
+            the seed tasks of self-instruct, gives one row an instance; an `input` of null is an empty one.
 
     Raises:
         DataError: the source is missing or a row is not of this form; the message names the file and the row.
@@ -26,13 +26,14 @@ def read_instructions(source: str) -> list[dict[str, str]]:
     if source.startswith(HUB):
         return list(_checked(_hub_rows(source), source))
     path = Path(source)
+    refuse_pointer(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"instruct.data: {source}: {error.__class__.__name__}, expected a readable file") from None
-    if path.suffix == ".jsonl":
-        # Not splitlines(): it would also break lines inside texts.
-        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    # Whatever the file is called, a row a line begins with a brace. Not splitlines(): it would break lines in texts.
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if text.lstrip().startswith("{") and (path.suffix == ".jsonl" or (len(lines) > 1 and _is_json(lines[0][1]))):
         rows: Any = [_parsed(line, f"{source}: line {number}") for number, line in lines]
     else:
         rows = _parsed(text, source)
@@ -48,6 +49,14 @@ def _parsed(text: str, where: str) -> Any:
         raise DataError(f"{where}: not valid JSON: {error}") from None
 
 
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _hub_rows(source: str) -> Iterable[Any]:
     from datasets import load_dataset
 
@@ -56,8 +65,8 @@ def _hub_rows(source: str) -> Iterable[Any]:
         raise DataError(f"instruct.data: {source}: expected hub:OWNER/NAME@REVISION, a commit as 40 hex digits")
     try:
         return load_dataset(name, revision=revision, split="train")
-    except (OSError, ValueError) as error:
-        raise DataError(f"instruct.data: cannot get {source}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # of the Hub, or of any reader of `datasets`
+        raise DataError(f"instruct.data: cannot get {source}: {reason_of(error)}") from error
 
 
 def _checked(rows: Iterable[Any], source: str) -> Iterable[dict[str, str]]:
@@ -71,6 +80,7 @@ def _checked(rows: Iterable[Any], source: str) -> Iterable[dict[str, str]]:
         for instance in instances:
             found = {"input": "", **{key: row[key] for key in KEYS if key in row}}
             found |= {key: instance[key] for key in KEYS if key in instance}
+            found["input"] = "" if found["input"] is None else found["input"]
             wrong = [key for key in KEYS if not _is_text(found.get(key))]
             if wrong:
                 raise DataError(f"{source}: row {number}: {wrong[0]!r} is missing or no text")

@@ -7,6 +7,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tallrec.models.architecture import refuse_unknown_tokens
 from tallrec.models.output_layer import evaluating, output_layer_in_single_precision, output_layer_reads
 from tallrec.scoring.batches import batches_by_tokens
 from tallrec.scoring.prefix import SharedPrefix
@@ -35,7 +36,11 @@ def last_logits(
         batch_tokens: most tokens of a batch, padding and common beginning included.
         read: from the logits of a batch, shape (n, vocabulary), float32, to what is kept of them, shape (n, ...). A
             large vocabulary makes the logits of a thousand prompts larger than a small model.
+
+    Raises:
+        DataError: the model has no embedding for a token.
     """
+    refuse_unknown_tokens(model, prompts)
     found: list[Tensor] = [torch.empty(0)] * len(prompts)
     prefix = SharedPrefix(model)
     with evaluating(model), output_layer_in_single_precision(model):

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import EarlyStoppingCallback, PreTrainedModel, TrainerCallback, TrainingArguments
 
+from tallrec.models.architecture import refuse_unknown_tokens
 from tallrec.models.sharding import is_sharded
 from tallrec.processes import from_first, is_first, n_processes, wait_for_all
 from tallrec.telling import Tell, silent
@@ -65,10 +66,11 @@ def fit(
         ValueError: there is no row to train on.
         ConfigError: the rows of an update cannot be divided evenly among the processes.
         TrainingError: the loss or the gradients of an update are not finite.
-        DataError: a checkpoint could not be written.
+        DataError: a checkpoint could not be written, or the model has no embedding for a token.
     """
     if not rows:
         raise ValueError("no row to train on")
+    refuse_unknown_tokens(model, (row["input_ids"] for row in rows))
 
     def take_up() -> Checkpoint | None:
         if settings is None:

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
-from tallrec.token_sequences import n_shared
+from tallrec.token_sequences import n_shared, tokens_of
 
 IGNORED = -100
 """Label of a position without loss (the convention of transformers)."""
@@ -34,7 +34,7 @@ def encode_row(
     end = tokenizer.eos_token_id
     if end is None:
         raise DataError("tokenizer: it has no end of text (`eos_token`), so a model cannot learn where an answer ends")
-    alone, ids = tokenizer([prompt, prompt + answer], add_special_tokens=add_special_tokens)["input_ids"]
+    alone, ids = tokens_of(tokenizer, [prompt, prompt + answer], add_special_tokens=add_special_tokens)["input_ids"]
     if ids[-1] != end:  # some tokenizers write it themselves
         ids = [*ids, end]
     n_prompt = n_shared(alone, ids)

@@ -50,6 +50,8 @@ class Server:
     address: str
     asked: list[dict[str, Any]]
     """The bodies of all requests, in the order of their coming."""
+    listed: Any = None
+    """What it says of its models; None: it has no such list."""
 
     def counts(self) -> Counter[str]:
         """How often each question was asked."""
@@ -60,6 +62,7 @@ class Server:
 def serving_with(answering: Answering) -> Iterator[Server]:
     """A server on loopback that answers with `answering`, from the path, the body and the headers of a request."""
     asked: list[dict[str, Any]] = []
+    running = Server("", asked)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -86,6 +89,14 @@ def serving_with(answering: Answering) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(reply.body)
 
+        def do_GET(self) -> None:
+            body = json.dumps(running.listed).encode()
+            self.send_response(200 if running.listed else 404)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
         def handle(self) -> None:
             with suppress(BrokenPipeError, ConnectionResetError):  # a client that gave up, or was killed
                 super().handle()
@@ -98,7 +109,8 @@ def serving_with(answering: Answering) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.server_port}/v1", asked)
+        running.address = f"http://127.0.0.1:{server.server_port}/v1"
+        yield running
     finally:
         server.shutdown()
         server.server_close()

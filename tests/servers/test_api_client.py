@@ -3,6 +3,7 @@
 import email.utils
 import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -14,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from benchmark.errors import ConfigError, ServerError
 from tallrec.api.bodies import Reply
-from tallrec.api.cache import opened
+from tallrec.api.cache import key_of, opened
 from tallrec.api.client import ApiModel, Traffic, ask
 
 KEY = "sk-planted-7f3a9c"
@@ -341,3 +343,154 @@ def test_the_key_is_told_to_the_server_alone(
     for text in (told, kept, caplog.text, printed.out, printed.err, repr(model)):
         assert KEY not in text
         assert KEY[:8] not in text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-planted\nsk-more",
+        "sk-planted\r\nx",
+        "sk-planted\tx",
+        "sk-planted x",
+        "sk-planted\x1b[0m",
+        "“sk-planted”",
+        "sk-planted\u200b",
+        "sk-planted\xa0x",
+    ],
+)
+def test_a_key_that_no_header_takes_is_refused_by_the_name_of_its_variable(
+    key: str, serving: Serving, reply: Any, model: ApiModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SOME_KEY", key)
+    with serving(lambda *_: reply.of(ANSWER)) as server, pytest.raises(ConfigError) as caught:
+        asked(replace(model, address=server.address, key_variable="SOME_KEY"), tmp_path / "a", ["x"])
+    assert not server.asked
+    assert str(caught.value).startswith("environment variable SOME_KEY: holds white space, a line end")
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", [lambda key: key, json.dumps, repr, quote])
+def test_a_key_is_found_in_every_form_in_which_a_server_may_repeat_it(
+    form: Callable[[str], str], serving: Serving, reply: Any, model: ApiModel, tmp_path: Path, monkeypatch: Any
+):
+    monkeypatch.setenv("SOME_KEY", 'sk-"pl/anted\\+')
+    body = {"error": {"message": f"wrong: {form(os.environ['SOME_KEY'])}"}}
+    with serving(lambda *_: reply.of(body, status=401)) as server, pytest.raises(ServerError) as caught:
+        asked(replace(model, address=server.address, key_variable="SOME_KEY"), tmp_path / "a", ["x"])
+    assert "anted" not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
+def test_an_error_inside_an_answer_is_asked_again_and_never_kept(
+    serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    broken = {"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "Provider broke"}, "text": ""}]}
+    came: list[Any] = []
+
+    def answering(*_: Any) -> Any:
+        came.append(0)
+        return reply.of(broken if is_broken or len(came) % 2 else ANSWER)
+
+    is_broken = False
+    with serving(answering) as server:
+        model = replace(model, address=server.address, n_retries=1, max_concurrency=1)
+        answers, traffic = asked(model, tmp_path / "a", ["x", "y"])
+        assert {answer.text for answer in answers} == {"Yes"}
+        assert traffic.n_retries == 2
+        is_broken = True
+        with pytest.raises(ServerError, match=r"no answer after 2 attempts: .*Provider broke"):
+            asked(model, tmp_path / "a", ["z"])
+        with opened(tmp_path / "a") as cache:  # as it was kept before
+            cache.put(key_of(model.question("z")), {}, broken)
+        is_broken = False
+        assert asked(model, tmp_path / "a", ["z"])[0][0].text == "Yes"
+        assert asked(model, tmp_path / "a", ["z"])[1].n_requests == 0
+
+
+def test_an_error_inside_an_answer_that_no_waiting_mends_ends_at_once(
+    serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    body = {"error": {"message": "no such model", "code": 404}}
+    with serving(lambda *_: reply.of(body)) as server, pytest.raises(ServerError, match=r"refused .*no such model"):
+        asked(replace(model, address=server.address), tmp_path / "a", ["x"])
+    assert len(server.asked) == 1
+
+
+def test_a_question_that_a_filter_refuses_is_withheld_and_the_others_go_on(
+    serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    filtered = {"error": {"message": "The prompt was filtered.", "code": "content_filter", "status": 400}}
+
+    def answering(_: str, body: Any, headers: Any) -> Any:
+        return reply.of(filtered, status=400) if body["prompt"] == PROMPTS[3] else reply.of(ANSWER)
+
+    with serving(answering) as server:
+        model = replace(model, address=server.address)
+        answers, _ = asked(model, tmp_path / "a")
+        again, traffic = asked(model, tmp_path / "a")
+    assert [answer.is_withheld for answer in answers] == [prompt == PROMPTS[3] for prompt in PROMPTS]
+    assert again == answers
+    assert traffic.n_requests == 0
+
+
+def served(**says: Any) -> dict[str, Any]:
+    return {**ANSWER, **says}
+
+
+@pytest.mark.parametrize("differs", ["root", "id", "created"])
+def test_what_the_server_lists_of_its_model_belongs_to_the_question(
+    differs: str, serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    entry = {"id": "m", "object": "model", "owned_by": "me", "created": time.time(), "permission": [{"id": "1"}]}
+    lists = [{**entry, differs: value} for value in ((1_700_000_000, 1_700_000_001) if differs == "created" else "ab")]
+    with serving(lambda *_: reply.of(ANSWER)) as server:
+        model = replace(model, address=server.address)
+        n_asked = []
+        for listed in (*lists, lists[1] | {"permission": [{"id": "2"}]}, lists[0]):
+            server.listed = {"object": "list", "data": [listed]}
+            n_asked.append(asked(model, tmp_path / "a", ["x"])[1].n_requests)
+    assert n_asked == [1, 1, 0, 0]
+    answers, traffic = asked(replace(model, n_retries=0), tmp_path / "a", ["x"])  # nobody is there: as it said last
+    assert (answers[0].text, traffic.n_requests) == ("Yes", 0)
+
+
+@pytest.mark.parametrize("says", [{"model": "one"}, {"system_fingerprint": "one"}])
+def test_kept_answers_of_another_model_are_asked_again(
+    says: dict[str, str], serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    now = says
+    with serving(lambda *_: reply.of(served(**now))) as server:
+        model = replace(model, address=server.address)
+        asked(model, tmp_path / "a", PROMPTS[:4])
+        now = dict.fromkeys(says, "two")
+        _, traffic = asked(model, tmp_path / "a", PROMPTS[:5])
+        assert (traffic.n_requests, traffic.n_from_cache) == (5, 0)
+        assert traffic.served_models == (("two",) if "model" in says else ())
+        assert asked(model, tmp_path / "a", PROMPTS[:5])[1].n_requests == 0
+
+
+def test_a_local_cell_that_comes_from_the_cache_alone_is_told(
+    serving: Serving, reply: Any, model: ApiModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with serving(lambda *_: reply.of(ANSWER)) as server:
+        model = replace(model, address=server.address)
+        asked(model, tmp_path / "a", ["x"])
+        assert "from the cache" not in caplog.text
+        asked(model, tmp_path / "a", ["x"])
+    assert f"{server.address}: all 1 answers come from the cache; if another model" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("http://127.0.0.1:1/v1", True),
+        ("http://[::1]:1/v1", True),
+        ("http://10.1.2.3/v1", True),
+        ("http://gpu-box/v1", True),
+        ("http://localhost:8000/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("http://8.8.8.8/v1", False),
+    ],
+)
+def test_a_server_of_ones_own_is_known_by_its_address(address: str, is_local: bool, model: ApiModel):
+    assert replace(model, address=address).is_local is is_local

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -276,3 +277,24 @@ def test_scores_that_would_all_be_the_same_are_refused(
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"error: {server.address}: no answer of {N_ROWS} has Yes or No among its likeliest first tokens" in error
     assert "(most often 'The')" in error
+
+
+@pytest.mark.parametrize(
+    ("message", "came"),
+    [
+        ({"text": "<think>\nNo idea"}, "most often '<think>.*allow it more tokens"),
+        ({"message": {"content": "", "reasoning_content": "Let me think"}}, "allow it more tokens"),
+        ({"text": "It depends."}, "most often 'It depends.'"),
+        ({"text": "", "finish_reason": "content_filter"}, "8 withheld"),
+    ],
+)
+def test_texts_of_which_none_is_an_answer_are_refused(
+    message: dict[str, Any], came: str, serving: Any, reply: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(lambda *_: reply.of({"choices": [message]})) as server:
+        configured(server.address, read="text")
+        assert others.main(ARGUMENTS) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: {server.address}: no answer of {N_ROWS} begins with Yes or No (" in error
+    assert re.search(came, error), error
+    assert not Path("predictions").exists()

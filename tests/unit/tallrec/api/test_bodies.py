@@ -1,10 +1,11 @@
 """Bodies of both endpoints, as OpenAI's reference and other servers have them, and bodies that hold no answer."""
 
+import re
 from typing import Any
 
 import pytest
 
-from tallrec.api.bodies import Reply, reply_of
+from tallrec.api.bodies import Reply, ServedError, body_of, is_filtered, reply_of
 
 COMPLETION = {
     "id": "cmpl-1",
@@ -79,3 +80,88 @@ def test_what_was_withheld_is_marked() -> None:
 def test_what_is_no_answer_is_refused(body: Any) -> None:
     with pytest.raises(ValueError, match="no answer in it"):
         reply_of(body)
+
+
+def chat(pairs: list[tuple[str, float]], **entry: Any) -> Reply:
+    """A chat reply with these tokens and log-probabilities among the likeliest."""
+    listed = [{"token": token, "logprob": value, "bytes": list(token.encode()), **entry} for token, value in pairs]
+    return of_choice(message={"content": "Yes"}, logprobs={"content": [{"token": "Yes", "top_logprobs": listed}]})
+
+
+def test_a_token_that_stands_twice_counts_once() -> None:
+    once = [("Yes", -0.6), ("No", -1.1), ("I", -3.0)]
+    for twice in ([("Yes", -0.6), *once], [("No", -1.1), *once], [("No", -1.1004), *once]):
+        assert sorted(token for token, _ in chat(twice).top or ()) == ["I", "No", "Yes"]
+    assert chat([("Yes", -0.6), *once]) == chat(once)
+
+
+def test_two_tokens_of_one_text_are_two() -> None:
+    entries = [{"token": "\ufffd", "logprob": -1.0, "bytes": [byte]} for byte in (240, 241)]
+    found = of_choice(text="", logprobs={"content": [{"top_logprobs": entries}]})
+    assert found.top == (("\ufffd", -1.0), ("\ufffd", -1.0))
+    assert len(chat([("Yes", -0.7), ("Yes", -2.0)], bytes=None).top or ()) == 2
+
+
+@pytest.mark.parametrize("pairs", [[("Yes", -0.1), ("No", -0.2)], [("Yes", -0.01), (" Yes", -4.0), ("No", -4.0)]])
+def test_probabilities_that_add_up_to_more_than_one_are_refused(pairs: list[tuple[str, float]]) -> None:
+    with pytest.raises(ValueError, match=r"add up to 1\.\d+, expected 1 at most"):
+        chat(pairs)
+    with pytest.raises(ValueError, match="add up to"):
+        of_choice(text="Yes", logprobs={"top_logprobs": [dict(pairs)]})
+
+
+def test_what_servers_round_is_no_error() -> None:
+    assert len(chat([("Yes", -0.6931), ("No", -0.6931), ("I", -9.0)]).top or ()) == 3
+
+
+def test_the_content_may_be_a_list_of_parts_and_thoughts_are_none_of_it() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "No?"}]}, {"type": "text", "text": "Yes"}]
+    found = of_choice(message={"content": parts})
+    assert found.text == "Yes"
+    assert "No?" in found.thoughts
+    for key in ("reasoning_content", "reasoning"):
+        assert of_choice(message={"content": "", key: "No, or"}) == Reply("", None, False, None, None, "No, or")
+
+
+PROVIDER = {"code": 502, "message": "Provider broke"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "may_pass"),
+    [
+        ({"error": PROVIDER}, "Provider broke", True),
+        ({"error": PROVIDER, "choices": CHAT["choices"]}, "Provider broke", True),
+        ({"error": "no such model"}, "no such model", True),
+        ({"error": {"message": "no key", "code": 401}}, "no key", False),
+        ({"error": {"message": "slow down", "code": "429"}}, "slow down", True),
+        ({"object": "error", "message": "too long", "code": 400}, "too long", False),
+        ({"choices": [{"finish_reason": "error", "error": PROVIDER, "message": {"content": ""}}]}, "Provider br", True),
+        ({"choices": [{"finish_reason": "error", "text": ""}]}, "finish_reason", True),
+        ({"choices": [{"message": {"content": "Ye", "error": PROVIDER}}]}, "Provider broke", True),
+    ],
+)
+def test_an_error_with_the_status_of_a_success_is_no_answer(body: Any, message: str, may_pass: bool) -> None:
+    with pytest.raises(ServedError, match=f"no answer in it, but an error: .*{message}") as caught:
+        reply_of(body)
+    assert caught.value.may_pass is may_pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "content_filter", "message": "filtered"},
+        {"type": "content_policy_violation"},
+        {"code": "400", "innererror": {"code": "ResponsibleAIPolicyViolation"}},
+    ],
+)
+def test_a_question_that_a_filter_took_away_is_withheld(error: Any) -> None:
+    withheld = Reply("", None, True, None, None)
+    assert reply_of({"error": error}) == withheld
+    assert of_choice(finish_reason="error", error=error, text="") == withheld
+    assert not is_filtered({"error": PROVIDER})
+
+
+@pytest.mark.parametrize("content", [b"<html>Bad gateway</html>", b"Internal", b'{"choices": ['])
+def test_the_beginning_of_what_is_no_json_is_told(content: bytes) -> None:
+    with pytest.raises(ValueError, match=re.escape(content.decode())):
+        body_of(content + b" " * 5)

@@ -1,0 +1,99 @@
+"""What transformers does on its own account with the files of a model from outside, and the keys do not say: refused.
+
+It puts an adapter on top of the weights that it lies beside, takes another precision than the one asked for, draws
+weights that are not there, and leaves out those that it has no place for.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import find_adapter_config_file
+
+from benchmark.errors import DataError, reason_of
+
+SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+TRIED = '### Yes.\n"No", \u00e9 <s> 12'
+"""Any text: letters, digits, signs, what looks like a special token, and what is not ASCII."""
+
+
+def refuse_adapter_beside(source: str, revision: str | None, key: str) -> None:
+    """Refuse a folder, or a repository of the Hub, that holds an adapter.
+
+    Args:
+        source: the folder or the Hub id.
+        revision: the commit of a Hub id.
+        key: where `params.yaml` names the model, for errors.
+
+    Raises:
+        DataError: it holds `adapter_config.json`.
+    """
+    if find_adapter_config_file(source, revision=revision) is not None:
+        raise DataError(
+            f"{key}: {source!r} holds adapter_config.json, and transformers would put that adapter on top; name the "
+            "base model alone here, and an adapter in instruct.adapter"
+        )
+
+
+def refuse_stored_quantization(config: PreTrainedConfig, quantization: str, key: str) -> None:
+    """Refuse weights that are stored in another precision than `quantization`, which would be overridden in silence.
+
+    Raises:
+        DataError: they are.
+    """
+    stored: Any = getattr(config, "quantization_config", None)
+    if not stored:
+        return
+    settings = stored if isinstance(stored, Mapping) else stored.to_dict()
+    method = str(settings.get("quant_method", "")).rpartition(".")[2].lower()
+    bits = "4bit" if settings.get("load_in_4bit") else "8bit" if settings.get("load_in_8bit") else None
+    if bits is None or bits != quantization:
+        same = f", or {bits} in llm.quantization and score.quantization" if bits else ""
+        held = " ".join(filter(None, (method, bits))) or "of no method"
+        raise DataError(
+            f"{key}: its config.json has a quantization_config ({held}), "
+            f"and it is loaded with quantization {quantization!r}; expected weights that are not quantized{same}"
+        )
+
+
+def refuse_lost_weights(model: PreTrainedModel, told: Mapping[str, Any], where: str) -> None:
+    """Refuse a model that is not the one of its files.
+
+    Args:
+        model: as transformers has loaded it.
+        told: what it tells of the loading (`output_loading_info`).
+        where: begins the error.
+
+    Raises:
+        DataError: a weight is not in the files, has another shape there, or belongs to a layer of the model that has no
+            place for it. What belongs to no layer, such as the other half of a model for images, may be there.
+    """
+    for key, there, here in told["mismatched_keys"]:
+        raise DataError(f"{where}: {key} has the shape {list(there)} in its files, and {list(here)} by its config.json")
+    if missing := set(told["missing_keys"]):
+        raise DataError(f"{where}: its files lack {_first(missing)}, which would be drawn at random")
+    layers = {name for name, _ in model.named_modules()} - {"", model.base_model_prefix}
+    lost = {key for key in told["unexpected_keys"] if any(key.startswith(f"{layer}.") for layer in layers)}
+    if lost and not getattr(model, "is_quantized", False):
+        raise DataError(f"{where}: its files hold {_first(lost)}, for which its config.json has no place")
+
+
+def _first(keys: set[str]) -> str:
+    return f"{min(keys)} ({len(keys)} in all)"
+
+
+def usable(tokenizer: PreTrainedTokenizerBase, where: str) -> PreTrainedTokenizerBase:
+    """`tokenizer`, whose special tokens that are empty texts are none, once it has read a text and written it.
+
+    Raises:
+        DataError: it raises an error where it is used.
+    """
+    try:
+        for name in SPECIAL:
+            if getattr(tokenizer, name, None) == "":
+                setattr(tokenizer, name, None)
+            getattr(tokenizer, f"{name}_id")
+        tokenizer.decode(tokenizer(TRIED)["input_ids"])
+    except Exception as error:  # of Rust or Python, of any kind
+        raise DataError(f"{where}: its tokenizer cannot be used: {reason_of(error)}") from error
+    return tokenizer
