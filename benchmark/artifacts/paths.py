@@ -96,6 +96,11 @@ def cell_folder(root: str | Path, cell: Cell) -> Path:
     return Path(root) / cell.family / inner / f"k{cell.n_shots}" / f"seed{cell.seed}"
 
 
+def unavailable_file(root: str | Path, method: str) -> Path:
+    """Where stage `others` says, below `predictions` or `runs`, why an in-context model could not be had."""
+    return Path(root) / "icl" / method / "unavailable.json"
+
+
 def adapter_folder(variant: str, n_shots: int, seed: int) -> Path:
     """The rec-tuning adapter of one cell."""
     return Path("models/tuned") / variant / f"k{n_shots}" / f"seed{seed}"

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import resource
@@ -22,6 +23,8 @@ from typing import Any
 
 from benchmark.artifacts import files, paths
 from benchmark.schema import Cell
+
+_LOG = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
@@ -79,10 +82,24 @@ def digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def head_commit(folder: Path) -> tuple[str | None, str]:
+    """The checked-out commit, in full; None where git knows none, and then git's own words, in one line."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--verify", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None, "git is not installed"
+    said = next((line for line in done.stderr.splitlines() if line.strip()), "")
+    return (done.stdout.strip() or None, "") if done.returncode == 0 else (None, said)
+
+
 @functools.cache
 def _commit() -> Mapping[str, str | bool | None]:
-    """The checked-out commit, and whether the code differs from it; None where git knows none."""
-    commit = _git("rev-parse", "--verify", "--quiet", "HEAD")
+    """The checked-out commit, and whether the code differs from it; None where git knows none, which is told once."""
+    commit, problem = head_commit(Path())
+    if commit is None:
+        _LOG.warning("the records of this run name no commit: %s", problem)
     changes = _git("status", "--porcelain", "--", *SOURCES) if commit else None
     return {"commit": commit or None, "is_dirty": None if changes is None else bool(changes)}
 

@@ -58,5 +58,8 @@ class IclParams(Section):
     """Prompt styles that are also asked with demonstrations, where `n_demonstrations` has a number above 0."""
     extended_prompts: tuple[Name, ...]
     """Prompt styles in which the further test set of a domain is asked about."""
+    unavailable: Literal["stop", "skip"]
+    """What stage `others` does where a model of `models` cannot be had: end with an error, or leave its cells missing
+    with the reason on the page, so that the others are evaluated."""
     models: dict[Name, Annotated[LocalModelParams | ApiModelParams, Field(discriminator="kind")]]
     """What `grid.other_models` may name."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from benchmark.artifacts.files import read_json
+from benchmark.artifacts.paths import unavailable_file
 from benchmark.config.in_context import ApiModelParams
 from benchmark.config.params import Params
 from benchmark.schema import Cell
@@ -19,6 +21,13 @@ def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[
                 continue
             for seed in params.grid.seeds if n_shots else params.grid.seeds[:1]:
                 yield Cell("icl", f"icl-{model}-{prompt}", domain, test_domain, n_shots, seed)
+
+
+def unavailable(params: Params, root: str = "predictions") -> dict[str, str]:
+    """Why in-context models could not be had, by method; those that could are not in it."""
+    methods = [f"icl-{model}-{prompt}" for model in params.grid.other_models for prompt in params.grid.prompts]
+    told = {method: unavailable_file(root, method) for method in methods}
+    return {method: str(read_json(path)["reason"]) for method, path in told.items() if path.exists()}
 
 
 def tuned_cells(params: Params, recipe: str, train_domain: str) -> Iterator[Cell]:

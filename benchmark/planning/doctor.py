@@ -1,4 +1,4 @@
-"""What a machine has for a run: interpreter, packages, cores, memory, disk, GPU, DVC, mirror. No network."""
+"""What a machine has for a run: interpreter, packages, commit, cores, memory, disk, GPU, DVC, mirror. No network."""
 
 import os
 import platform
@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from benchmark.artifacts.paths import MIRROR_VARIABLE
+from benchmark.artifacts.provenance import head_commit
 
 MIN_PYTHON = (3, 11)
 MIN_DISK_GB = 10
@@ -33,6 +34,7 @@ def findings(root: Path) -> list[Finding]:
         _python(),
         _packages(root / "constraints.txt"),
         _code(root),
+        _git(root),
         Finding("cores", str(os.cpu_count())),
         _memory(),
         _disk(root),
@@ -84,6 +86,18 @@ def _code(root: Path) -> Finding:
     own = Path(__file__).parents[1]
     is_other = (root / own.name).is_dir() and not own.samefile(root / own.name)
     return Finding("code", f"{own}, while stages run that of this folder" if is_other else str(own), not is_other)
+
+
+def _git(root: Path) -> Finding:
+    """Every record of a run names the commit that made it."""
+    commit, problem = head_commit(root)
+    if commit is None:
+        return Finding("git", f"no commit: {problem}", False)
+    if (root / "dvc.yaml").exists() and not _first_line(["git", "-C", str(root), "ls-files", "dvc.yaml"]):
+        return Finding(
+            "git", f"commit {commit[:12]} is that of a repository around this folder, which is not in it", False
+        )
+    return Finding("git", f"commit {commit[:12]}")
 
 
 def _memory() -> Finding:

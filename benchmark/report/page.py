@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmark.methods.language_model_cells import unavailable
 from benchmark.report import checks, composition, figures, published, sections, tables
 from benchmark.report.costs import cost_table
 from benchmark.report.finding import findings
@@ -182,6 +183,9 @@ def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
+    for method, reason in unavailable(inputs.params, root="runs").items():
+        stage = method.removeprefix("icl-")
+        warnings.append(f"{method} could not be had: {reason}. It is asked again by `dvc repro -f -s others@{stage}`.")
     return warnings
 
 

@@ -18,7 +18,6 @@ from benchmark.artifacts.paths import BASE_MODEL, STARTS
 from benchmark.config.params import Params
 from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of, reason_of, refuse_pointer
-from benchmark.methods import language_models
 from benchmark.methods.configuration import load_config
 from benchmark.methods.pinning import PACKAGE, is_gguf
 from benchmark.progress import progress
@@ -92,7 +91,7 @@ def refer(params: Params, folder: Path) -> None:
         _copy_architecture(snapshot, folder)
     else:
         refuse_adapter_beside(str(snapshot), None, "llm.model")
-        refuse_stored_quantization(architecture, language_models.loading(params).quantization, "llm.model")
+        refuse_stored_quantization(architecture, params.llm.quantization, "llm.model")
     write_origin(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
 
 

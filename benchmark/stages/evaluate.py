@@ -28,6 +28,7 @@ from benchmark.diagnostics.slices import YEARS_CSV, years_csv
 from benchmark.errors import MissingArtifactError, exit_code_of
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells, is_seeded, probed, rule_cells
+from benchmark.methods.language_model_cells import unavailable
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.auc import Floats
 from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
@@ -162,7 +163,7 @@ def run(*, partial: bool) -> None:
     """Evaluate the whole grid and write the results at the end.
 
     Raises:
-        MissingArtifactError: a cell has no predictions and `partial` is False.
+        MissingArtifactError: a cell has no predictions, is of a model that could be had, and `partial` is False.
         SchemaError: a cell has predictions that are not exactly one finite score a test sample.
     """
     params = load_config()
@@ -175,10 +176,12 @@ def run(*, partial: bool) -> None:
     grid = list(cells(params, n_train))
     read = {cell: read_cell(cell, truth[cell.test_domain]) for cell in grid}
     scores = {cell: values for cell, (_, values) in read.items() if values is not None}
-    if len(scores) < len(grid) and not partial:
-        lost = next(cell for cell in grid if cell not in scores)
+    told = unavailable(params)
+    lacking = [cell for cell in grid if cell not in scores and cell.method not in told]
+    if lacking and not partial:
+        lost = lacking[0]
         raise MissingArtifactError(
-            f"{len(grid) - len(scores)} of {len(grid)} cells have no valid predictions, e.g. {lost} "
+            f"{len(lacking)} of {len(grid)} cells have no valid predictions, e.g. {lost} "
             f"({read[lost][0]}); `dvc repro` makes them, --partial evaluates without them"
         )
     found = {cell: measured(truth[cell.test_domain], values) for cell, values in scores.items()}

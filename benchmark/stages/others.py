@@ -9,21 +9,43 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.arguments import stage_arguments
+from benchmark.artifacts.files import write_json
+from benchmark.artifacts.paths import unavailable_file
 from benchmark.config.names import unknown
-from benchmark.errors import ConfigError, exit_code_of
+from benchmark.errors import ConfigError, DataError, ServerError, exit_code_of
 from benchmark.methods.configuration import load_config
 from benchmark.methods.in_context import run_in_context
 from benchmark.methods.other_models import other_method, other_settings
 
+_LOG = logging.getLogger(__name__)
+
 
 def run(model: str, prompt: str) -> None:
-    """Score every domain with one model of `grid.other_models`."""
+    """Score every domain with one model of `grid.other_models`.
+
+    Raises:
+        ConfigError: it is none of them, or its key is not in the environment; the latter, and those that follow, only
+            where `icl.unavailable` is `stop`.
+        ServerError: its server gives no answer that can be scored.
+        DataError: its weights cannot be loaded.
+    """
     params = load_config()
     if model not in params.grid.other_models:
         raise ConfigError(f"--model: {unknown(model, params.grid.other_models)} of grid.other_models")
     notes: dict[str, Any] = {}
-    method = other_method(params, model, prompt, notes)
-    run_in_context(params, model, prompt, method, other_settings(params, model, prompt), notes)
+    name = f"icl-{model}-{prompt}"
+    reasons = [unavailable_file(root, name) for root in ("predictions", "runs")]  # both are outputs of the stage
+    for path in reasons:
+        path.unlink(missing_ok=True)
+    try:
+        method = other_method(params, model, prompt, notes)
+        run_in_context(params, model, prompt, method, other_settings(params, model, prompt), notes)
+    except (ServerError, ConfigError, DataError) as error:
+        if params.icl.unavailable == "stop":
+            raise
+        for path in reasons:
+            write_json(path, {"reason": str(error)})
+        _LOG.warning("%s cannot be had, and its cells stay missing (icl.unavailable): %s", name, error)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -125,7 +125,7 @@ def _why(stage: str, error: BaseException | None, progress: Progress) -> str:
         progress.waiting.append(stage)
         return "not run, since one that it waits for failed"
     progress.failed[stage] = str(error)
-    return "failed"
+    return f"failed: {str(error).removeprefix(f'{stage}: ')}"
 
 
 def _key(order: Order) -> str:

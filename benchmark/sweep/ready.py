@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmark.artifacts.provenance import head_commit
 from benchmark.errors import ConfigError
 from benchmark.sweep.graph import dvc
 
@@ -16,19 +17,39 @@ def revision(folder: Path) -> str:
     """The checked-out commit, in full.
 
     Raises:
-        ConfigError: it is no repository with a commit, its tree is not clean, or no DVC remote is the default one.
+        ConfigError: it is no repository with a commit, its tree is not clean, or workers see no default DVC remote.
     """
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    commit, problem = head_commit(folder)
     if not commit:
-        raise ConfigError(f"{folder.resolve()}: no git commit that workers could clone")
+        raise ConfigError(f"{folder.resolve()}: no git commit that workers could clone: {problem}")
     changes = _git(folder, "status", "--porcelain", "--", ".", *WRITTEN_BY_THE_PIPELINE)
     if changes:
         first = changes.splitlines()[0][3:]
         raise ConfigError(f"{first}: not committed, and workers run what is committed; commit or remove it first")
-    remote = dvc(folder, "config", "--list").splitlines()
-    if not any(line.split("=")[0].strip() == "core.remote" for line in remote):
-        raise ConfigError("no default DVC remote for workers to share: dvc remote add -d shared ADDRESS, and commit it")
+    _refuse_unshared_remote(folder)
     return commit
+
+
+def _refuse_unshared_remote(folder: Path) -> None:
+    """Refuse a DVC remote that clones do not see: git holds `.dvc/config` and never `.dvc/config.local`."""
+    advice = "dvc remote add -d shared ADDRESS, and commit .dvc/config"
+    settings: dict[str, str] = {}
+    own: set[str] = set()
+    for line in dvc(folder, "config", "--list", "--show-origin").splitlines():
+        origin, _, setting = line.partition("\t")
+        key, _, value = setting.partition("=")
+        if origin.endswith("config.local"):
+            own.add(key)
+        else:
+            settings[key] = value
+    wanted = ["core.remote", *([f"remote.{settings['core.remote']}.url"] if "core.remote" in settings else [])]
+    lacking = next((key for key in wanted if key not in settings), None)
+    if lacking is not None and own & {lacking, "core.remote"}:
+        raise ConfigError(
+            f".dvc/config.local: {lacking} stands there alone, and workers do not see that file: {advice}"
+        )
+    if lacking is not None:
+        raise ConfigError(f"no default DVC remote for workers to share ({lacking} is not set): {advice}")
 
 
 def refuse_leftovers(folder: Path, stages: Collection[str]) -> None:

@@ -121,6 +121,28 @@ def test_doctor_tells_other_code_than_that_of_the_stages(tmp_path: Path):
     assert not _found("code", tmp_path).is_fine
 
 
+def test_doctor_tells_where_git_knows_no_commit_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert _found("git", ROOT).is_fine
+    lacking = _found("git", tmp_path)
+    assert not lacking.is_fine
+    assert "no commit: fatal: not a git repository" in lacking.found
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    owned = _found("git", ROOT)
+    assert not owned.is_fine
+    assert "no commit: fatal: detected dubious ownership in repository" in owned.found
+
+
+def test_doctor_tells_the_commit_of_a_repository_around_it_from_its_own(tmp_path: Path):
+    around = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run([*around, *words], check=True)
+    (tmp_path / "unzipped").mkdir()
+    (tmp_path / "unzipped" / "dvc.yaml").write_text("stages: {}\n")
+    found = _found("git", tmp_path / "unzipped")
+    assert not found.is_fine
+    assert "a repository around this folder" in found.found
+
+
 def test_doctor_misses_a_package_that_a_run_needs(monkeypatch: pytest.MonkeyPatch):
     def version_without_torch(name: str) -> str:
         if name in ("torch", "pytest"):
