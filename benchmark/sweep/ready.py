@@ -45,9 +45,7 @@ def _refuse_unshared_remote(folder: Path) -> None:
     wanted = ["core.remote", *([f"remote.{settings['core.remote']}.url"] if "core.remote" in settings else [])]
     lacking = next((key for key in wanted if key not in settings), None)
     if lacking is not None and own & {lacking, "core.remote"}:
-        raise ConfigError(
-            f".dvc/config.local: {lacking} stands there alone, and workers do not see that file: {advice}"
-        )
+        raise ConfigError(f".dvc/config.local: {lacking} stands there alone, and no worker sees that file: {advice}")
     if lacking is not None:
         raise ConfigError(f"no default DVC remote for workers to share ({lacking} is not set): {advice}")
 

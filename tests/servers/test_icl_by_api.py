@@ -21,7 +21,7 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.overlays import merged
 from benchmark.config.params import Params
 from benchmark.methods.configuration import load_config
-from benchmark.methods.language_model_cells import icl_cells
+from benchmark.methods.language_model_cells import icl_cells, unavailable
 from benchmark.schema import FewShotTask, Sample
 from benchmark.stages import others
 from tallrec.scoring.samples import Scoring, score_samples
@@ -277,6 +277,29 @@ def test_scores_that_would_all_be_the_same_are_refused(
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"error: {server.address}: no answer of {N_ROWS} has Yes or No among its likeliest first tokens" in error
     assert "(most often 'The')" in error
+
+
+@pytest.mark.parametrize("key_variable", ["null", "NO_SUCH_KEY"])
+def test_a_server_that_is_not_there_stops_the_others_or_is_told_as_the_policy_says(
+    key_variable: str, tiny_server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def policy(name: str) -> None:
+        text = Path("params.yaml").read_text()
+        Path("params.yaml").write_text(re.sub("unavailable: (stop|skip)", f"unavailable: {name}", text))
+
+    configured("http://127.0.0.1:9/v1", key_variable=key_variable)
+    assert others.main(ARGUMENTS) == 2
+    assert not Path("predictions").exists()
+    error = capsys.readouterr().err.splitlines()[-1].removeprefix("error: ")
+    policy("skip")
+    assert others.main(ARGUMENTS) == 0
+    params = load_config()
+    assert unavailable(params) == unavailable(params, "runs") == {"icl-tiny-server-released": error}
+    configured(tiny_server.address)
+    policy("skip")
+    assert others.main(ARGUMENTS) == 0
+    assert unavailable(load_config()) == {}
+    assert all(files.read_scores("predictions", cell) for cell in cells_of(load_config()))
 
 
 @pytest.mark.parametrize(

@@ -142,27 +142,3 @@ def test_after_the_scheduler_is_killed_finished_cells_come_from_the_run_cache(sw
     first, second, *rest = repository.started()
     assert sorted([second, *rest]) == sorted([second, second, *({1, 2, 3} - {first, second})])
     assert repository.metrics.read_text() == "1\n2\n3\n"
-
-
-@pytest.mark.parametrize("alone", ["all of it", "the address"])
-def test_a_remote_that_workers_do_not_see_is_refused_before_anything_starts(new_repository: New, alone: str) -> None:
-    repository = new_repository()
-    if alone == "all of it":
-        repository.run("dvc", "remote", "remove", "shared")
-        repository.run("dvc", "remote", "add", "--local", "-d", "shared", str(repository.remote))
-    else:
-        repository.run("dvc", "config", "--unset", "remote.shared.url")
-        repository.run("dvc", "config", "--local", "remote.shared.url", str(repository.remote))
-    repository.commit()
-    done = repository.sweep()
-    assert done.returncode == 2
-    key = "core.remote" if alone == "all of it" else "remote.shared.url"
-    assert f"error: .dvc/config.local: {key} stands there alone, and workers do not see that file" in done.stderr
-    assert repository.started() == []
-    assert not repository.clones.exists()
-
-
-def test_a_failed_cell_tells_its_last_line_as_it_fails() -> None:
-    progress = Progress(1)
-    told = _why("raw@movie", CellError("raw@movie: dvc repro ended with 255: ERROR: no such remote"), progress)
-    assert told == "failed: dvc repro ended with 255: ERROR: no such remote"

@@ -13,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.methods.grid import cells
+from benchmark.report.inputs import read_inputs
+from benchmark.report.page import build_page
 from benchmark.schema import Cell, Prediction, group_of
 from benchmark.stages import evaluate
 from benchmark.statistics.comparisons import SIDE_COLUMNS, Pair, compare, table_pairs
@@ -21,6 +23,7 @@ from benchmark.statistics.influence_file import read_influence
 from benchmark.statistics.labels import read_test_rows
 from benchmark.statistics.metrics import OTHERS
 from benchmark.statistics.results import COLUMNS, ESTIMATES_COLUMNS, KEY_COLUMNS, read_rows, summarise
+from benchmark.verdicts.paper import load_paper
 
 N_TRAIN = {"movie": 100, "book": 100}
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
@@ -295,3 +298,27 @@ def test_a_label_without_a_test_sample_is_an_error(finished_run: Path, capsys: p
         capsys.readouterr().err
     )
     assert not (finished_run / "results").exists()
+
+
+def test_cells_of_a_model_that_could_not_be_had_are_missing_and_the_page_says_why(
+    finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = params.grid.model_copy(update={"other_models": ("gone",)})
+    asked = params.model_copy(update={"grid": grid})
+    for module in ("benchmark.stages.evaluate", "benchmark.report.inputs"):
+        monkeypatch.setattr(f"{module}.load_config", lambda: asked)
+    assert evaluate.main([]) == 2
+    for prompt in grid.prompts:
+        for root in ("predictions", "runs"):
+            reason = {"reason": "http://127.0.0.1:9/v1: no answer after 3 attempts"}
+            files.write_json(paths.unavailable_file(root, f"icl-gone-{prompt}"), reason)
+    assert evaluate.main([]) == 0
+    of_gone = [row for row in read_rows(paths.METRICS_CSV) if row.cell.method.startswith("icl-gone")]
+    assert {(row.status, row.auc) for row in of_gone} == {("missing", None)}
+    told = [warning for warning in build_page(read_inputs(), load_paper()).warnings if "could not be had" in warning]
+    assert len(told) == len(grid.prompts)
+    assert "icl-gone-released could not be had: http://127.0.0.1:9/v1: no answer after 3 attempts." in told[0]
+    assert "`dvc repro -f -s others@gone-released`" in told[0]
+    lost = paths.cell_folder("predictions", CELL) / "scores.parquet"
+    lost.unlink()
+    assert evaluate.main([]) == 2, "of another method nothing may be missing"
