@@ -46,6 +46,8 @@ class SourceFile:
     """Mirror path of a smaller file that may take its place; the report says so."""
     archive_member: str | None = None
     """Path inside the archive at `url`, if `url` is an archive."""
+    is_derived: bool = False
+    """Whether it was made from what lies at `url`, so that a mirror alone has it."""
 
     @property
     def name(self) -> str:
@@ -142,6 +144,10 @@ def _from_mirror(file: SourceFile, destination: Path, mirror: Path) -> ManifestE
 def _from_address(file: SourceFile, destination: Path, downloads: Path) -> ManifestEntry:
     from benchmark.data.download import DownloadError, download
 
+    if file.is_derived:
+        raise DataError(
+            f"{file.path}: made from {file.url} (docs/data.md), expected in a mirror that {MIRROR_VARIABLE} names"
+        )
     # A folder that ignores itself: what a broken download left survives until the next try, outside of git.
     write_bytes(downloads / ".gitignore", b"*\n")
     local = downloads / f"{hashlib.sha256(file.url.encode()).hexdigest()[:16]}-{Path(file.url).name}"

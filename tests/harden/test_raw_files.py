@@ -144,6 +144,23 @@ CASES: dict[str, Case] = {
         functools.partial(check_tables, "dat"),
         {"ratings.dat": 3_000, "movies.dat": 2_000},
     ),
+    "ml-1m": Case(
+        section("ml-1m", **{k: v for k, v in MOVIE.items() if k != "split"}, history_length=2, selection="collm"),
+        {
+            **{
+                f"{split}.csv": lines(
+                    [
+                        "user_id,item_id,timestamp,liked,history",
+                        *(f"{u},{i},{t},{int(s > 3)},1 2" for u, i, s, t in RATINGS),
+                    ]
+                )
+                for split in paths.SPLITS
+            },
+            "items.csv": lines(["item_id,title", '1,"A, ""B"""', *(f"{n},Title {n}" for n in range(2, 7))]),
+        },
+        check_released_csv,
+        {"train.csv": 5_000, "items.csv": 3_000},
+    ),
     "bookcrossing": Case(
         section(
             "bookcrossing",

@@ -13,6 +13,7 @@ from benchmark.schema import Item, Labelled
 
 FORMATS = {
     "ml-100k": "benchmark.data.domains.movielens",
+    "ml-1m": "benchmark.data.domains.movielens_months",
     "ratings-table": "benchmark.data.domains.ratings_table",
     "bookcrossing": "benchmark.data.domains.bookcrossing",
     "released-json": "benchmark.data.domains.released_json",
