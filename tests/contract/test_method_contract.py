@@ -80,7 +80,7 @@ class ContractCase:
         return self.name
 
 
-LABEL_READERS = {"item_mean", "item_mean_liked_share"}
+LABEL_READERS = {"item_mean", "item_mean_liked_share", "item_bias", "user_item_bias"}
 """Controls that read training labels; `item_popularity` reads the training rows without them."""
 
 

@@ -1,8 +1,12 @@
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
-from benchmark.methods.controls import CONTROLS
+from benchmark.errors import DataError
+from benchmark.methods.controls import CONTROLS, biases
 from benchmark.schema import FewShotTask, Interaction, Labelled, Sample
 from benchmark.seeding import derive_seed
 
@@ -90,3 +94,51 @@ def test_exactly_the_random_controls_depend_on_the_seed(task: FewShotTask) -> No
     other = replace(task, seed=task.seed + 1)
     depend = {name for name in CONTROLS if scores(name, other) != scores(name, task)}
     assert depend == {name for name, control in CONTROLS.items() if control.is_random}
+
+
+def rated(user: str, item: str, *, liked: bool) -> Labelled:
+    return Labelled(Sample(f"{user} {item}", user, (), item), liked)
+
+
+ROWS = tuple(
+    rated(f"u{user}", f"i{item}", liked=(3 * user + item * item) % 5 < 2 + user % 2)
+    for user in range(7)
+    for item in range(9)
+    if (user * item) % 4 != 3
+)
+
+
+@pytest.mark.parametrize(("user_prior", "item_prior"), [(0.5, 2.0), (8.0, 1.0)])
+def test_biases_are_a_ridge_regression(user_prior: float, item_prior: float) -> None:
+    columns = sorted({row.sample.user_id for row in ROWS}) + sorted({row.sample.target_item_id for row in ROWS})
+    seen = np.array([[c in (row.sample.user_id, row.sample.target_item_id) for c in columns] for row in ROWS])
+    scale = np.array([(user_prior if c.startswith("u") else item_prior) ** -0.5 for c in columns])
+    liked = np.array([row.liked for row in ROWS])
+    fitted = Ridge(alpha=1.0, fit_intercept=False).fit(seen * scale, liked - liked.mean())
+    score_of = biases(ROWS, user_prior, item_prior)
+    expected = liked.mean() + fitted.predict(seen * scale)
+    assert [score_of(row.sample) for row in ROWS] == pytest.approx(expected, abs=1e-5)
+
+
+def test_without_users_the_bias_is_that_of_the_smoothed_mean() -> None:
+    score_of, overall = biases(ROWS, math.inf, 4.0), np.mean([row.liked for row in ROWS])
+    own = [row.liked for row in ROWS if row.sample.target_item_id == "i2"]
+    assert score_of(Sample("x", "u1", (), "i2")) == pytest.approx((sum(own) + 4 * overall) / (len(own) + 4))
+    assert score_of(Sample("x", "stranger", (), "unheard of")) == pytest.approx(overall)
+
+
+def test_priors_are_those_that_rank_the_validation_rows_best() -> None:
+    # One like of a rare item, seven of eleven of a common one: a weak prior has the rare one above, a strong one below.
+    train = (rated("u", "rare", liked=True), *(rated(f"u{n}", "common", liked=n > 3) for n in range(11)))
+    train += tuple(rated(f"v{n}", "bad", liked=False) for n in range(5))
+    test = (Sample("r", "x", (), "rare"), Sample("c", "x", (), "common"))
+    for rare in (True, False):
+        valid = (rated("y", "rare", liked=rare), rated("y", "common", liked=not rare))
+        of_rare, of_common = scores("item_bias", FewShotTask(train, valid, test, {}, seed=0))
+        assert (of_rare > of_common) == rare
+
+
+@pytest.mark.parametrize("name", ["item_bias", "user_item_bias"])
+def test_validation_rows_of_one_label_choose_no_prior(name: str, task: FewShotTask) -> None:
+    with pytest.raises(DataError, match="validation rows: 4 of 4 are liked, expected both labels"):
+        scores(name, replace(task, valid=tuple(replace(row, liked=True) for row in task.train)))
