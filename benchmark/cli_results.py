@@ -164,4 +164,35 @@ def look(
     finish(work)
 
 
-COMMANDS = (look, show, compare, check, export, keep, merge)
+def variance(
+    baseline: Annotated[str, typer.Argument(help="A baseline of params.yaml, e.g. sasrec.")],
+    domain: Annotated[str, typer.Argument(help="Domain of params.yaml, e.g. movie.")],
+    n_shots: Annotated[int, typer.Option("--n-shots", min=1, help="K: one of grid.n_shots.")] = 64,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Draws, each under as many initial weights.")] = 10,
+) -> None:
+    """Train a baseline on every draw under every initial weights; print what its scatter is made of, write nothing."""
+
+    def work() -> None:
+        from benchmark.diagnostics.variance import variance_table
+        from benchmark.methods.configuration import load_config
+        from benchmark.progress import progress
+        from benchmark.report.show import component_lines
+
+        with progress(f"{baseline} {domain}, {seeds} draws x {seeds} weights") as show_progress:
+            found = list(
+                variance_table(
+                    load_config(PARAMS_YAML),
+                    baseline,
+                    domain,
+                    n_shots=n_shots,
+                    n_seeds=seeds,
+                    tell=lambda _, done, total: show_progress(done, total),
+                )
+            )
+        for line in component_lines(found):
+            typer.echo(line)
+
+    finish(work)
+
+
+COMMANDS = (look, show, compare, check, export, keep, merge, variance)

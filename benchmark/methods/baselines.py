@@ -7,6 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.artifacts import files, paths
 from benchmark.config.params import BaselineParams
 from benchmark.errors import ConfigError
 from benchmark.schema import LAST, RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
@@ -80,6 +84,20 @@ def train_baseline(
         **({} if tell is None else {"tell": tell}),
     )
     return {f"{model}-{added}" if added else model: predictions for added, predictions in found.items()}
+
+
+def text_vectors(model: str, domain: str, params: BaselineParams) -> dict[str, NDArray[np.float32]] | None:
+    """Text vectors of the items of a domain by item id; None for a model that reads no text.
+
+    Raises:
+        ConfigError: there is no such model, or no text encoder where it reads text.
+        MissingArtifactError: stage `encode` has not written them.
+    """
+    if not reads_text(model):
+        return None
+    if params.text_encoder.model is None:
+        raise ConfigError(f"baselines.text_encoder.model: null, and {model!r} reads item texts")
+    return files.read_vectors(paths.texts_file(domain))
 
 
 def baseline_keywords(name: str) -> dict[str, str]:

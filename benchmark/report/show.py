@@ -1,12 +1,13 @@
-"""The main table in the terminal, or as Markdown: one line a method, one column a K."""
+"""Tables in the terminal: the main one, also as Markdown, and what the scatter of a baseline is made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmark.report.comparison import columns
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import MISSING, points
 from benchmark.schema import Cell
+from benchmark.statistics.components import Component
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper
 from benchmark.verdicts.published import other_test_rows
@@ -33,6 +34,18 @@ def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
     yield "Within users: mean AUC among the items of one user, at the largest K."
     yield ""
     yield from findings(inputs)
+
+
+def component_lines(found: Iterable[tuple[str, float, Sequence[Component]]]) -> Iterator[str]:
+    """A line a part of the scatter of a single run, in points (x100), with its share of the variance."""
+    rows: list[list[str]] = []
+    for method, mean, parts in found:
+        whole = sum(part.variance for part in parts) or 1.0
+        rows.append([method, points(mean), "", ""])
+        for part in parts:
+            ends = f"{points(part.low)} to {points(part.high)}"
+            rows.append([f"  {part.name}", points(part.variance**0.5), ends, f"{part.variance / whole:.0%}"])
+    yield from columns(["AUC; standard deviation by", "x100", "interval", "share"], rows)
 
 
 def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]:

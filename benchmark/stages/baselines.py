@@ -16,7 +16,7 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
 from benchmark.data.tasks import few_shot_task
 from benchmark.errors import ConfigError, exit_code_of
-from benchmark.methods.baselines import baseline_heads, reads_text, train_baseline
+from benchmark.methods.baselines import baseline_heads, text_vectors, train_baseline
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import baseline_cells, baseline_probe_cells
 from benchmark.methods.probes import of_probe, with_probes, without_question
@@ -35,11 +35,7 @@ def run(baseline: str, domain: str) -> None:
     grid, values = params.grid, params.baselines
     if baseline not in values.models:
         raise ConfigError(f"baselines.models.{baseline}: missing")
-    texts = None
-    if reads_text(baseline):
-        if values.text_encoder.model is None:
-            raise ConfigError(f"baselines.text_encoder.model: null, and {baseline!r} reads item texts")
-        texts = files.read_vectors(paths.texts_file(domain))
+    texts = text_vectors(baseline, domain, values)
     cells, probes = list(baseline_cells(params, baseline, domain)), without_question(params.probe.inputs)
     tasks = {
         (test_domain, n_shots, seed): few_shot_task(domain, test_domain, n_shots, seed, side="conventional")
