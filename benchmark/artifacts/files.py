@@ -92,8 +92,8 @@ def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
 
 
 def _read_table(path: Path, columns: list[str] | None = None) -> Any:
-    with _naming(require(path)):
-        return pq.read_table(path, columns=columns)
+    with _naming(require(path)), pq.ParquetFile(path) as file:  # `pq.read_table` takes three times as long to begin
+        return file.read(columns=columns, use_threads=False)
 
 
 @contextmanager
@@ -244,14 +244,15 @@ def write_columns(path: Path, texts: Mapping[str, Sequence[Any]], numbers: Mappi
     _write_table(path, columns | {name: pa.array(values) for name, values in numbers.items()})
 
 
-def read_columns(path: Path) -> dict[str, list[Any]]:
-    """The columns of a table, by name.
+def read_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a table as arrays, by name; texts are objects.
 
     Raises:
         MissingArtifactError: the file is not there.
         SchemaError: it is no table.
     """
-    return _read_table(path).to_pydict()
+    table = _read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def write_long_scores(path: Path, scores: Mapping[Cell, Mapping[str, float]]) -> None:

@@ -5,6 +5,7 @@ users.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,19 +61,20 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
                 seeds.setdefault((group_of(row.cell), metric), []).append(value)
     columns = read_columns(path)
     try:
-        keys = list(zip(*(columns[name] for name in (*GROUP_COLUMNS, "metric")), strict=True))
-        influence = np.array(columns["influence"], dtype=np.float64)
-        starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+        keys = [columns[name] for name in (*GROUP_COLUMNS, "metric")]
+        influence, users = columns["influence"].astype(np.float64), columns["user"]
+        is_first = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+        bounds = [0, *(np.flatnonzero(is_first) + 1).tolist(), len(influence)] if len(influence) else []
         known: dict[tuple[Cell, str], Known] = {}
         digests: dict[str, str] = {}
-        for start, end in zip(starts, [*starts, len(keys)][1:], strict=True):
-            *key, metric = keys[start]
-            group = Cell(*key, seed=0)
+        for start, end in pairwise(bounds):
+            family, method, train_domain, test_domain, n_shots, metric = (key[start] for key in keys)
+            group = Cell(family, method, train_domain, test_domain, int(n_shots), seed=0)
             values = tuple(seeds[group, metric])
-            measured = Measured(float(np.mean(values)), influence[start:end], columns["n_effective"][start])
-            known[group, metric] = Known(measured, values, columns["is_seeded"][start])
+            measured = Measured(float(np.mean(values)), influence[start:end], float(columns["n_effective"][start]))
+            known[group, metric] = Known(measured, values, bool(columns["is_seeded"][start]))
             digests[group.test_domain] = columns["test_rows"][start]
-            if columns["user"][start:end] != list(range(end - start)):
+            if not np.array_equal(users[start:end], np.arange(end - start)):
                 raise SchemaError(f"{path}: {group} {metric}: expected the users from 0 on, each once")
     except (KeyError, TypeError, ValueError) as error:
         raise SchemaError(f"{path}: not the influences of the rows of metrics.csv ({error})") from None
