@@ -1,4 +1,4 @@
-"""The labels of a test set, which `evaluate` and `check` alone read, and scores brought into their order."""
+"""The labels of a test set, which `evaluate`, `check` and `variance` alone read, and scores in their order."""
 
 import functools
 import hashlib
