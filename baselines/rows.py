@@ -56,7 +56,9 @@ def predict_rows(
         )
         rows[name] = [of_task[0].predictions for of_task in fitted]
         if with_last:
-            rows[f"{name}-{LAST}".removeprefix("-")] = [last for of_task in fitted if (last := of_task[0].last)]
+            rows[f"{name}-{LAST}".removeprefix("-")] = [
+                last for of_task in fitted if (last := of_task[0].last) is not None
+            ]
         if grid:
             first = 0 if weight_decay in grid else 1
             rows[SEARCHED] = _searched(tasks, [of_task[first:] for of_task in fitted])

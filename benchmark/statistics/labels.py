@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,6 +69,7 @@ def in_order(scores: Mapping[str, float], rows: TestRows) -> NDArray[np.float64]
 
     None if they are not exactly one finite score a test sample.
     """
-    if set(scores) != set(rows.sample_ids) or not all(math.isfinite(score) for score in scores.values()):
+    if scores.keys() != set(rows.sample_ids):
         return None
-    return np.array([scores[sample_id] for sample_id in rows.sample_ids], dtype=np.float64)
+    values = np.array([scores[sample_id] for sample_id in rows.sample_ids], dtype=np.float64)
+    return values if np.isfinite(values).all() else None
