@@ -69,7 +69,7 @@ def in_order(scores: Mapping[str, float], rows: TestRows) -> NDArray[np.float64]
 
     None if they are not exactly one finite score a test sample.
     """
-    if scores.keys() != set(rows.sample_ids):
+    if set(scores) != set(rows.sample_ids):
         return None
     values = np.array([scores[sample_id] for sample_id in rows.sample_ids], dtype=np.float64)
     return values if np.isfinite(values).all() else None
