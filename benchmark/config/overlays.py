@@ -177,16 +177,17 @@ def _restoring_lines(document: _Document, mapping: Node, changes: list[Node]) ->
 
 def changed_keys(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
     """Every leaf that differs: (dotted key, old value, new value); `ABSENT` for a key that is not there."""
-    old, new = dict(_leaves(before)), dict(_leaves(after))
+    old, new = dict(leaves(before)), dict(leaves(after))
     for key in [*old, *(key for key in new if key not in old)]:
         if old.get(key, ABSENT) != new.get(key, ABSENT):
             yield key, old.get(key, ABSENT), new.get(key, ABSENT)
 
 
-def _leaves(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+def leaves(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every value of nested sections by its dotted key; a list is one value."""
     for key, value in content.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(cast(dict[str, Any], value), f"{prefix}{key}.")
+            yield from leaves(cast(dict[str, Any], value), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.config.params import DomainParams
+from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
 from benchmark.statistics.comparisons import METRICS, Difference, compare, table_pairs
@@ -27,15 +28,16 @@ def difference_tables(inputs: Inputs, domain: str) -> list[Table]:
 
 def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Sequence[Difference]) -> Table:
     shots, confidence = inputs.params.grid.n_shots, inputs.params.evaluate.confidence
+    tallrec = f"{method_name(inputs.params, f'tallrec-{domain}', domain)} minus it"
     found: dict[tuple[str, str], dict[tuple[str, int], Entry]] = defaultdict(dict)
     for difference in differences:
         left, right = difference.pair.left, difference.pair.right
         entry = _difference_entry(difference, confidence)
         if left.method == f"tallrec-{domain}" and right.family in ("baseline", "control"):
-            found[right.family, right.method]["TALLRec minus it", left.n_shots] = entry
+            found[right.family, right.method][tallrec, left.n_shots] = entry
         if right.method == "liked_share" and left.family == "baseline":
             found[left.family, left.method]["it minus liked_share", left.n_shots] = entry
-    places = [(what, n_shots) for what in ("TALLRec minus it", "it minus liked_share") for n_shots in shots]
+    places = [(what, n_shots) for what in (tallrec, "it minus liked_share") for n_shots in shots]
     rows = [
         Row(method, tuple(entries.get(place, Entry(DASH)) for place in places), family)
         for (family, method), entries in sorted(found.items())
@@ -73,7 +75,9 @@ def calibration_table(inputs: Inputs, domain: str) -> Table:
         losses = [float(line["log_loss"]) for line in lines if line["log_loss"]]
         loss = f"{statistics.fmean(losses):.3f}" if len(losses) == len(lines) else "infinite"
         error = points(statistics.fmean(float(line["expected_calibration_error"]) for line in lines), 1)
-        rows.append(Row(method, (Entry(loss), Entry(error), Entry(probability)), family))
+        rows.append(
+            Row(method_name(inputs.params, method, domain), (Entry(loss), Entry(error), Entry(probability)), family)
+        )
     note = (
         f"K = {largest}, or none. Natural logarithm; calibration error over ten bins, in points. The released score of "
         "a language model is no probability; fidelity.scoring = logit_difference gives one."

@@ -1,10 +1,37 @@
-"""What a score is made of and what an AUC hangs on, as tables: rank correlations, single users, seen targets."""
+"""What stands beside an AUC, as tables: other metrics, rank correlations, single users, seen targets."""
 
 from collections.abc import Mapping
 
+from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs, group_in
-from benchmark.report.tables import DASH, MISSING, NO_VALUE, Entry, Row, Table, points, summary_entry
+from benchmark.report.tables import (
+    DASH,
+    MISSING,
+    NO_VALUE,
+    OTHER_TITLES,
+    Entry,
+    Row,
+    Table,
+    other_entries,
+    points,
+    summary_entry,
+)
 from benchmark.schema import Cell
+from benchmark.statistics.metrics import METRICS, OTHERS
+
+
+def within_user_table(inputs: Inputs, domain: str) -> Table:
+    """AUC and every other metric of every method at its largest K of the grid."""
+    largest = max(inputs.params.grid.n_shots)
+    rows: list[Row] = []
+    for group, summary in inputs.groups.items():
+        if group.test_domain == domain and group.n_shots in (largest, 0):
+            entries = (Entry(str(group.n_shots)), summary_entry(summary), *other_entries(inputs, group))
+            name, is_main = method_name(inputs.params, group.method, domain), group.method == f"tallrec-{domain}"
+            rows.append(Row(name, entries, group.family, is_main, summary is not None))
+    title = f"Beside AUC, {domain}"
+    note = " ".join(f"{METRICS[name].title}: {METRICS[name].meaning}." for name in OTHERS)
+    return Table(f"within_users_{domain}", title, ("K", "AUC", *OTHER_TITLES), tuple(rows), note, domain)
 
 
 def correlation_table(inputs: Inputs, domain: str) -> Table:
@@ -18,7 +45,11 @@ def correlation_table(inputs: Inputs, domain: str) -> Table:
             found.setdefault(group, {})[line["rule"]] = entry
     rules = list(dict.fromkeys(rule for entries in found.values() for rule in entries))
     rows = [
-        Row(group.method, (Entry(str(group.n_shots)), *(of.get(rule, Entry(MISSING)) for rule in rules)), group.family)
+        Row(
+            method_name(inputs.params, group.method, domain),
+            (Entry(str(group.n_shots)), *(of.get(rule, Entry(MISSING)) for rule in rules)),
+            group.family,
+        )
         for group, of in found.items()
     ]
     note = (
@@ -38,7 +69,7 @@ def sensitivity_table(inputs: Inputs, domain: str) -> Table:
             low, high = line["lowest_without_a_user"], line["highest_without_a_user"]
             ends = f"{points(float(low), 1)} to {points(float(high), 1)}" if low else NO_VALUE
             entries = (Entry(str(group.n_shots)), summary_entry(inputs.groups.get(group)), Entry(ends))
-            rows.append(Row(group.method, (*entries, *_seen(line)), group.family))
+            rows.append(Row(method_name(inputs.params, group.method, domain), (*entries, *_seen(line)), group.family))
     note = (
         "Without one user: the lowest and the highest AUC when any one test user is left out, mean over seeds. Seen: "
         "test rows whose target stands in the training rows of the method, as a target or in a history."

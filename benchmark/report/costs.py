@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.provenance import run_file
+from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import Entry, Row, Table, points
 from benchmark.schema import Cell, group_of
@@ -92,7 +93,7 @@ def cost_table(inputs: Inputs) -> Table:
             _number(mean.tokens_per_second, ",.0f"),
             _number(None if mean.peak_memory_bytes is None else mean.peak_memory_bytes / 2**20, ",.0f"),
         )
-        rows.append(Row(f"{group.method} on {group.test_domain}", entries, group.family))
+        rows.append(Row(f"{method_name(inputs.params, group.method)} on {group.test_domain}", entries, group.family))
     columns = ("K", "AUC", "cells", "tuning s", "predicting s", "tokens/s", "peak MiB")
     note = "Means over seeds; of memory, the highest. A baseline is trained while it predicts. Tokens: of prompts."
     return Table("cost", "Cost of each method beside its AUC", columns, tuple(rows), note)

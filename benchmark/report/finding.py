@@ -1,51 +1,100 @@
-"""What a run found, in two to four sentences with numbers: the first thing that a reader sees."""
+"""The head of the page: what was run, what it found in two to four sentences, and what speaks against it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
+from benchmark.config.run_names import (
+    PAPERS_MODEL,
+    asks_language_model,
+    data_names,
+    method_name,
+    model_name,
+    presets_of,
+)
 from benchmark.methods.controls import CONTROLS
+from benchmark.methods.language_model_cells import unavailable
 from benchmark.report.inputs import Inputs
+from benchmark.report.published import verdict_counts
+from benchmark.report.sections import stand_ins
 from benchmark.report.tables import points
 from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
+from benchmark.verdicts.paper import Paper
+from benchmark.verdicts.published import other_test_rows
+from benchmark.verdicts.setting import has_the_papers_model
 
-TRAINED = ("baseline", "tuned")
+MOST_DOMAINS = 2
+"""That have a sentence; the figure has them all."""
+MODELS = ("baseline", "icl", "tuned")
 
 
-def findings(inputs: Inputs) -> list[str]:
-    """The sentences, a domain after the other."""
-    return [sentence for domain in inputs.params.grid.domains for sentence in _of_domain(inputs, domain)]
+def title(inputs: Inputs) -> str:
+    """Presets, model, data and the day of the last cell."""
+    params = inputs.params
+    model = model_name(params.llm) if asks_language_model(params) else "no language model"
+    days = sorted(str(record["started_at"])[:10] for record in inputs.records.values() if record.get("started_at"))
+    ran = [f"{date.fromisoformat(day):%-d %B %Y}" for day in days[-1:]]
+    return " · ".join([presets_of(params), model, data_names(params), *ran])
 
 
-def _of_domain(inputs: Inputs, domain: str) -> Iterator[str]:
-    known = {group: summary for group, summary in inputs.groups.items() if summary and group.test_domain == domain}
+def facts(inputs: Inputs, generated: Sequence[str]) -> list[str]:
+    """The size of the run."""
+    n_ok, n_seeds = sum(row.status == "ok" for row in inputs.rows), len(inputs.params.grid.every_seed)
+    tested = {domain: stats["splits"]["test"] for domain, stats in inputs.stats.items()}
+    return [
+        f"{n_ok} of {len(inputs.rows)} cells",
+        f"{n_seeds} seed{'s' if n_seeds > 1 else ''}",
+        f"K = {', '.join(map(str, inputs.params.grid.n_shots))}",
+        *(f"{domain}: {found['rows']} test rows of {found['users']} users" for domain, found in tested.items()),
+        *([f"generated data: {' and '.join(generated)}"] if generated else []),
+    ]
+
+
+def findings(inputs: Inputs, paper: Paper) -> list[str]:
+    """What ranks best and what the best rule has, whether the paper's setting was run, and what cannot be told."""
+    domains = inputs.params.grid.domains
+    of_domains = [said for domain in domains[:MOST_DOMAINS] if (said := _of_domain(inputs, domain))]
+    if not of_domains:
+        return []
+    released = list(_released_heads(inputs, domains[0])) if len(domains) == 1 else []
+    return [*of_domains, *released, _setting(inputs, paper), *_cannot_tell(inputs, paper)]
+
+
+def _known(inputs: Inputs, domain: str) -> Mapping[Cell, Summary]:
+    """What was run on a domain, apart from what learned from another one."""
+    return {
+        group: summary
+        for group, summary in inputs.groups.items()
+        if summary and group.test_domain == domain and group.train_domain in (domain, "both")
+    }
+
+
+def _best(inputs: Inputs, domain: str) -> list[Cell]:
+    """The best rule without training and the best model of a domain, the better one first."""
+    known = _known(inputs, domain)
     rules = [group for group in known if group.family == "control" and not CONTROLS[group.method].learns]
-    trained = [group for group in known if group.family in TRAINED and group.train_domain in (domain, "both")]
+    models = [group for group in known if group.family in MODELS]
+    best = [max(groups, key=lambda group: known[group].auc) for groups in (rules, models) if groups]
+    return sorted(best, key=lambda group: -known[group].auc)
+
+
+def _of_domain(inputs: Inputs, domain: str) -> str:
+    known, best = _known(inputs, domain), _best(inputs, domain)
+    if not best:
+        return ""
+    first, *others = best
     where = f"On {domain}" + (" (generated data)" if inputs.params.domains[domain].source == "embedded" else "")
-    rule, model = (max(groups, key=lambda g: known[g].auc, default=None) for groups in (rules, trained))
-    if rule is None and model is None:
-        return
-    if rule:
-        said = f"{where}, the best rule without training, {rule.method}, has an AUC of {_with_margin(known[rule])}"
-        yield said + (f"; {_best(known[model])}." if model else ".")
-    if rule and model:
-        yield _compared(inputs, model, rule)
-    released = [group for group in trained if group.family == "baseline" and "-" not in group.method]
-    if len(released) > 1:
-        lowest, highest = (choose(known[group].auc for group in released) for choose in (min, max))
-        n_models = len({group.method for group in released})
-        yield (
-            f"{_counted(n_models)} as released, with an output row for each item, lies between "
-            f"{points(lowest, 1)} and {points(highest, 1)}; chance is 50."
-        )
+    said = f"{where}, {_who(inputs, first)} ranks best, with an AUC of {_with_margin(known[first])}"
+    for other in others:
+        what = "rule without training" if other.family == "control" else "model"
+        said += f"; the best {what}, {_who(inputs, other)}, has {_with_margin(known[other])}"
+        said += _compared(inputs, first, other)
+    return said + "."
 
 
-def _counted(n_models: int) -> str:
-    return "The one recommender" if n_models == 1 else f"Each of the {n_models} recommenders"
-
-
-def _best(summary: Summary) -> str:
-    cell = summary.cell
-    return f"the best trained model, {cell.method} at K = {cell.n_shots}, {_with_margin(summary)}"
+def _who(inputs: Inputs, group: Cell) -> str:
+    name = method_name(inputs.params, group.method, group.test_domain)
+    return f"{name} at K = {group.n_shots}" if group.n_shots else name
 
 
 def _with_margin(summary: Summary) -> str:
@@ -54,13 +103,94 @@ def _with_margin(summary: Summary) -> str:
     return f"{points(summary.auc, 1)} ± {points(summary.margin, 1)}"
 
 
-def _compared(inputs: Inputs, model: Cell, rule: Cell) -> str:
-    """Whether the best model and the best rule can be told apart: on the same users."""
-    found = inputs.estimates.difference(model, rule)
-    if found is None or found.spread is None:
-        return f"{model.method} and {rule.method} cannot be told apart: {found.why_unknown if found else 'not run'}."
-    margin = found.margin(inputs.params.evaluate.confidence) or 0.0
+def _compared(inputs: Inputs, first: Cell, other: Cell) -> str:
+    """Whether the two can be told apart: on the same users."""
+    found = inputs.estimates.difference(first, other)
+    margin = found.margin(inputs.params.evaluate.confidence) if found else None
+    if found is None or margin is None:
+        return f", and the two cannot be told apart ({found.why_unknown if found else 'not run'})"
     numbers = f"{100 * found.value:+.1f} ± {100 * margin:.1f} on the same users"
-    if abs(found.value) <= margin:
-        return f"The two cannot be told apart ({numbers})."
-    return f"{model.method} is {'above' if found.value > 0 else 'below'} {rule.method} ({numbers})."
+    return f", and the two cannot be told apart ({numbers})" if abs(found.value) <= margin else f" ({numbers})"
+
+
+def _released_heads(inputs: Inputs, domain: str) -> Iterator[str]:
+    known = _known(inputs, domain)
+    released = [group for group in known if group.family == "baseline" and "-" not in group.method]
+    n_models = len({group.method for group in released})
+    if len(released) > 1:
+        lowest, highest = (points(choose(known[group].auc for group in released), 1) for choose in (min, max))
+        whose = "The one recommender" if n_models == 1 else f"Each of the {n_models} recommenders"
+        yield (
+            f"{whose} as released, with an output row for each item, lies between {lowest} and {highest}; chance is 50."
+        )
+
+
+def _setting(inputs: Inputs, paper: Paper) -> str:
+    """Whether this is a reproduction of TALLRec itself."""
+    params = inputs.params
+    numbers = [n for n in paper.numbers if n.table == "main" and n.method == f"tallrec-{n.test_domain}"]
+    on_papers_rows = {n.test_domain for n in numbers if not other_test_rows(n, params, paper, inputs.test_rows)}
+    was_run = any(s for g, s in inputs.groups.items() if g.method == f"tallrec-{g.test_domain}")
+    if has_the_papers_model(params, paper) and on_papers_rows and was_run:
+        tested = " and ".join(sorted(on_papers_rows))
+        return f"The paper's setting was run: {PAPERS_MODEL}, tested on the paper's rows of {tested}."
+    asks = asks_language_model(params)
+    model = f"the language model is {model_name(params.llm)}" if asks else "no language model ran"
+    rows = "the test rows are the paper's" if on_papers_rows else "the test rows are others"
+    return f"The paper's setting, TALLRec with {PAPERS_MODEL}, was not run: {model}, and {rows}."
+
+
+def _cannot_tell(inputs: Inputs, paper: Paper) -> Iterator[str]:
+    """How many published numbers are undecided, and the widest reason."""
+    counts = verdict_counts(inputs, paper)["published"]
+    n_judged = sum(n for verdict, n in counts.items() if verdict not in ("not comparable", "missing"))
+    if n_judged:
+        yield (
+            f"Of {n_judged} published numbers beside ours, {counts['cannot tell']} cannot be told to be the same or "
+            f"another, and {counts['at chance']} are at chance on both sides."
+        )
+        return
+    margins = [
+        (margin, _who(inputs, group), f"{inputs.stats[domain]['splits']['test']['users']} test users of {domain}")
+        for domain in inputs.params.grid.domains
+        for group in _best(inputs, domain)
+        if (summary := inputs.groups[group]) and (margin := summary.margin) is not None
+    ]
+    if margins:
+        margin, who, users = max(margins)
+        yield f"Small differences cannot be told: {users} leave {who} a margin of ± {points(margin, 1)}."
+
+
+def warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool) -> list[str]:
+    """What a reader must know before any number."""
+    said: list[str] = []
+    if generated:
+        said.append(
+            f"The data of {' and '.join(generated)} are generated (the embedded world). They show the "
+            "mechanism of the paper; their numbers are not comparable with the published ones and say "
+            "nothing about real users."
+        )
+    if inputs.params.evaluate.max_test_samples is not None:
+        said.append(
+            f"A first look: at most {inputs.params.evaluate.max_test_samples} rows of each test set were scored "
+            "(evaluate.max_test_samples), so no verdict is given."
+        )
+    said += [f"Stand-in data. {found}." for found in stand_ins(inputs)]
+    if not asks_language_model(inputs.params):
+        said.append("No language model was run: nothing below is a result of TALLRec itself.")
+    elif not model_is_papers:
+        name = model_name(inputs.params.llm)
+        name = "a tiny model pretrained by the pipeline" if inputs.params.llm.model == "tiny" else name
+        if inputs.params.llm.weights == "random":
+            name = f"{name} with random weights, for memory and speed alone"
+        said.append(
+            f"The language model is {name}, not the paper's LLaMA-7B: every verdict on TALLRec below is about "
+            "this model."
+        )
+    n_lost = sum(row.status != "ok" for row in inputs.rows)
+    if n_lost:
+        said.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
+    for method, reason in unavailable(inputs.params, root="runs").items():
+        stage = method.removeprefix("icl-")
+        said.append(f"{method} could not be had: {reason}. It is asked again by `dvc repro -f -s others@{stage}`.")
+    return said

@@ -20,6 +20,7 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
 from benchmark.config.reading import read_yaml
 from benchmark.diagnostics.correlations import CORRELATIONS_CSV
+from benchmark.diagnostics.examples import EXAMPLES_JSON
 from benchmark.diagnostics.probing import PROBE_CHANGES_CSV
 from benchmark.diagnostics.sensitivity import SENSITIVITY_CSV
 from benchmark.diagnostics.slices import YEARS_CSV
@@ -62,6 +63,8 @@ class Inputs:
     correlations: Sequence[Mapping[str, str]]
     probe_changes: Sequence[Mapping[str, str]]
     sensitivity: Sequence[Mapping[str, str]]
+    examples: Mapping[str, Mapping[str, Any]]
+    """One sample of each test set of generated data, its answer and its scores."""
     audits: Mapping[str, Mapping[str, Any]]
     """`audit.json`, by domain."""
     records: Mapping[Cell, Mapping[str, Any]]
@@ -108,6 +111,7 @@ def read_inputs() -> Inputs:
         correlations=_read_csv(CORRELATIONS_CSV),
         probe_changes=_read_csv(PROBE_CHANGES_CSV),
         sensitivity=_read_csv(SENSITIVITY_CSV),
+        examples=read_json(EXAMPLES_JSON) if EXAMPLES_JSON.exists() else {},
         audits=read_json(AUDIT_JSON) if AUDIT_JSON.exists() else {},
         records={row.cell: read_json(run_file(row.cell)) for row in rows if run_file(row.cell).exists()},
         commands=_commands(rows),

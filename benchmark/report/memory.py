@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmark.config.run_names import method_name
 from benchmark.diagnostics.slices import PARTS
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
@@ -70,7 +71,11 @@ def _year_table(inputs: Inputs, test_domain: str) -> Table:
             key = (line["family"], line["method"], line["n_shots"])
             chosen.setdefault(key, {})[line["part"]] = line
     rows = [
-        Row(method, (Entry(n_shots), *(_part(found.get(part), part) for part in PARTS)), family)
+        Row(
+            method_name(inputs.params, method),
+            (Entry(n_shots), *(_part(found.get(part), part) for part in PARTS)),
+            family,
+        )
         for (family, method, n_shots), found in chosen.items()
     ]
     median = lines[0]["median_year"]

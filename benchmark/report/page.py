@@ -7,10 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.methods.language_model_cells import unavailable
-from benchmark.report import checks, composition, figures, published, sections, tables
+from benchmark.report import checks, composition, finding, main_table, published, sections, tables
 from benchmark.report.costs import cost_table
-from benchmark.report.finding import findings
+from benchmark.report.figures import curves, dots, strips
 from benchmark.report.inputs import Inputs
 from benchmark.report.memory import memory_tables
 from benchmark.report.tables import Table
@@ -22,21 +21,44 @@ from benchmark.verdicts.published import other_test_rows
 from benchmark.verdicts.setting import has_the_papers_model
 
 TEMPLATES = Path(__file__).parent / "templates"
+SECTIONS = {
+    "summary": "Result",
+    "main": "Main table",
+    "claims": "Claims",
+    "further": "Further test set",
+    "differences": "Differences",
+    "users": "Within users",
+    "ablation": "Ablation",
+    "icl": "In-context",
+    "cross": "Cross-domain",
+    "controls": "Controls",
+    "calibration": "Calibration",
+    "audit": "Audit",
+    "probes": "Probes",
+    "cost": "Cost",
+    "data": "Data",
+    "provenance": "Provenance",
+    "reproduce": "Reproduce",
+}
+
+Plot = dots.DotPlot | curves.CurvePlot | strips.StripPlot
 
 
 @dataclass(frozen=True)
 class Page:
     """The content of the report, as the templates read it."""
 
+    title: str
+    """Preset, model, data and date."""
+    facts: Sequence[str]
+    """The size of the run in one line."""
     domains: Sequence[str]
     generated: Sequence[str]
     """Domains whose data are generated."""
     findings: Sequence[str]
     """What came out, in sentences with numbers."""
-    doubts: Sequence[str]
-    """What the records of the run say against its results."""
     warnings: Sequence[str]
-    """What a reader must know before any number."""
+    """What a reader must know before any number, and what the records of the run say against its results."""
     claims: Sequence[ClaimVerdict]
     claim_counts: Counter[str]
     verdict_counts: Mapping[str, Mapping[str, int]]
@@ -45,9 +67,15 @@ class Page:
     lost: Sequence[str]
     """Cells without a valid result, by name."""
     confidence: str
-    overviews: Sequence[figures.DotPlot]
-    ablations: Sequence[figures.CurvePlot]
-    icl_plots: Sequence[figures.DotPlot]
+    overviews: Sequence[dots.DotPlot]
+    ablations: Sequence[curves.CurvePlot]
+    icl_plots: Sequence[dots.DotPlot]
+    tunings: Sequence[curves.CurvePlot]
+    """Validation AUC over updates."""
+    strips: Sequence[strips.StripPlot]
+    """AUC within each test user."""
+    examples: Sequence[sections.Example]
+    """What is asked, on generated data."""
     main: Sequence[Table]
     extended: Sequence[Table]
     """Of the further test sets, which are mixed with no other."""
@@ -73,9 +101,28 @@ class Page:
     provenance: dict[str, str]
 
     @property
-    def plots(self) -> list[figures.DotPlot | figures.CurvePlot]:
+    def sections(self) -> dict[str, str]:
+        """Every section that has something to show: its place and its name in the list of contents."""
+        tables = {
+            "further": self.extended,
+            "differences": self.differences,
+            "users": self.within_users,
+            "icl": self.icl,
+            "cross": self.cross_domain,
+            "controls": self.controls,
+            "calibration": self.calibration,
+            "audit": [self.audit],
+            "probes": [self.probes, *self.memory],
+            "cost": [self.efficiency, self.cost],
+        }
+        filled = {name for name, found in tables.items() if any(row.is_run for table in found for row in table.rows)}
+        filled |= {"ablation"} if self.tunings or any(plot.lines or plot.levels for plot in self.ablations) else set()
+        return {name: title for name, title in SECTIONS.items() if name in filled or name not in (*tables, "ablation")}
+
+    @property
+    def plots(self) -> list[Plot]:
         """Every figure."""
-        return [*self.overviews, *self.ablations, *self.icl_plots]
+        return [*self.overviews, *self.ablations, *self.icl_plots, *self.tunings, *self.strips]
 
     @property
     def tables(self) -> list[Table]:
@@ -114,26 +161,35 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     counted = published.verdict_counts(inputs, paper)
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
     return Page(
+        title=finding.title(inputs),
+        facts=finding.facts(inputs, generated),
         domains=domains,
         generated=generated,
-        findings=findings(inputs),
-        doubts=doubts(inputs.rows, ChanceBounds(params)),
-        warnings=_warnings(inputs, generated, model_is_papers=model_is_papers),
+        findings=finding.findings(inputs, paper),
+        warnings=[
+            *finding.warnings(inputs, generated, model_is_papers=model_is_papers),
+            *doubts(inputs.rows, ChanceBounds(params)),
+        ],
         claims=claims,
         claim_counts=Counter(claim.verdict for claim in claims),
         verdict_counts=counted,
         cell_counts=Counter(row.status for row in inputs.rows),
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
         confidence=f"{100 * params.evaluate.confidence:g} %",
-        overviews=[figures.overview_plot(inputs, domain) for domain in domains],
-        ablations=[figures.ablation_plot(inputs, paper, domain) for domain in domains],
-        icl_plots=[figures.icl_plot(inputs, domain) for domain in domains]
+        overviews=[dots.overview_plot(inputs, paper, domain) for domain in domains],
+        ablations=[curves.ablation_plot(inputs, paper, domain) for domain in domains],
+        icl_plots=[dots.icl_plot(inputs, domain) for domain in domains]
         if params.grid.icl_models or params.grid.other_models
         else [],
-        main=[tables.main_table(inputs, paper, domain) for domain in domains],
-        extended=[tables.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]],
+        tunings=curves.tuning_plots(inputs),
+        strips=strips.strip_plots(inputs),
+        examples=sections.examples(inputs),
+        main=[main_table.main_table(inputs, paper, domain) for domain in domains],
+        extended=[
+            main_table.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]
+        ],
         differences=[table for domain in domains for table in checks.difference_tables(inputs, domain)],
-        within_users=[tables.within_user_table(inputs, domain) for domain in domains],
+        within_users=[composition.within_user_table(inputs, domain) for domain in domains],
         correlations=[composition.correlation_table(inputs, domain) for domain in domains],
         sensitivity=[composition.sensitivity_table(inputs, domain) for domain in domains],
         icl=[tables.icl_table(inputs, domain) for domain in domains],
@@ -154,42 +210,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     )
 
 
-def _warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool) -> list[str]:
-    warnings: list[str] = []
-    if generated:
-        warnings.append(
-            f"The data of {' and '.join(generated)} are generated (the embedded world). They show the "
-            "mechanism of the paper; their numbers are not comparable with the published ones and say "
-            "nothing about real users."
-        )
-    if inputs.params.evaluate.max_test_samples is not None:
-        warnings.append(
-            f"A first look: at most {inputs.params.evaluate.max_test_samples} rows of each test set were scored "
-            "(evaluate.max_test_samples), so no verdict is given."
-        )
-    warnings += [f"Stand-in data. {found}." for found in sections.stand_ins(inputs)]
-    grid = inputs.params.grid
-    if not (grid.recipes or grid.icl_models or grid.other_models):
-        warnings.append("No language model was run: nothing below is a result of TALLRec itself.")
-    elif not model_is_papers:
-        model = inputs.params.llm.model
-        name = "a tiny model pretrained by the pipeline" if model == "tiny" else model
-        if inputs.params.llm.weights == "random":
-            name = f"{name} with random weights, for memory and speed alone"
-        warnings.append(
-            f"The language model is {name}, not the paper's LLaMA-7B: every verdict on TALLRec below is about "
-            "this model."
-        )
-    n_lost = sum(row.status != "ok" for row in inputs.rows)
-    if n_lost:
-        warnings.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
-    for method, reason in unavailable(inputs.params, root="runs").items():
-        stage = method.removeprefix("icl-")
-        warnings.append(f"{method} could not be had: {reason}. It is asked again by `dvc repro -f -s others@{stage}`.")
-    return warnings
-
-
-def _environment(*, is_markdown: bool = False) -> Environment:
+def environment(*, is_markdown: bool = False) -> Environment:
     """Templates that escape what they are given: all that HTML reads, or what Markdown would read as a tag."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -205,15 +226,20 @@ def _without_tags(value: object) -> str:
     return str(value).replace("<", "&lt;")
 
 
+def styles() -> tuple[str, str]:
+    """The style sheet and the script of every page."""
+    return _figure_css() + (TEMPLATES / "report.css").read_text(), (TEMPLATES / "tables.js").read_text()
+
+
 def render_html(page: Page) -> str:
     """The page as one file that asks for nothing else."""
-    css = _figure_css() + (TEMPLATES / "report.css").read_text()
-    return _environment().get_template("report.html.j2").render(page=page, css=css)
+    css, script = styles()
+    return environment().get_template("report.html.j2").render(page=page, css=css, script=script)
 
 
-def render_svg(plot: figures.DotPlot | figures.CurvePlot) -> str:
+def render_svg(plot: Plot) -> str:
     """A figure as a file by itself, with its title and legend, light or dark as the reader's screen is."""
-    return _environment().get_template("figure.svg.j2").render(plot=plot, css=_figure_css())
+    return environment().get_template("figure.svg.j2").render(plot=plot, css=_figure_css())
 
 
 def _figure_css() -> str:
@@ -222,4 +248,4 @@ def _figure_css() -> str:
 
 def render_markdown(page: Page) -> str:
     """A short text, fit for a comment on a pull request."""
-    return _environment(is_markdown=True).get_template("report.md.j2").render(page=page)
+    return environment(is_markdown=True).get_template("report.md.j2").render(page=page)

@@ -3,9 +3,13 @@
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from benchmark.artifacts.files import read_items, read_samples
+from benchmark.artifacts.paths import prepared_folder, test_file
 from benchmark.config.params import FidelityParams
+from benchmark.config.run_names import asks_language_model, method_name
 from benchmark.methods.probes import PROMPT_STYLES
 from benchmark.report.inputs import Inputs, group_in
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
@@ -45,6 +49,32 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value if value not in ({}, []) else "none"
     return flat
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sample of generated data as a language model is asked about it."""
+
+    domain: str
+    style: str
+    prompt: str
+    is_liked: bool
+
+
+def examples(inputs: Inputs) -> list[Example]:
+    """The example of each domain, once a prompt style of the grid; none without a language model."""
+    from tallrec.prompts.rendering import render
+
+    params, found = inputs.params, list[Example]()
+    styles = list(dict.fromkeys((*(("released",) if params.grid.recipes else ()), *params.grid.prompts)))
+    for domain in params.grid.domains if asks_language_model(params) else ():
+        if example := inputs.examples.get(domain):
+            sample = next(s for s in read_samples(test_file(domain)) if s.sample_id == example["sample_id"])
+            items = read_items(prepared_folder(domain) / "items.parquet")
+            for style in styles:
+                prompt = render(style, sample, items, stray_comment=params.fidelity.prompt == "released")
+                found.append(Example(domain, style, prompt, example["is_liked"]))
+    return found
 
 
 def stand_ins(inputs: Inputs) -> list[str]:
@@ -168,7 +198,9 @@ def probe_table(inputs: Inputs) -> Table:
             if entry.text != MISSING and (group, name) in changes:
                 entry = Entry(entry.text, f"{entry.detail} · {changes[group, name]}")
             entries.append(entry)
-        rows.append(Row(f"{group.method} on {group.test_domain}", tuple(entries), group.family))
+        rows.append(
+            Row(f"{method_name(inputs.params, group.method)} on {group.test_domain}", tuple(entries), group.family)
+        )
     columns = ("K", "unchanged", *(name.replace("_", " ") for name in names))
     note = (
         "AUC, below it UAUC, means over seeds, and how the AUC changes against the unchanged inputs, with its margin "

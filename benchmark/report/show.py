@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from benchmark.config.run_names import method_name
 from benchmark.report.comparison import columns
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import MISSING, points
-from benchmark.schema import Cell
+from benchmark.schema import Cell, domain_of
 from benchmark.statistics.components import Component
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper
-from benchmark.verdicts.published import other_test_rows
+from benchmark.verdicts.published import why_not_comparable
 
 FAMILIES = {
     "control": "rules and controls",
@@ -33,7 +34,7 @@ def lines(inputs: Inputs, paper: Paper, *, is_markdown: bool) -> Iterator[str]:
     yield f"AUC x100, mean over seeds ± {percent} margin over users and seeds; in brackets the paper's on these rows."
     yield "Within users: mean AUC among the items of one user, at the largest K."
     yield ""
-    yield from findings(inputs)
+    yield from findings(inputs, paper)
 
 
 def component_lines(found: Iterable[tuple[str, float, Sequence[Component]]]) -> Iterator[str]:
@@ -49,11 +50,11 @@ def component_lines(found: Iterable[tuple[str, float, Sequence[Component]]]) -> 
 
 
 def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]:
-    shots = inputs.params.grid.n_shots
+    params, shots = inputs.params, inputs.params.grid.n_shots
     published = {
         number.group: number.auc
         for number in paper.numbers
-        if number.table == "main" and not other_test_rows(number, inputs.params, paper, inputs.test_rows)
+        if number.table == "main" and not why_not_comparable(number, inputs.params, paper, inputs.test_rows)
     }
     for family, heading in FAMILIES.items():
         was_run: dict[tuple[str, str], bool] = {}
@@ -74,7 +75,11 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
                 cells = [_cell(inputs.groups.get(group), published.get(group)) for group in groups]
                 within = inputs.groups.get(groups[-1])
             uauc = within.mean("uauc") if within else None
-            yield [f"  {method}", *cells, "" if uauc is None else points(uauc, 1)]
+            yield [
+                f"  {method_name(params, method, domain_of(test_domain))}",
+                *cells,
+                "" if uauc is None else points(uauc, 1),
+            ]
 
 
 def _cell(summary: Summary | None, published: float | None) -> str:

@@ -1,16 +1,18 @@
 """The tables, once: the page, the CSV files and the LaTeX files all show these."""
 
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmark.methods.baselines import baseline_rows
+from benchmark.artifacts.paths import cell_folder
+from benchmark.config.run_names import RECIPES, method_name
 from benchmark.report.inputs import Inputs
-from benchmark.schema import Cell, domain_of
+from benchmark.schema import Cell, domain_of, group_of
 from benchmark.statistics.metrics import METRICS, OTHERS
 from benchmark.statistics.results import Summary
-from benchmark.verdicts.paper import TRUST, Paper, PaperNumber
+from benchmark.verdicts.paper import Paper, PaperNumber
 from benchmark.verdicts.published import Verdict, judge, reservations, why_not_comparable
 
 MISSING = "missing"
@@ -33,6 +35,8 @@ class Entry:
     """A verdict, which the page colours."""
     shade: float | None = None
     """In [0, 1], for tables shown as a heat map."""
+    href: str = ""
+    """Where its text leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,12 @@ class Row:
     entries: tuple[Entry, ...]
     group: str = ""
     is_main: bool = False
+    is_run: bool = True
+    """Whether it has a number of ours; the page leaves out and names those that have none."""
+    family: str = ""
+    """Of the method, for the filter."""
+    more: tuple[tuple[str, str], ...] = ()
+    """What the page unfolds: names and texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,50 @@ class Table:
     note: str = ""
     domain: str = ""
     keys: tuple[str, ...] = field(default=())
-    """Names of the columns in CSV, where `columns` repeat."""
+    """Names of the columns in CSV, where they are others."""
+
+    @property
+    def heads(self) -> list[tuple[str, list[str]]]:
+        """Columns by what they have in common: `K=16 paper` and `K=16 ours` stand below `K=16`."""
+        found: list[tuple[str, list[str]]] = []
+        for column in self.columns:
+            common, _, own = column.partition(" ") if re.match(r"K=\d+ \S", column) else ("", "", column)
+            if not found or found[-1][0] != common:
+                found.append((common, []))
+            found[-1][1].append(own)
+        return found
+
+    def compact(self) -> "Table":
+        """Without rows that were not run and columns that say the same in every row: the note names these once."""
+        rows = [row for row in self.rows if row.is_run]
+        notes = [self.note] if self.note else []
+        lost = list(dict.fromkeys(row.name for row in self.rows if not row.is_run))
+        if lost:
+            notes.append(f"Not run: {', '.join(lost)}.")
+        columns = [[row.entries[index] for row in rows] for index in range(len(self.columns))]
+        constant = [len(rows) > 2 and _is_constant(column) for column in columns]
+        same: dict[str, list[str]] = {}
+        for name, column, is_constant in zip(self.columns, columns, constant, strict=True):
+            said = next((entry.badge or entry.text for entry in column if entry.badge or entry.text), DASH)
+            if is_constant and said != DASH:
+                same.setdefault(said, []).append(name)
+        notes += [f"{', '.join(names)}: {said} throughout." for said, names in same.items()]
+        if all(constant):
+            return replace(self, rows=tuple(rows), note=" ".join(notes))
+        kept = [
+            replace(
+                row, entries=tuple(e for e, is_constant in zip(row.entries, constant, strict=True) if not is_constant)
+            )
+            for row in rows
+        ]
+        shown = tuple(name for name, is_constant in zip(self.columns, constant, strict=True) if not is_constant)
+        return replace(self, columns=shown, rows=tuple(kept), note=" ".join(notes), keys=())
+
+
+def _is_constant(column: Sequence[Entry]) -> bool:
+    """Whether it says one thing in every row; of verdicts, in every row that has one."""
+    badges = {entry.badge for entry in column if entry != Entry("")}
+    return len(set(column)) == 1 or (len(badges) == 1 and "" not in badges)
 
 
 def points(value: float | None, decimals: int = 2) -> str:
@@ -85,10 +138,11 @@ def _ends(interval: tuple[float, float] | None) -> str:
 
 def other_entries(inputs: Inputs, group: Cell) -> tuple[Entry, ...]:
     """The mean of every metric beside AUC, with its interval over users and seeds."""
-    return tuple(_other_entry(inputs, group, metric) for metric in OTHERS)
+    return tuple(other_entry(inputs, group, metric) for metric in OTHERS)
 
 
-def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
+def other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
+    """The mean of one metric, with its interval over users and seeds."""
     summary = inputs.groups.get(group)
     if summary is None:
         return Entry(MISSING)
@@ -103,74 +157,6 @@ def _other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     )
 
 
-def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
-    """The paper's main table: published, ours, verdict and AUC at equal share at each K, with the controls below."""
-    grid = inputs.params.grid
-    published = [n for n in paper.numbers if n.table == "main" and n.test_domain == domain]
-    names = list(dict.fromkeys([*(n.method for n in published), *grid.baselines]))
-    names = [name for name in names if not name.startswith("tallrec-")]
-    others = [row for model in grid.baselines for row in baseline_rows(model, inputs.params.baselines) if row != model]
-    rows: list[Row] = []
-    for name in names:
-        groups = [Cell("baseline", name, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
-        rows.append(Row(name, _beside(inputs, paper, published, groups), "Conventional recommenders, as released"))
-    for name in others:
-        groups = [Cell("baseline", name, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
-        rows.append(Row(name, _beside(inputs, paper, [], groups), "The same with another head, decay or checkpoint"))
-    tallrec = f"tallrec-{domain}"
-    groups = [Cell("tuned", tallrec, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
-    rows.append(Row(tallrec, _beside(inputs, paper, published, groups), "Tuned language model", is_main=True))
-    for name in grid.controls:
-        groups = [_control_group(inputs, name, domain, n_shots) for n_shots in grid.n_shots]
-        rows.append(Row(name, _beside(inputs, paper, [], groups), "Controls: no model is trained"))
-    if domain in inputs.ceilings:
-        ceiling = Entry(points(inputs.ceilings[domain]), "best possible")
-        rows.append(
-            Row("Bayes ceiling", (Entry(DASH), ceiling, Entry(""), Entry(DASH)) * len(grid.n_shots), "Generated data")
-        )
-    columns = tuple(
-        name for n_shots in grid.n_shots for name in (f"K={n_shots} paper", "ours", "verdict", "at equal share")
-    )
-    names = ("paper", "ours", "verdict", "at_equal_share")
-    keys = tuple(f"k{n_shots}_{name}" for n_shots in grid.n_shots for name in names)
-    beyond = sorted({n.n_shots for n in published} - set(grid.n_shots))
-    note = f"The paper also has K = {', '.join(map(str, beyond))}, which is not in this grid." if beyond else ""
-    return Table(f"main_{domain}", f"Few-shot AUC, {domain}", columns, tuple(rows), note, domain, keys)
-
-
-def _control_group(inputs: Inputs, name: str, domain: str, n_shots: int) -> Cell:
-    """A control that does not learn has one result, which stands for every K."""
-    group = Cell("control", name, domain, domain, n_shots, 0)
-    untrained = Cell("control", name, domain, domain, 0, 0)
-    return untrained if untrained in inputs.groups else group
-
-
-def _beside(
-    inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], groups: Sequence[Cell]
-) -> tuple[Entry, ...]:
-    return tuple(entry for group in groups for entry in _four(inputs, paper, published, group))
-
-
-def _four(inputs: Inputs, paper: Paper, published: Sequence[PaperNumber], group: Cell) -> Iterator[Entry]:
-    number = next((n for n in published if n.group == group), None)
-    yield Entry(points(number.auc) if number else DASH)
-    yield summary_entry(inputs.groups.get(group))
-    verdict = verdict_on(inputs, paper, number) if number else None
-    yield _badge(verdict, paper) if verdict else Entry("")
-    yield _other_entry(inputs, group, "equal_share_auc")
-
-
-def _badge(verdict: Verdict, paper: Paper) -> Entry:
-    """A verdict, what it rests on, and what others got. What is not comparable at all is said above the table."""
-    said = [verdict.reason] if verdict.verdict not in ("missing", "not comparable") else []
-    if verdict.reservations:
-        said.append(f"not as in the paper: {len(verdict.reservations)}, listed below")
-    for trust in TRUST:
-        runs = [points(run.auc) for run in paper.runs_beside(verdict.number) if run.repository.trust == trust]
-        said += [f"independent, {trust} trust: {', '.join(runs)}"] if runs else []
-    return Entry("", badge=verdict.label, detail="; ".join(said))
-
-
 def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
     """The verdict on one published number."""
     return judge(
@@ -182,50 +168,55 @@ def verdict_on(inputs: Inputs, paper: Paper, number: PaperNumber) -> Verdict:
     )
 
 
-def extended_table(inputs: Inputs, test_domain: str) -> Table:
-    """AUC and UAUC of every method at every K on a further test set; a method without draws stands in every column."""
-    shots = inputs.params.grid.n_shots
-    methods = dict.fromkeys(
-        (group.family, group.method, group.train_domain) for group in inputs.groups if group.test_domain == test_domain
-    )
-    rows: list[Row] = []
-    for family, method, train_domain in methods:
-        of_shots = [Cell(family, method, train_domain, test_domain, n_shots, 0) for n_shots in shots]
-        without = Cell(family, method, train_domain, test_domain, 0, 0)
-        groups = [without if without in inputs.groups else group for group in of_shots]
-        entries = (e for g in groups for e in (summary_entry(inputs.groups.get(g)), _other_entry(inputs, g, "uauc")))
-        rows.append(Row(method, tuple(entries), family))
-    stats = inputs.stats[domain_of(test_domain)]["extended"]
-    columns = tuple(name for n_shots in shots for name in (f"K={n_shots} AUC", "UAUC"))
-    keys = tuple(f"k{n_shots}_{name}" for n_shots in shots for name in ("auc", "uauc"))
-    note = f"{stats['rows']} rows of {stats['users']} users who are in no split of {domain_of(test_domain)}."
-    return Table(f"main_{test_domain}", f"Few-shot AUC, {test_domain}", columns, tuple(rows), note, test_domain, keys)
+def behind(inputs: Inputs, groups: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+    """What a row unfolds: seeds, files, command, and the score of the example; nothing of a method that was not run."""
+    known = {group: summary for group in groups if (summary := inputs.groups.get(group))}
+    for group, summary in known.items():
+        if summary.n_expected > 1:
+            yield f"seeds{_at(group)}", ", ".join(points(auc, 1) for auc in summary.aucs)
+    scores = inputs.examples.get(groups[0].test_domain, {}).get("scores", {})
+    if found := [f"{scores[str(group)]:.4g}{_at(group)}" for group in known if str(group) in scores]:
+        yield "score of the first sample", "; ".join(found)
+    for first in [*known][:1]:
+        folder = cell_folder("predictions", first).parent
+        yield "predictions", f"{folder.with_name('k*') if len(known) > 1 else folder}/seed*/scores.parquet"
+        yield (
+            "command",
+            next((inputs.commands[cell] for cell in inputs.commands if group_of(cell) == first), _command(first)),
+        )
 
 
-def within_user_table(inputs: Inputs, domain: str) -> Table:
-    """AUC and every other metric of every method at its largest K of the grid."""
-    largest = max(inputs.params.grid.n_shots)
-    rows: list[Row] = []
-    for group, summary in inputs.groups.items():
-        if group.test_domain == domain and group.n_shots in (largest, 0):
-            entries = (Entry(str(group.n_shots)), summary_entry(summary), *other_entries(inputs, group))
-            rows.append(Row(group.method, entries, group.family, is_main=group.method == f"tallrec-{domain}"))
-    title = f"Beside AUC, {domain}"
-    note = " ".join(f"{METRICS[name].title}: {METRICS[name].meaning}." for name in OTHERS)
-    return Table(f"within_users_{domain}", title, ("K", "AUC", *OTHER_TITLES), tuple(rows), note, domain)
+def _at(group: Cell) -> str:
+    return f", K = {group.n_shots}" if group.n_shots else ""
+
+
+def _command(cell: Cell) -> str:
+    """The stage that writes a cell, where DVC did not run it."""
+    domain, model = domain_of(cell.test_domain), cell.method.split("-")[0]
+    stage = {
+        "control": f"controls --domain {domain}",
+        "baseline": f"baselines --baseline {model} --domain {domain}",
+        "icl": f"icl --model {'-'.join(cell.method.split('-')[1:-1])} --prompt {cell.method.split('-')[-1]}",
+        "tuned": f"score --recipe {model} --train-domain {cell.train_domain}",
+    }
+    return f"python -m benchmark.stages.{stage[cell.family]}"
+
+
+def control_group(inputs: Inputs, name: str, domain: str, n_shots: int) -> Cell:
+    """A control that does not learn has one result, which stands for every K."""
+    group = Cell("control", name, domain, domain, n_shots, 0)
+    untrained = replace(group, n_shots=0)
+    return untrained if untrained in inputs.groups else group
 
 
 def control_table(inputs: Inputs, domain: str) -> Table:
     """Every control at every K, and those that learn on all training rows."""
     n_train: int = inputs.stats[domain]["splits"]["train"]["rows"]
     shots = (*inputs.params.grid.n_shots, n_train)
-    rows = [
-        Row(
-            name,
-            tuple(summary_entry(inputs.groups.get(_control_group(inputs, name, domain, k))) for k in shots),
-        )
-        for name in inputs.params.grid.controls
-    ]
+    rows: list[Row] = []
+    for name in inputs.params.grid.controls:
+        summaries = [inputs.groups.get(control_group(inputs, name, domain, n_shots)) for n_shots in shots]
+        rows.append(Row(name, tuple(map(summary_entry, summaries)), is_run=any(summaries)))
     columns = (*(f"K={k}" for k in shots[:-1]), f"all {n_train} rows")
     return Table(f"controls_{domain}", f"Controls, {domain}", columns, tuple(rows), domain=domain)
 
@@ -243,6 +234,8 @@ def icl_table(inputs: Inputs, domain: str) -> Table:
                 *other_entries(inputs, group),
                 *(_answers_of_server(asked.get(group, [])) if asked else ()),
             ),
+            is_run=inputs.groups[group] is not None,
+            more=tuple(behind(inputs, [group])),
         )
         for group in groups
     ]
@@ -278,11 +271,13 @@ def cross_domain_table(inputs: Inputs, recipe: str) -> Table:
     rows: list[Row] = []
     for train in grid.train_domains:
         groups = [Cell("tuned", f"{recipe}-{train}", train, domain, n_shots, 0) for domain, n_shots in places]
-        entries = [(summary_entry(summary), summary) for summary in (inputs.groups.get(group) for group in groups)]
-        shaded = tuple(Entry(e.text, e.detail, shade=shade(s.auc) if s else None) for e, s in entries)
-        rows.append(Row(f"{recipe}-{train}", shaded))
+        found = [inputs.groups.get(group) for group in groups]
+        shaded = (replace(summary_entry(one), shade=shade(one.auc) if one else None) for one in found)
+        name, more = method_name(inputs.params, f"{recipe}-{train}"), tuple(behind(inputs, groups))
+        rows.append(Row(name, tuple(shaded), is_run=any(found), more=more))
     columns = tuple(f"{domain} K={n_shots}" for domain, n_shots in places)
-    return Table(f"cross_domain_{recipe}", f"{recipe}: tuned on (row), tested on (column)", columns, tuple(rows))
+    title = f"{RECIPES[recipe]}: tuned on (row), tested on (column)"
+    return Table(f"cross_domain_{recipe}", title, columns, tuple(rows))
 
 
 def shade(auc: float) -> float:

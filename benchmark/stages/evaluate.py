@@ -3,8 +3,8 @@
 Writes into results/: metrics.csv (one row a cell), influence.parquet (how much each user moves each number),
 estimates.csv (means over seeds, with intervals), differences.csv (pairs of methods), calibration.csv, reliability.csv
 (of scores that are probabilities), years.csv (earlier films and later ones), probes.csv, probe_changes.csv,
-correlations.csv (what a score is made of), sensitivity.csv (single users, seen targets), audit.json, metrics.json and
-plots/. No other stage reads test labels.
+correlations.csv (what a score is made of), sensitivity.csv (single users, seen targets), examples.json (one sample of
+generated data), audit.json, metrics.json and plots/. No other stage reads test labels.
 
 Usage: python -m benchmark.stages.evaluate --partial
 """
@@ -22,6 +22,7 @@ from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, pre
 from benchmark.config.params import Params
 from benchmark.diagnostics.calibration import calibration, probabilities
 from benchmark.diagnostics.correlations import CORRELATIONS_COLUMNS, CORRELATIONS_CSV, correlation_rows
+from benchmark.diagnostics.examples import EXAMPLES_JSON, examples_of
 from benchmark.diagnostics.probing import PROBE_CHANGES_COLUMNS, PROBE_CHANGES_CSV, change_rows, changes_of
 from benchmark.diagnostics.sensitivity import SENSITIVITY_COLUMNS, SENSITIVITY_CSV, SeenTargets, sensitivity_rows
 from benchmark.diagnostics.slices import YEARS_CSV, years_csv
@@ -220,7 +221,8 @@ def run(*, partial: bool) -> None:
     write_bytes(CALIBRATION_CSV, csv_bytes(CALIBRATION_COLUMNS, errors))
     write_bytes(RELIABILITY_CSV, csv_bytes(RELIABILITY_COLUMNS, bins))
     write_bytes(YEARS_CSV, years_csv(scores, truth, seeded, confidence))
-    write_json(AUDIT_JSON, audits)
+    for path, content in ((EXAMPLES_JSON, examples_of(params, scores, truth)), (AUDIT_JSON, audits)):
+        write_json(path, content)
     write_json(METRICS_JSON, nested_means(summaries))
     write_rows(METRICS_CSV, rows)
 

@@ -72,7 +72,8 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             files.write_samples(paths.test_file(test_set), samples)
             files.write_labels(paths.labels_file(test_set), {sample_id: liked(sample_id) for sample_id in ids})
         folder = paths.prepared_folder(domain)
-        files.write_items(folder / "items.parquet", {"i2": Item("i2", domain, "Two (1995)", '"Two (1995)"')})
+        items = {f"i{n}": Item(f"i{n}", domain, f"{n} (1995)", f'"{n} (1995)"') for n in (1, 2)}
+        files.write_items(folder / "items.parquet", items)
         for split in ("train", "valid"):
             rows = [_other_row(f"{domain}-{split}-{row}", f"i{row}") for row in range(max(20, *params.grid.n_shots))]
             files.write_labelled(folder / f"{split}.parquet", rows)

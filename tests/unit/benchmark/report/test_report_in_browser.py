@@ -21,6 +21,8 @@ from benchmark.stages import evaluate, report
 pytestmark = pytest.mark.browser
 
 PHONE, DESKTOP = 390, 1440
+SCREENS = 8
+"""Of 900 pixels, at most, while all is folded."""
 every_width = pytest.mark.parametrize("width", [PHONE, DESKTOP])
 
 # Elements that stand out of the window to the right and in no box that scrolls.
@@ -33,6 +35,10 @@ return [...document.querySelectorAll('body *')]
 SCROLLING = """
 return [...document.querySelectorAll('.scroll')]
   .filter(e => e.scrollWidth > e.clientWidth).map(e => e.getAttribute('aria-label'));
+"""
+UNFOLD = """
+for (const details of document.querySelectorAll('details')) details.open = true;
+for (const box of document.querySelectorAll('th input')) box.checked = true;
 """
 # Texts of figures that are cut off, overlap another one of their figure, or are smaller than 9 pixels.
 BAD_LABELS = """
@@ -174,21 +180,24 @@ def test_the_page_is_whole_and_legible(browser: Browser, page: Path, width: int,
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
     assert {address for address in asked if not address.startswith("data:")} == {page.as_uri()}
 
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
-    assert browser.run(OUTSIDE) == []
     named = browser.run("return [...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
     shown = browser.run(
-        "return [...document.querySelectorAll('section')].filter(s => s.offsetHeight > 60 && s.innerText.length > 20)"
-        ".map(s => s.id)"
+        "return [...document.querySelectorAll('section')].filter(s => s.offsetHeight > 30).map(s => s.id)"
     )
     assert named == shown
-    assert len(named) == 16
+    assert len(named) == 17
     assert browser.run("return document.querySelector('main > section').id") == "summary"
+    if width == DESKTOP:
+        assert browser.run("return document.documentElement.scrollHeight / 900") <= SCREENS
+        assert browser.run("return document.querySelector('nav').getBoundingClientRect().right") < 200
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    browser.run(UNFOLD)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.run(OUTSIDE) == []
     assert browser.run(BAD_LABELS) == []
     assert browser.run(PALE) == []
     if width == DESKTOP:
         assert browser.run(SCROLLING) == []
-        assert browser.run("const nav = document.querySelector('nav'); return nav.scrollWidth <= nav.clientWidth")
 
 
 def test_a_wide_table_scrolls_in_its_own_box_on_a_phone(browser: Browser, page: Path) -> None:
@@ -200,8 +209,47 @@ def test_a_wide_table_scrolls_in_its_own_box_on_a_phone(browser: Browser, page: 
     assert browser.run(f"return {name}.getBoundingClientRect().left") >= 0
 
 
-def test_every_link_leads_to_a_place_on_the_page(browser: Browser, page: Path) -> None:
+def test_a_link_opens_its_section(browser: Browser, page: Path) -> None:
     browser.open(page, DESKTOP)
+    assert browser.run("return document.querySelector('#probes table').checkVisibility()") is False
     browser.run("document.documentElement.style.scrollBehavior = 'auto'")
     browser.run("document.querySelector('nav a[href=\"#probes\"]').click()")
+    browser.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert browser.run("return document.querySelector('#probes table').checkVisibility()")
     assert browser.run("return Math.abs(document.querySelector('#probes').getBoundingClientRect().top) < innerHeight")
+
+
+def _sorted_and_filtered(browser: Browser, table: str, column: int, family: str) -> None:
+    """A click on a heading sorts, a second one turns the order, and a filter leaves one family."""
+    cells = f"[...document.querySelectorAll('{table} tbody:not(.group)')].filter(b => b.checkVisibility())"
+    heading = f"document.querySelector('{table} th[data-column=\"{column}\"]')"
+    read = f"return {cells}.map(b => parseFloat(b.rows[0].cells[{column}].innerText)).filter(v => !isNaN(v))"
+    before = browser.run(read)
+    browser.run(f"{heading}.querySelector('button').click()")
+    assert browser.run(read) == sorted(before, reverse=True)
+    assert browser.run(f"return {heading}.ariaSort") == "descending"
+    browser.run(f"{heading}.querySelector('button').click()")
+    assert browser.run(read) == sorted(before)
+    browser.run(
+        "[...document.querySelectorAll('.filters button')]"
+        f".find(b => b.textContent.toLowerCase() === '{family}').click()"
+    )
+    left = browser.run(f"return {cells}.map(b => b.rows[0].cells[0].innerText)")
+    assert left
+    assert all("TALLRec" in name or "RT alone" in name for name in left)
+
+
+def test_the_main_table_and_the_figure_sort_filter_and_unfold(browser: Browser, page: Path) -> None:
+    browser.open(page, DESKTOP)
+    more = "document.querySelector('#main .more')"
+    assert browser.run(f"return {more}.checkVisibility()") is False
+    browser.run("document.querySelector('#main tbody input').click()")
+    assert browser.run(f"return {more}.checkVisibility()")
+    assert "scores.parquet" in browser.run(f"return {more}.innerText")
+    line = "document.querySelector('.ranking details p.line')"
+    assert browser.run(f"return {line}.checkVisibility()") is False
+    browser.run("document.querySelector('.ranking summary').click()")
+    assert browser.run(f"return {line}.checkVisibility()")
+    _sorted_and_filtered(browser, '[data-table="main_movie"]', 2, "tuned")
+    shown = "[...document.querySelectorAll('.ranking [data-family]')].filter(e => e.checkVisibility())"
+    assert browser.run(f"return [...new Set({shown}.map(e => e.dataset.family))]") == ["tuned"]

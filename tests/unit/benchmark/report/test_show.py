@@ -1,11 +1,13 @@
 """The main table in the terminal, and what was found in sentences."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmark.config.run_names import method_name
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs, read_inputs
 from benchmark.report.page import build_page
@@ -27,15 +29,16 @@ def test_each_test_set_has_a_table_with_every_method_and_its_margin(inputs: Inpu
     heads = [line.split()[0] for line in shown if "K = 4" in line and "within users" in line]
     assert heads == ["movie", "movie-extended", "book"]
     movie = shown[: shown.index("")]
-    named = [line.split()[0] for line in movie if line.startswith("  ")]
-    assert named == list(dict.fromkeys(g.method for g in inputs.groups if g.test_domain == "movie"))
-    line = next(line for line in movie if line.startswith("  tallrec-movie"))
+    named = [line.strip().split("  ")[0] for line in movie if line.startswith("  ")]
+    methods = dict.fromkeys(g.method for g in inputs.groups if g.test_domain == "movie")
+    assert named == [method_name(inputs.params, method, "movie") for method in methods]
+    line = next(line for line in movie if line.startswith("  TALLRec (tiny LM)  "))
     estimate = inputs.estimates.estimate(next(g for g in inputs.groups if g.method == "tallrec-movie"))
     assert estimate is not None
     assert f"{100 * estimate.value:.1f} ±{100 * (estimate.margin(0.95) or 0):.1f}" in line
     assert "the same" in next(line for line in movie if line.startswith("  liked_share"))
     # Generated data are not the paper's rows: no number of it stands beside ours.
-    assert not any("(" in line for line in movie)
+    assert not any("(" in line.replace("(tiny LM)", "") for line in movie)
 
 
 def test_markdown_has_a_row_for_each_line_of_the_table(inputs: Inputs) -> None:
@@ -48,8 +51,13 @@ def test_markdown_has_a_row_for_each_line_of_the_table(inputs: Inputs) -> None:
 
 
 def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users(inputs: Inputs) -> None:
-    found = findings(inputs)
+    found = findings(inputs, load_paper())
     assert len([sentence for sentence in found if sentence.startswith("On ")]) == 2
+    assert len(found) == 4
+    assert found[2].startswith("The paper's setting, TALLRec with LLaMA-7B, was not run: the language model is tiny LM")
+    assert re.search(
+        r"^Small differences cannot be told: \d+ test users of \w+ leave .* a margin of ± \d+\.\d\.$", found[3]
+    )
     groups = {group: summary for group, summary in inputs.groups.items() if summary and group.test_domain == "movie"}
     rule = next(group for group in groups if group.method == "liked_share")
     best = max((g for g in groups if g.family in ("baseline", "tuned")), key=lambda group: groups[group].auc)
@@ -64,7 +72,7 @@ def test_methods_that_were_not_run_are_counted_and_not_listed(finished_run: Path
     assert evaluate.main(["--partial"]) == 0
     shown = "\n".join(lines(read_inputs(), load_paper(), is_markdown=False))
     assert shown.count("tuned (1 not run)") == 3  # on each test set
-    assert "rt-both" not in shown
+    assert "RT alone (tiny LM), tuned on both" not in shown
 
 
 def test_a_page_without_a_language_model_says_so(inputs: Inputs) -> None:

@@ -86,6 +86,7 @@ def test_two_runs_write_the_same_bytes(finished_run: Path) -> None:
         "correlations.csv",
         "differences.csv",
         "estimates.csv",
+        "examples.json",
         "influence.parquet",
         "metrics.csv",
         "metrics.json",
