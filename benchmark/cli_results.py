@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchmark.artifacts.paths import METRICS_CSV, PARAMS_YAML
-from benchmark.errors import exit_code_of
+from benchmark.errors import ConfigError, exit_code_of
 
 
 def finish(work: Callable[[], None]) -> None:
@@ -93,12 +93,14 @@ def keep(
         typer.Option("--family", help="Of cells: control, baseline, icl, tuned. By default: icl and tuned."),
     ] = None,
 ) -> None:
-    """Write the scores and records of this run into a folder that git can hold; no data, samples are row numbers."""
+    """Write scores, records and metrics of this run into a folder that git can hold; samples are row numbers."""
 
     def work() -> None:
         from benchmark.methods.configuration import load_config
         from benchmark.report.kept import keep as write_kept
+        from benchmark.stages import evaluate
 
+        evaluate.run(partial=True)
         n_cells = write_kept(folder, load_config(PARAMS_YAML), families or ["icl", "tuned"])
         typer.echo(f"{folder}: {n_cells} cells")
 
@@ -124,6 +126,45 @@ def merge(
                 typer.echo(f"{folder}: computed with {key}", err=True)
         evaluate.run(partial=True)
         report.run()
+
+    finish(work)
+
+
+def submit(
+    folder: Annotated[Path, typer.Argument(help="Folder below docs/results that `keep` wrote.")],
+    by: Annotated[str, typer.Option("--by", help="Who ran it.")],
+    note: Annotated[str, typer.Option("--note", help="One line that a reader should know.")] = "",
+) -> None:
+    """Make a run an entry of the leaderboard: note where it comes from, check it, write docs/leaderboard.html."""
+
+    def work() -> None:
+        from benchmark.report.leaderboard.entry import RESULTS
+        from benchmark.report.leaderboard.entry import submit as write_entry
+        from benchmark.report.leaderboard.page import write_leaderboard
+
+        if folder.resolve().parent != RESULTS.resolve():
+            raise ConfigError(f"{folder}: expected a folder of {RESULTS}, which the leaderboard is made of")
+        entry = write_entry(folder, by, note)
+        write_leaderboard(check=False)
+        typer.echo(f"{folder}: {len(entry.rows)} cells, whole; commit it with docs/leaderboard.html")
+
+    finish(work)
+
+
+def leaderboard(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if the page is not what the entries say.")
+    ] = False,
+) -> None:
+    """Check every entry of docs/results and write docs/leaderboard.html."""
+
+    def work() -> None:
+        from benchmark.report.leaderboard.page import LEADERBOARD, write_leaderboard
+
+        is_current = write_leaderboard(check=check)
+        typer.echo(f"{LEADERBOARD}: {'current' if is_current else 'out of date' if check else 'written'}")
+        if check and not is_current:
+            raise typer.Exit(1)
 
     finish(work)
 
@@ -195,4 +236,4 @@ def variance(
     finish(work)
 
 
-COMMANDS = (look, show, compare, check, export, keep, merge, variance)
+COMMANDS = (look, show, compare, check, export, keep, merge, submit, leaderboard, variance)

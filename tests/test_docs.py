@@ -19,6 +19,7 @@ from benchmark.cli import app
 from benchmark.config.overlays import preset_names
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
+from benchmark.report.leaderboard.page import write_leaderboard
 from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -201,3 +202,9 @@ def test_the_figure_of_the_findings_shows_the_kept_metrics_of_smoke(domain: str)
 
     tuned = [f"K {k} {mean(f'{recipe}-{domain}', k)}" for recipe in ("tallrec", "rt") for k in (16, 64)]
     assert shown == [*tuned, f"AT alone: {mean('icl-alpaca-released', 0)}"]
+
+
+def test_every_run_that_git_holds_is_whole_and_on_the_leaderboard(monkeypatch: pytest.MonkeyPatch):
+    """`tallrec-bench submit` and `tallrec-bench leaderboard` write what this reads."""
+    monkeypatch.chdir(ROOT)
+    assert write_leaderboard(check=True)

@@ -51,10 +51,15 @@ def asks_language_model(params: Params) -> bool:
 
 def method_name(params: Params, method: str, domain: str = "") -> str:
     """A method as tables call it: a tuned one names its model, and what it was tuned on unless that is `domain`."""
+    return method_of(model_name(params.llm), method, domain)
+
+
+def method_of(model: str, method: str, domain: str = "") -> str:
+    """The same, of a model by its short name."""
     recipe, _, tuned_on = method.partition("-")
-    if recipe not in RECIPES or tuned_on not in (*params.grid.domains, "both"):
+    if recipe not in RECIPES or not tuned_on:
         return method
-    return f"{RECIPES[recipe]} ({model_name(params.llm)})" + ("" if tuned_on == domain else f", tuned on {tuned_on}")
+    return f"{RECIPES[recipe]} ({model})" + ("" if tuned_on == domain else f", tuned on {tuned_on}")
 
 
 def presets_of(params: Params) -> str:

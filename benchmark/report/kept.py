@@ -1,7 +1,8 @@
 """Results of one run in a folder that git can hold, and bringing the cells of several such folders together.
 
-A folder has `params.yaml`, `scores.parquet` (one row a cell and sample) and `records.jsonl` (how each cell came about).
-It holds no data: a sample is a row number. What is missing in a grid can so be run on another machine, or later.
+A folder has `params.yaml`, `scores.parquet` (one row a cell and sample) and `records.jsonl` (how each cell came about),
+and of all cells that were run `metrics.csv`, `estimates.csv` and `influence.parquet`, since labels are not there.
+It holds no data: samples and users are numbers. What is missing in a grid can so be run on another machine, or later.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts import files, paths
+from benchmark.artifacts.paths import METRICS_CSV
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.deciding import OF_MACHINE, deciding_keys, differing
 from benchmark.config.params import Params
@@ -21,8 +23,11 @@ from benchmark.errors import DataError, MissingArtifactError
 from benchmark.methods.grid import cells
 from benchmark.methods.running import rows_digest
 from benchmark.schema import Cell, Prediction
+from benchmark.statistics.estimates import INFLUENCE as INFLUENCE_FILE
+from benchmark.statistics.results import ESTIMATES_CSV, read_rows, write_rows
 
 SCORES, RECORDS = "scores.parquet", "records.jsonl"
+METRICS, ESTIMATES, INFLUENCE = METRICS_CSV.name, ESTIMATES_CSV.name, INFLUENCE_FILE.name
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
 
@@ -44,7 +49,7 @@ def keep(folder: Path, params: Params, families: Sequence[str]) -> int:
     """Write the cells of `families` that were run into `folder`, whole or not at all; their number.
 
     Raises:
-        MissingArtifactError: no cell of them was run.
+        MissingArtifactError: no cell of them was run, or none is evaluated.
     """
     found = {
         cell: scores
@@ -64,6 +69,9 @@ def keep(folder: Path, params: Params, families: Sequence[str]) -> int:
         files.write_long_scores(temporary / SCORES, found)
         lines = (json.dumps(record, sort_keys=True) for record in records)
         files.write_bytes(temporary / RECORDS, ("\n".join(lines) + "\n").encode())
+        write_rows(temporary / METRICS, [row for row in read_rows(METRICS_CSV) if row.status == "ok"])
+        for path in (ESTIMATES_CSV, INFLUENCE_FILE):
+            files.write_bytes(temporary / path.name, files.require(path).read_bytes())
         for domain in params.memory.domains:
             if (there := paths.memorised_file(domain)).exists():
                 files.write_json(_memorised(temporary, domain), files.read_json(there))
@@ -79,7 +87,7 @@ def merge(folder: Path, params: Params) -> Merged:
     """
     scores = files.read_long_scores(files.require(folder / SCORES))
     here, there = (read_yaml(path / paths.PARAMS_YAML) for path in (Path(), folder))
-    records = _records(folder)
+    records = read_records(folder)
     stages = pipeline_stages(Path())
     expected = {name: rows_digest(files.read_samples(paths.test_file(name))) for name in _test_sets(params)}
     refused: Counter[str] = Counter()
@@ -142,8 +150,12 @@ def _test_sets(params: Params) -> Iterator[str]:
         yield from params.test_sets(domain)
 
 
-def _records(folder: Path) -> dict[tuple[Cell, str], dict[str, Any]]:
-    """The records of a folder by cell and root."""
+def read_records(folder: Path) -> dict[tuple[Cell, str], dict[str, Any]]:
+    """The records of a folder by cell and root.
+
+    Raises:
+        DataError: a line is no record.
+    """
     found: dict[tuple[Cell, str], dict[str, Any]] = {}
     lines = files.require(folder / RECORDS).read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):

@@ -14,8 +14,9 @@ from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.errors import DataError, MissingArtifactError, SchemaError
 from benchmark.methods.running import rows_digest
-from benchmark.report.kept import RECORDS, SCORES, grid_cells, keep, merge
+from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, grid_cells, keep, merge
 from benchmark.schema import Cell
+from benchmark.stages import evaluate
 
 REPOSITORY = Path(__file__).parents[4]
 TUNED = Cell("tuned", "tallrec-movie", "movie", "movie", 16, 0)
@@ -33,6 +34,7 @@ def run(finished_run: Path, params: Params) -> Path:
         record = {"cell": {name: getattr(cell, name) for name in Cell.__slots__}, "test_sha256": digest}
         files.write_json(run_file(cell), record)
     files.write_json(run_file(TUNED, "runs/tune"), {**files.read_json(run_file(TUNED)), "best_auc": 0.7})
+    assert evaluate.main([]) == 0
     return finished_run
 
 
@@ -46,7 +48,10 @@ def test_what_is_kept_comes_back_byte_for_byte(run: Path, params: Params) -> Non
     before = {cell: files.read_scores("predictions", cell) for cell in grid_cells(params)}
     record, tuning = files.read_json(run_file(TUNED)), files.read_json(run_file(TUNED, "runs/tune"))
     assert keep(Path("kept"), params, FAMILIES) == len(before)
-    assert sorted(path.name for path in (run / "kept").iterdir()) == ["params.yaml", RECORDS, SCORES]
+    assert sorted(path.name for path in (run / "kept").iterdir()) == sorted(
+        ["params.yaml", RECORDS, SCORES, METRICS, ESTIMATES, INFLUENCE]
+    )
+    assert (run / "kept" / ESTIMATES).read_bytes() == (run / "results" / ESTIMATES).read_bytes()
     shutil.rmtree("predictions")
     shutil.rmtree("runs")
     merged = merge(Path("kept"), params)

@@ -1,0 +1,1 @@
+"""Runs that git holds, and the page that compares them."""

@@ -1,0 +1,124 @@
+"""The rows of the leaderboard: every method of every entry on every test set, at its largest K."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from benchmark.config.run_names import PAPERS_MODEL, method_of
+from benchmark.methods.controls import CONTROLS
+from benchmark.report.leaderboard.entry import Entry
+from benchmark.report.tables import DASH, Row, Table, points
+from benchmark.report.tables import Entry as Value
+from benchmark.schema import Cell, domain_of, group_of
+from benchmark.statistics.estimates import Estimate, Estimates
+from benchmark.verdicts.paper import Paper
+
+COLUMNS = ("K", "seeds", "AUC", "at equal share", "within users", "over the best rule", "time", "run")
+HEADINGS = {"control": "rules", "baseline": "recommenders", "icl": "in context", "tuned": "tuned", "paper": "published"}
+
+
+def tables(entries: Sequence[Entry], paper: Paper) -> list[Table]:
+    """A table a test set, the best AUC first."""
+    names = dict.fromkeys(row.cell.test_domain for entry in entries for row in entry.rows)
+    return [_table(name, entries, paper) for name in names]
+
+
+def _table(test_domain: str, entries: Sequence[Entry], paper: Paper) -> Table:
+    found: list[tuple[float, Row]] = []
+    seen: set[object] = set()
+    for entry in entries:
+        rules = _best_rule(entry, test_domain, entries)
+        for group in _largest(entry, test_domain):
+            auc = entry.estimates.known[group, "auc"].measured.value
+            if (group, auc) not in seen:  # rules of several runs on the same rows are the same
+                seen.add((group, auc))
+                found.append((auc, _row(entry, group, rules)))
+    if test_domain == domain_of(test_domain):
+        found += list(_published(paper, test_domain))
+    rows = [row for _, row in sorted(found, key=lambda item: -item[0])]
+    return Table(test_domain, f"Test set {test_domain}", COLUMNS, tuple(rows), domain=test_domain)
+
+
+def _largest(entry: Entry, test_domain: str) -> Iterator[Cell]:
+    """The groups of a test set, those that learn at their largest K of the grid."""
+    shots = entry.provenance["n_shots"]
+    found: dict[tuple[str, str], Cell] = {}
+    for group in dict.fromkeys(group_of(row.cell) for row in entry.rows):
+        key = group.family, group.method
+        is_of_grid = group.test_domain == test_domain and (group.family == "icl" or group.n_shots in (0, *shots))
+        if is_of_grid and (key not in found or group.n_shots > found[key].n_shots):
+            found[key] = group
+    yield from found.values()
+
+
+def _best_rule(entry: Entry, test_domain: str, entries: Sequence[Entry]) -> tuple[Cell, Estimates] | None:
+    """The rule without training with the highest AUC on these rows, of this entry or of another one."""
+    for one in (entry, *entries):
+        rules = [
+            group
+            for group, metric in one.estimates.known
+            if metric == "auc" and group.test_domain == test_domain and group.family == "control"
+        ]
+        rules = [group for group in rules if not (CONTROLS[group.method].learns or CONTROLS[group.method].is_random)]
+        if rules and one.test_rows[test_domain] == entry.test_rows.get(test_domain):
+            return max(rules, key=lambda group: one.estimates.known[group, "auc"].measured.value), one.estimates
+    return None
+
+
+def _row(entry: Entry, group: Cell, rule: tuple[Cell, Estimates] | None) -> Row:
+    confidence: float = entry.provenance["confidence"]
+    known = entry.estimates.known[group, "auc"]
+    metrics = [_value(entry.estimates.estimate(group, name), confidence) for name in ("auc", "equal_share_auc", "uauc")]
+    over = Value(DASH)
+    if rule and rule[0] != group:
+        best, theirs = rule
+        joined = Estimates({(best, "auc"): theirs.known[best, "auc"], **entry.estimates.known})
+        over = _value(joined.difference(group, best), confidence, sign="+")
+    run = Value(entry.folder.name, href=f"results/{entry.folder.name}")
+    values = (Value(str(group.n_shots)), Value(str(len(known.seeds))), *metrics, over, _time(entry, group), run)
+    name = method_of(entry.provenance["model"], group.method, domain_of(group.test_domain))
+    name += f" ({entry.provenance['model']})" if group.family == "icl" else ""
+    return Row(name, values, family=HEADINGS[group.family], more=tuple(_more(entry, group)))
+
+
+def _value(estimate: Estimate | None, confidence: float, sign: str = "") -> Value:
+    if estimate is None:
+        return Value("not defined")
+    margin = estimate.margin(confidence)
+    told = estimate.why_unknown if margin is None else f"±\u00a0{points(margin, 1)}"
+    return Value(f"{100 * estimate.value:{sign}.1f}", told)
+
+
+def _time(entry: Entry, group: Cell) -> Value:
+    """Seconds of a cell, its tuning included: the mean over seeds."""
+    seconds: list[float] = []
+    for (cell, root), record in entry.records.items():
+        if root == "runs" and group_of(cell) == group:
+            tuning = entry.records.get((replace(cell, test_domain=cell.train_domain), "runs/tune"), {})
+            seconds.append(record["wall_seconds"] + tuning.get("wall_seconds", 0.0))
+    if not seconds:
+        return Value(DASH)
+    mean = statistics.fmean(seconds)
+    return Value(f"{mean:,.0f} s" if mean >= 1 else f"{mean:.2f} s")
+
+
+def _more(entry: Entry, group: Cell) -> Iterator[tuple[str, str]]:
+    told = entry.provenance
+    seeds = entry.estimates.known[group, "auc"].seeds
+    if len(seeds) > 1:
+        yield "seeds", ", ".join(points(auc, 1) for auc in seeds)
+    yield "command", f"cp docs/results/{entry.folder.name}/params.yaml . && dvc repro"
+    yield "presets", told["presets"]
+    commits = ", ".join(str(one)[:10] for one in told["commits"])
+    yield "code", commits + (", with changed files" if told["changed_files"] else "")
+    yield "machine", ", ".join(told["devices"])
+    yield "by", f"{told['by']}, {' to '.join(told['days'])}" + (f"; {told['note']}" if told["note"] else "")
+
+
+def _published(paper: Paper, domain: str) -> Iterator[tuple[float, Row]]:
+    """TALLRec as published, at its largest K; which rows it was tested on is not known to be those of every entry."""
+    numbers = [n for n in paper.numbers if n.table == "main" and n.method == f"tallrec-{domain}"]
+    for number in sorted(numbers, key=lambda n: n.n_shots)[-1:]:
+        texts = (str(number.n_shots), "5", points(number.auc, 1), *[DASH] * 4, "the paper")
+        values = tuple(Value(text) for text in texts)
+        yield number.auc, Row(f"TALLRec ({PAPERS_MODEL}), paper", values, family=HEADINGS["paper"])

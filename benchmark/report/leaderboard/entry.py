@@ -1,0 +1,165 @@
+"""An entry of the leaderboard: a folder that `tallrec-bench keep` wrote, where it comes from, and whether it is whole.
+
+Labels are in no folder, since the licence of the data forbids to pass them on: whether an AUC is that of the scores can
+be checked by `tallrec-bench merge` where the raw files are. All else is checked here.
+"""
+
+import csv
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from benchmark.artifacts import files, paths
+from benchmark.config.run_names import model_name, presets_of
+from benchmark.errors import SchemaError
+from benchmark.methods.configuration import load_config
+from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, read_records
+from benchmark.schema import Cell
+from benchmark.statistics.estimates import Estimates
+from benchmark.statistics.influence_file import read_influence
+from benchmark.statistics.results import MetricRow, read_rows
+
+RESULTS = Path("docs/results")
+ENTRY = "entry.json"
+KEYS = (
+    "by",
+    "note",
+    "presets",
+    "model",
+    "n_shots",
+    "confidence",
+    "commits",
+    "changed_files",
+    "devices",
+    "days",
+    "versions",
+    "sha256",
+)
+ROW_NUMBER = re.compile(r"[a-z0-9_-]*?-?\d+")
+"""A sample id that spells no user and no item."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run."""
+
+    folder: Path
+    provenance: Mapping[str, Any]
+    rows: Sequence[MetricRow]
+    """All with status `ok`."""
+    estimates: Estimates
+    test_rows: Mapping[str, str]
+    """Digest of each test set: entries that share it are of the same users and answers."""
+    records: Mapping[tuple[Cell, str], Mapping[str, Any]]
+    """By cell and root: of what scored it (`runs`) and of its tuning (`runs/tune`)."""
+
+
+def submit(folder: Path, by: str, note: str = "") -> Entry:
+    """Write down where the results of a folder come from, and check the whole.
+
+    Args:
+        folder: that `keep` wrote.
+        by: who ran it.
+        note: one line that a reader should know.
+
+    Raises:
+        MissingArtifactError: a file is not there.
+        SchemaError: the files do not fit together; nothing is written then.
+    """
+    provenance = _provenance(_read(folder, {}))
+    files.write_json(folder / ENTRY, {"by": by, "note": note, **provenance, "sha256": digests(folder)})
+    return read_entry(folder)
+
+
+def read_entry(folder: Path) -> Entry:
+    """Read and check an entry.
+
+    Raises:
+        MissingArtifactError: a file is not there.
+        SchemaError: a file is malformed, is not the one that was submitted, or does not fit the others.
+    """
+    content: object = files.read_json(files.require(folder / ENTRY))
+    provenance = cast(Mapping[str, Any], content if isinstance(content, dict) else {})
+    if missing := [key for key in KEYS if key not in provenance]:
+        raise SchemaError(f"{folder / ENTRY}: no {missing[0]}; `tallrec-bench submit` writes it")
+    found, submitted = digests(folder), cast(Mapping[str, str], provenance["sha256"])
+    for name in sorted({*found, *submitted}):
+        if found.get(name) != submitted.get(name):
+            raise SchemaError(f"{folder / name}: not the file that was submitted; `tallrec-bench submit` notes it anew")
+    return _read(folder, provenance)
+
+
+def read_entries(results: Path = RESULTS) -> list[Entry]:
+    """Every entry, by name."""
+    return [read_entry(folder) for folder in sorted(results.iterdir()) if folder.is_dir()]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file beside the entry itself."""
+    found = sorted(path for path in folder.iterdir() if path.is_file() and path.name != ENTRY)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def _read(folder: Path, provenance: Mapping[str, Any]) -> Entry:
+    rows = read_rows(folder / METRICS)
+    estimates, test_rows = read_influence(folder / INFLUENCE, rows)
+    entry = Entry(folder, provenance, rows, estimates, test_rows, read_records(folder))
+    for problem in _problems(entry, files.read_long_scores(folder / SCORES)):
+        raise SchemaError(f"{folder}: {problem}")
+    return entry
+
+
+def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Iterator[str]:
+    """What does not fit together."""
+    known = {row.cell: row for row in entry.rows}
+    for row in entry.rows:
+        if row.status != "ok":
+            yield f"{METRICS}: {row.cell} is {row.status}, expected cells that were run"
+    for cell, found in scores.items():
+        row = known.get(cell)
+        if row is None:
+            yield f"{SCORES}: {cell} has no row in {METRICS}"
+        elif len(found) != row.n_samples:
+            yield f"{SCORES}: {cell} has {len(found)} scores, {METRICS} says {row.n_samples}"
+        if not all(map(math.isfinite, found.values())):
+            yield f"{SCORES}: {cell} has a score that is not finite"
+        if (cell, "runs") not in entry.records:
+            yield f"{RECORDS}: no record of {cell}"
+        strange = next((name for name in found if not ROW_NUMBER.fullmatch(name)), None)
+        if strange:
+            yield f"{SCORES}: sample {strange!r}: expected the number of a row, no id of a user or an item"
+    with files.require(entry.folder / ESTIMATES).open(newline="") as stream:
+        for line in csv.DictReader(stream):
+            names = (line["family"], line["method"], line["train_domain"], line["test_domain"])
+            group = Cell(*names, int(line["n_shots"]), 0)
+            again = entry.estimates.estimate(group, line["metric"])
+            if again is None or abs(again.value - float(line["value"])) > 1e-9:
+                yield f"{ESTIMATES}: {line['metric']} of {group}: not that of {METRICS} and {INFLUENCE}"
+
+
+def _provenance(entry: Entry) -> dict[str, Any]:
+    """What configuration and records say, each distinct value once; later versions may not read the configuration."""
+    params = load_config(entry.folder / paths.PARAMS_YAML)
+    records = [*entry.records.values()]
+    days = sorted(str(record["started_at"])[:10] for record in records)
+    return {
+        "presets": presets_of(params),
+        "model": model_name(params.llm),
+        "n_shots": params.grid.n_shots,
+        "confidence": params.evaluate.confidence,
+        "commits": _distinct(record.get("commit") for record in records),
+        "changed_files": any(record.get("is_dirty") for record in records),
+        "devices": _distinct(record.get("device") for record in records),
+        "days": list(dict.fromkeys([days[0], days[-1]])) if days else [],
+        "versions": _distinct(
+            f"{name} {version}" for record in records for name, version in record.get("versions", {}).items()
+        ),
+    }
+
+
+def _distinct(values: Iterable[object]) -> list[object]:
+    return list(dict.fromkeys(values))

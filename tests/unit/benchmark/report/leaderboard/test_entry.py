@@ -1,0 +1,120 @@
+"""Entries of the leaderboard: made of a kept run, whole or refused, and compared on one page."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmark.artifacts import files, paths
+from benchmark.artifacts.provenance import run_file
+from benchmark.config.params import Params
+from benchmark.errors import DataError, SchemaError
+from benchmark.methods.running import rows_digest
+from benchmark.report.kept import ESTIMATES, METRICS, RECORDS, SCORES, grid_cells, keep
+from benchmark.report.leaderboard.entry import ENTRY, read_entry, submit
+from benchmark.report.leaderboard.page import LEADERBOARD, write_leaderboard
+from benchmark.schema import Cell
+from benchmark.stages import evaluate
+
+REPOSITORY = Path(__file__).parents[5]
+FOLDER = Path("docs/results/small")
+
+
+@pytest.fixture
+def kept(finished_run: Path, params: Params) -> Path:
+    """A kept run, in the place of an entry."""
+    shutil.copy(REPOSITORY / paths.PARAMS_YAML, finished_run / paths.PARAMS_YAML)
+    for cell in grid_cells(params):
+        digest = rows_digest(files.read_samples(paths.test_file(cell.test_domain)))
+        record = {"cell": {name: getattr(cell, name) for name in Cell.__slots__}, "test_sha256": digest}
+        measured = {"commit": "0" * 40, "is_dirty": False, "device": "a device", "wall_seconds": 2.0}
+        files.write_json(
+            run_file(cell), record | measured | {"started_at": "2026-11-01T10:00:00+00:00", "versions": {}}
+        )
+    assert evaluate.main([]) == 0
+    keep(FOLDER, params, ["icl", "tuned"])
+    return finished_run / FOLDER
+
+
+def test_a_submitted_run_is_whole_and_says_where_it_comes_from(kept: Path) -> None:
+    entry = submit(FOLDER, "somebody", "a note")
+    told = json.loads((kept / ENTRY).read_text())
+    assert (told["by"], told["note"], told["commits"], told["days"]) == (
+        "somebody",
+        "a note",
+        ["0" * 40],
+        ["2026-11-01"],
+    )
+    assert set(told["sha256"]) == {path.name for path in kept.iterdir()} - {ENTRY}
+    assert read_entry(FOLDER).rows == entry.rows
+    assert {row.status for row in entry.rows} == {"ok"}
+
+
+def _lines(change: Callable[[list[str]], list[str]], name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text("\n".join(change((folder / name).read_text().splitlines())) + "\n")
+
+
+def _renamed_sample(folder: Path) -> None:
+    table = pq.read_table(folder / SCORES)
+    ids = ["user 7" if row == 0 else name for row, name in enumerate(table["sample_id"].to_pylist())]
+    index = table.schema.get_field_index("sample_id")
+    pq.write_table(table.set_column(index, "sample_id", pa.array(ids)), folder / SCORES)
+
+
+def _no_estimate(lines: list[str]) -> list[str]:
+    return [re.sub(r",auc,0\.\d+", ",auc,0.9", line) for line in lines]
+
+
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (_lines(lambda lines: lines[1:], RECORDS), "records.jsonl: no record of"),
+    (_lines(lambda lines: [*lines, "{"], RECORDS), "no record of a cell"),
+    (_lines(lambda lines: lines[:-1], METRICS), "has no row in metrics.csv"),
+    (_lines(lambda lines: [x.replace(",60,ok", ",61,ok") for x in lines], METRICS), "60 scores, .* says 61"),
+    (_lines(_no_estimate, ESTIMATES), "estimates.csv: auc of"),
+    (_renamed_sample, "'user 7': expected the number of a row"),
+]
+
+
+def test_what_does_not_fit_together_is_refused(kept: Path) -> None:
+    whole = kept.with_name("whole")
+    shutil.copytree(kept, whole)
+    for damage, said in DAMAGES:
+        damage(kept)
+        with pytest.raises((SchemaError, DataError), match=said):
+            submit(FOLDER, "somebody")
+        assert not (kept / ENTRY).exists()
+        shutil.rmtree(kept)
+        shutil.copytree(whole, kept)
+
+
+def test_a_file_that_changes_after_its_submission_is_found(kept: Path) -> None:
+    submit(FOLDER, "somebody")
+    with (kept / RECORDS).open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(SchemaError, match=r"records\.jsonl: not the file that was submitted"):
+        read_entry(FOLDER)
+
+
+def test_the_page_compares_every_method_with_the_best_rule_on_the_same_users(kept: Path) -> None:
+    entry = submit(FOLDER, "somebody")
+    assert not write_leaderboard(check=True)
+    assert not LEADERBOARD.exists()
+    assert not write_leaderboard(check=False)
+    assert write_leaderboard(check=True)
+    html = LEADERBOARD.read_text()
+    left = Cell("tuned", "tallrec-movie", "movie", "movie", 16, 0)
+    right = Cell("control", "liked_share", "movie", "movie", 0, 0)
+    difference = entry.estimates.difference(left, right)
+    assert difference is not None
+    movie = html[html.index('<section id="movie">') : html.index('<section id="movie-extended">')]
+    row = next(part for part in movie.split("<tbody")[1:] if "TALLRec (tiny LM)</label>" in part)
+    assert f"<td>{100 * difference.value:+.1f}<small>" in row
+    assert "<td>2 s</td>" in row
+    assert '<a href="results/small">' in row
+    assert "TALLRec (LLaMA-7B), paper" in movie
+    assert kept.exists()
