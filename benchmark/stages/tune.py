@@ -108,7 +108,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     best = (
         "" if tuned.best_auc is None else f", best validation AUC x100 {100 * tuned.best_auc:.2f} at {tuned.best_step}"
     )
-    if tuned.is_at_chance:
+    if tuned.is_at_chance and tuned.chance_auc is not None:
         print(
             f"warning: {variant} k{n_shots} seed{seed}: no validation AUC x100 was above "
             f"{100 * tuned.chance_auc:.2f}, which scores without information reach too",

@@ -38,7 +38,7 @@ def doubts(rows: Sequence[MetricRow], chance_of: ChanceOf) -> list[str]:
     for row, best, chance in _validated(rows, chance_of):
         if best <= chance:
             at_chance[row.cell.family].append(f"{row.cell} ({100 * best:.1f}, chance up to {100 * chance:.1f})")
-        elif _disagree(row, best, chance):
+        elif row.auc is not None and _disagree(row, best, chance):
             disagreeing[row.cell.family].append(f"{row.cell} ({100 * best:.1f} against {100 * row.auc:.1f})")
     found = [
         f"The validation AUC (x100) never left chance in {len(cells)} of the {FAMILIES[family]}: {_listed(cells)}."
