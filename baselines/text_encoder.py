@@ -86,7 +86,7 @@ def _loaded(source: str, revision: str | None, where: str) -> tuple[Any, Any]:
     missing = {*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}
     lost = sorted(key for key in missing if "pooler" not in key)  # which no vector is of
     if lost:
-        raise DataError(f"{where}: its files lack {lost[0]} ({len(lost)} in all), which would be drawn at random")
+        raise DataError(f"{where}: it has no weights {lost[0]} ({len(lost)} in all), which would be drawn at random")
     return tokenizer, encoder
 
 

@@ -71,7 +71,7 @@ def refuse_lost_weights(model: PreTrainedModel, told: Mapping[str, Any], where: 
     for key, there, here in told["mismatched_keys"]:
         raise DataError(f"{where}: {key} has the shape {list(there)} in its files, and {list(here)} by its config.json")
     if missing := set(told["missing_keys"]):
-        raise DataError(f"{where}: its files lack {_first(missing)}, which would be drawn at random")
+        raise DataError(f"{where}: it has no weights {_first(missing)}, which would be drawn at random")
     layers = {name for name, _ in model.named_modules()} - {"", model.base_model_prefix}
     lost = {key for key in told["unexpected_keys"] if any(key.startswith(f"{layer}.") for layer in layers)}
     if lost and not getattr(model, "is_quantized", False):

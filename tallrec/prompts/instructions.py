@@ -33,7 +33,8 @@ def read_instructions(source: str) -> list[dict[str, str]]:
         raise DataError(f"instruct.data: {source}: {error.__class__.__name__}, expected a readable file") from None
     # Whatever the file is called, a row a line begins with a brace. Not splitlines(): it would break lines in texts.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if text.lstrip().startswith("{") and (path.suffix == ".jsonl" or (len(lines) > 1 and _is_json(lines[0][1]))):
+    is_a_row_a_line = path.suffix == ".jsonl" or (len(lines) > 1 and _is_json(lines[0][1]))
+    if is_a_row_a_line and not text.lstrip().startswith("["):
         rows: Any = [_parsed(line, f"{source}: line {number}") for number, line in lines]
     else:
         rows = _parsed(text, source)

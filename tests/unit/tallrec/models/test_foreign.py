@@ -61,15 +61,15 @@ def test_a_whole_model_is_loaded(folder: Path) -> None:
 LOST: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     "keys of a PeftModel": (
         lambda found: {f"base_model.model.{key}": tensor for key, tensor in found.items()},
-        "its files lack model.embed_tokens.weight",
+        "it has no weights model.embed_tokens.weight",
     ),
     "one tensor": (
         lambda found: {key: tensor for key, tensor in found.items() if "layers.0.mlp.up_proj" not in key},
-        "its files lack model.layers.0.mlp.up_proj.weight (1 in all), which would be drawn at random",
+        "it has no weights model.layers.0.mlp.up_proj.weight (1 in all), which would be drawn at random",
     ),
     "a renamed one": (
         lambda found: {key.replace("q_proj", "query"): tensor for key, tensor in found.items()},
-        "its files lack model.layers.0.self_attn.q_proj.weight",
+        "it has no weights model.layers.0.self_attn.q_proj.weight",
     ),
     "another shape": (
         lambda found: found | {"model.norm.weight": torch.ones(65)},
@@ -94,7 +94,7 @@ def test_an_output_layer_that_is_not_tied_must_be_there(folder: Path) -> None:
     found = load_file(folder / "model.safetensors")
     found.pop("lm_head.weight", None)
     rewritten(folder, lambda _: found, tie_word_embeddings=False)
-    assert "its files lack lm_head.weight (1 in all)" in refused(folder), n_tied
+    assert "it has no weights lm_head.weight (1 in all)" in refused(folder), n_tied
 
 
 def test_a_layer_less_than_the_files_have_is_no_model_of_them(folder: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_seed_task_gives_one_row_an_instance(tmp_path: Path) -> None:
         ("text", "row 2: expected an object, got str"),
         ({"input": "", "output": ""}, "row 2: 'instruction' is missing or no text"),
         ({**ROW, "output": 3}, "row 2: 'output' is missing or no text"),
-        ({"instruction": "x", "instances": [{"input": None, "output": "y"}]}, "row 2: 'input' is missing or no text"),
+        ({"instruction": "x", "instances": [{"input": 3, "output": "y"}]}, "row 2: 'input' is missing or no text"),
     ],
 )
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
@@ -170,3 +170,22 @@ def test_the_seed_tasks_tune_an_adapter(
     assert max(losses[-5:]) < min(losses[:5])
     save_adapter(adapted, tmp_path / "adapter")
     load_adapter(new_tiny_model(64), tmp_path / "adapter")  # which refuses one of zeros
+
+
+def test_common_forms_of_a_file_are_read_whatever_it_is_called(tmp_path: Path):
+    rows = [ROW, {**ROW, "input": None}]
+    forms = {
+        "lines.json": "\n".join(map(json.dumps, rows)),
+        "list.jsonl": json.dumps(rows, indent=1),
+        "marked.json": "\ufeff" + json.dumps(rows),
+        "marked.jsonl": "\ufeff" + "\r\n".join(map(json.dumps, rows)) + "\r\n",
+    }
+    for name, text in forms.items():
+        (tmp_path / name).write_bytes(text.encode())
+        assert read_instructions(str(tmp_path / name)) == [ROW, {**ROW, "input": ""}], name
+
+
+def test_a_pointer_of_git_lfs_is_told(tmp_path: Path):
+    (tmp_path / "rows.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 16822989\n")
+    with pytest.raises(DataError, match="a pointer of git LFS, not the file"):
+        read_instructions(str(tmp_path / "rows.json"))
