@@ -86,10 +86,16 @@ def _what_came_instead(found: Sequence[Reply]) -> str:
 def _what_was_said(found: Sequence[Reply]) -> str:
     """Why there is nothing to score: no text says Yes or No."""
     n_withheld = sum(reply.is_withheld for reply in found)
-    said = Counter(reply.text.strip()[:60] for reply in found if not reply.is_withheld)
-    seen = ", ".join(f"{text!r}" for text, _ in said.most_common(3))
+    said = Counter(_beginning(reply) for reply in found if not reply.is_withheld)
+    seen = ", ".join(text for text, _ in said.most_common(3))
     advice = "try another prompt"
     if any(reply.thoughts for reply in found) or any("think" in text for text in said):
         advice = "the model thinks first: allow it more tokens in `parameters`, or switch its thoughts off"
     came = "; ".join(filter(None, [f"most often {seen}" * bool(seen), f"{n_withheld} withheld" * bool(n_withheld)]))
     return f"no answer of {len(found)} begins with Yes or No ({came}), so all scores would be the same; {advice}"
+
+
+def _beginning(reply: Reply) -> str:
+    """What came, for an error."""
+    text = reply.text.strip()[:60]
+    return repr(text) if text else "no text but a thought" if reply.thoughts else "no text"
