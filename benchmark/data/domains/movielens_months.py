@@ -23,9 +23,10 @@ from benchmark.data.domains.rating_columns import read_ratings, read_titles
 from benchmark.data.domains.splits import occurring
 from benchmark.data.domains.titles import plain
 from benchmark.data.sources import SourceFile
-from benchmark.errors import DataError
+from benchmark.errors import DataError, refuse_pointer
 from benchmark.schema import Interaction, Item, Labelled, Sample, item_ids
 
+SCALE = (1.0, 5.0)
 MONTHS = {"train": ("2001-06", "2002-03"), "valid": ("2002-04", "2002-08"), "test": ("2002-09", "2003-01")}
 """First and last month (UTC) of each split: months 14 to 23, 24 to 28 and 29 to 33 after that of the first rating."""
 N_ROWS = {"train": 33_891, "valid": 10_401, "test": 7_331}
@@ -166,7 +167,8 @@ def _fields(path: Path, columns: list[str]) -> Iterator[list[str]]:
     """The fields of each line after the header."""
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
-    with path.open(encoding="utf-8", errors="backslashreplace", newline="") as stream:
+    refuse_pointer(path)
+    with path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as stream:
         lines = csv.reader(stream, strict=True)
         try:
             for number, fields in enumerate(lines, start=1):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import DataParams, EvaluateParams, Params
-from benchmark.data.domains import ratings_table
+from benchmark.data.domains import FORMATS, format_module, ratings_table
 from benchmark.errors import DataError
 from benchmark.stages.prepare import prepare
 
@@ -45,6 +45,10 @@ def rated(stars: Any = lambda user, item: 1 + (user + item) % 5, n_users: int = 
         for user in range(1, n_users + 1)
         for item in range(1, n_items + 1)
     ]
+
+
+def test_every_format_says_its_scale_so_that_liked_above_can_be_checked() -> None:
+    assert all(format_module(name).SCALE[0] < format_module(name).SCALE[1] for name in FORMATS)
 
 
 def test_ratings_of_another_scale_are_refused_with_one_of_them(repository: Path) -> None:
