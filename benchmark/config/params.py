@@ -21,8 +21,9 @@ class DomainParams(Section):
     """What every domain has; each format of `benchmark/data/domains` adds its own keys."""
 
     format: str
-    source: Literal["embedded", "official"]
-    """`embedded`: written by the generated world; `official`: downloaded, or taken from the mirror."""
+    source: Literal["embedded", "official", "local"]
+    """`embedded`: written by the generated world; `official`: downloaded, or taken from the mirror; `local`: ratings of
+    your own, in the mirror alone."""
     noun: str
     """What an item is called in a prompt."""
     history_length: PositiveInt

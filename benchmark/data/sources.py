@@ -40,6 +40,7 @@ class SourceFile:
     path: str
     """Below the mirror folder, e.g. `ml-100k/u.data`; its last part is the name below `data/raw/<domain>`."""
     url: str
+    """Where it is published; empty: nowhere, it is a user's own."""
     sha256: str | None
     """None: no checksum is known; the reader's own counts are the only check."""
     stand_in: str | None = None
@@ -86,6 +87,8 @@ def fetch(files: Sequence[SourceFile], folder: Path, mirror: Path | None) -> Non
         manifest: dict[str, ManifestEntry] = {}
         for file in files:
             destination = temporary / file.name
+            if mirror is None and not file.url:
+                raise DataError(f"{file.path}: expected in a mirror folder; set {MIRROR_VARIABLE} or data.mirror to it")
             if mirror is None:
                 manifest[file.name] = _from_address(file, destination, downloads)
             else:
@@ -134,7 +137,8 @@ def _from_mirror(file: SourceFile, destination: Path, mirror: Path) -> ManifestE
         shutil.copyfile(source, destination)
         return ManifestEntry(sha256=_verified(file, destination, source), origin="mirror", stand_in=None)
     if file.stand_in is None or not (mirror / file.stand_in).is_file():
-        raise DataError(f"{source}: not in the mirror; take it from {_where(file)}")
+        advice = f"take it from {_where(file)}" if file.url else f"put your own there, as {file.path}"
+        raise DataError(f"{source}: not in the mirror; {advice}")
     stand_in = Path(file.stand_in).name
     _LOG.warning("%s is not in the mirror: %s stands in for it, and the report says so", file.path, stand_in)
     shutil.copyfile(mirror / file.stand_in, destination)

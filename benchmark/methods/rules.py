@@ -23,6 +23,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from baseline_problems(params)
     yield from _grid_names(params)
     yield from _scales(params)
+    yield from _sources(params)
     yield from _world(params)
     yield from _grid_sizes(params)
     yield from _probes(params)
@@ -100,6 +101,12 @@ def _scales(params: Params) -> Iterator[Problem]:
         if not lowest <= section.liked_above < highest:
             problem = f"ratings go from {lowest:g} to {highest:g}, so all would be of one class"
             yield f"domains.{name}.liked_above", f"{problem}; expected {lowest:g} or more and below {highest:g}"
+
+
+def _sources(params: Params) -> Iterator[Problem]:
+    for name, section in params.domains.items():
+        if section.source == "local" and not hasattr(format_module(section.format), "files"):
+            yield f"domains.{name}.source", f"{section.format} reads published files alone; ratings-table reads others"
 
 
 def _world(params: Params) -> Iterator[Problem]:

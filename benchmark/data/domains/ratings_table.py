@@ -43,9 +43,11 @@ class Params(DomainParams):
 
 def files(params: Params) -> tuple[SourceFile, ...]:
     """The two raw files of the release; without a checksum, since any release can be named."""
+    names = (f"ratings.{params.layout}", f"movies.{params.layout}")
+    if params.source == "local":
+        return tuple(SourceFile(f"{params.release}/{name}", "", None) for name in names)
     inside = _FOLDERS.get(params.release, params.release)
     url = f"{_ARCHIVES}/{params.release}.zip"
-    names = (f"ratings.{params.layout}", f"movies.{params.layout}")
     return tuple(SourceFile(f"{params.release}/{name}", url, None, archive_member=f"{inside}/{name}") for name in names)
 
 

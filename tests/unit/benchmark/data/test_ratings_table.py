@@ -1,13 +1,20 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from benchmark.artifacts import files, paths
+from benchmark.config.reading import parse_yaml, read_yaml
 from benchmark.data.domains import DomainData, format_module, rating_columns, raw_files
 from benchmark.data.domains.ratings_table import Params, max_n_shots, read
-from benchmark.errors import DataError
+from benchmark.errors import ConfigError, DataError
+from benchmark.methods.configuration import parse_config
+from benchmark.stages.prepare import prepare
+from benchmark.stages.raw import raw
 
+ROOT = Path(__file__).parents[4]
 KEYS: dict[str, Any] = {
     "format": "ratings-table",
     "source": "official",
@@ -242,3 +249,55 @@ def test_other_formats_have_fixed_raw_files():
 def test_an_unknown_layout_is_refused():
     with pytest.raises(ValidationError, match="layout"):
         Params(**KEYS | {"layout": "tsv"})
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The section of CONTRIBUTING.md for ratings of one's own, in a folder with a mirror that holds such files."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("### Your own ratings")[1].split("\n### ")[0]
+    of_ratings, of_titles = re.findall(r"```csv\n(.*)\n(.*)\n```", text)[0]
+    folder = tmp_path / "mirror/mine"
+    folder.mkdir(parents=True)
+    rows = [
+        f"{user},{song},{(user * song) % 5 + 1},{1_600_000_000 + 1000 * song + user}"
+        for song in range(12)
+        for user in range(30)
+    ]
+    (folder / "ratings.csv").write_text("\n".join([of_ratings, *rows, "no rating", ""]))
+    (folder / "movies.csv").write_text("\n".join([of_titles, *(f'{n},"Song, {n}",' for n in range(12)), ""]))
+    monkeypatch.chdir(tmp_path)
+    return parse_yaml(re.findall(r"```yml\n(.*?)```", text, re.DOTALL)[0], Path("CONTRIBUTING.md"))
+
+
+def test_ratings_of_your_own_are_prepared_as_contributing_says(
+    own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = read_yaml(ROOT / "params.yaml")
+    content["domains"] |= own
+    params = parse_config(content, Path("params.yaml"))
+    monkeypatch.delenv("TALLREC_BENCH_MIRROR", raising=False)
+    with pytest.raises(DataError, match=r"^mine/ratings\.csv: expected in a mirror folder; set TALLREC_BENCH_MIRROR"):
+        raw("mine", params)
+    monkeypatch.setenv("TALLREC_BENCH_MIRROR", "mirror")
+    raw("mine", params)
+    prepare("mine", params)
+    stats = files.read_json(paths.prepared_folder("mine") / "stats.json")
+    assert {split: stats["splits"][split]["rows"] for split in ("train", "valid", "test")} == {
+        "train": 80,
+        "valid": 10,
+        "test": 10,
+    }
+    assert stats["notes"]["ratings"]["broken_line"] == 1
+    sample = files.read_samples(paths.test_file("mine"))[0]
+    assert len(sample.history) == 5
+    assert files.read_items(paths.prepared_folder("mine") / "items.parquet")["song-3"].text == "Song, 3"
+    Path("mirror/mine/movies.csv").unlink()
+    with pytest.raises(DataError, match=r"movies\.csv: not in the mirror; put your own there, as mine/movies\.csv$"):
+        raw("mine", params)
+
+
+def test_files_with_a_known_checksum_are_nobodys_own() -> None:
+    content = read_yaml(ROOT / "params.yaml")
+    content["domains"]["movie"]["source"] = "local"
+    with pytest.raises(ConfigError, match=r"domains\.movie\.source: ml-100k reads published files alone"):
+        parse_config(content, Path("params.yaml"))
