@@ -1,8 +1,10 @@
-"""Progress of long work, how fast it goes and the time left: a bar on a terminal, a few lines in a log."""
+"""Progress of long work, how fast it goes and the time left: a bar on a terminal, lines in a log; and of all stages."""
 
+import re
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,7 +20,12 @@ from rich.progress import (
 )
 
 N_LOG_LINES = 4
-"""Lines of one piece of work where there is no terminal."""
+"""Lines of one piece of work where there is no terminal, or more: one in `EVERY_SECONDS`."""
+EVERY_SECONDS = 30.0
+MODEL_PIPELINE = "tallrec/dvc.yaml:"
+"""Before the names of stages that make the model, as DVC has them."""
+ENOUGH_SECONDS = 20.0
+"""Of stages that are done, before what they took corrects what the others are expected to take."""
 
 
 @contextmanager
@@ -53,13 +60,67 @@ def a_second(speed: float) -> str:
     return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 
 
+def spoken(seconds: float) -> str:
+    """A time as one would say it: `40 s`, `9 minutes`, `3.5 hours`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:,.0f} hours" if seconds > 100 * 3600 else f"{seconds / 3600:.1f} hours"
+
+
+class OfAll:
+    """Which stage of how many runs, and how long the rest of them will take."""
+
+    def __init__(self, n_stages: int, expected: Mapping[str, tuple[int, float]] | None = None) -> None:
+        self.n_stages = n_stages
+        self.expected = expected or {}
+        """Of each kind of stage, how many there are and the seconds of one; empty while nobody knows."""
+        self.running: tuple[str, ...] = ()
+        self._n_begun: Counter[str] = Counter()
+        self._start, self._took, self._foretold = time.perf_counter(), 0.0, 0.0
+
+    def begin(self, *stages: str) -> None:
+        """What ran before is done, and these run."""
+        now = time.perf_counter()
+        if self.running:
+            self._took += now - self._start
+            self._foretold += self._seconds_of(self.running)
+        self._start, self.running = now, stages
+        self._n_begun.update(map(_kind, stages))
+
+    def skip(self, stage: str) -> None:
+        """What ran before is done, and this one is up to date."""
+        self.begin()
+        self._n_begun[_kind(stage)] += 1
+
+    def line(self) -> str:
+        """E.g. `stage 14 of 55 (tune@rt-movie-16-0), about 9 minutes left of all`."""
+        told = f"stage {self._n_begun.total()} of {self.n_stages} ({', '.join(self.running)})"
+        if not self.expected:
+            return told
+        later = sum(max(0, n - self._n_begun[kind]) * seconds for kind, (n, seconds) in self.expected.items())
+        ratio = self._took / self._foretold if self._foretold > ENOUGH_SECONDS else 1.0
+        of_these = ratio * self._seconds_of(self.running) - (time.perf_counter() - self._start)
+        return f"{told}, about {spoken(max(0.0, of_these) + ratio * later)} left of all"
+
+    def _seconds_of(self, stages: Iterable[str]) -> float:
+        return sum(self.expected.get(_kind(stage), (0, 0.0))[1] for stage in stages)
+
+
+def _kind(stage: str) -> str:
+    """`tune` of `tune@rt-movie-16-0` and of `tune rt movie`, `base` of `tallrec/dvc.yaml:base`."""
+    return re.split("[@ ]", stage.removeprefix(MODEL_PIPELINE))[0]
+
+
 class _Log:
-    """Lines at a quarter, half, three quarters and the end of the work."""
+    """Lines at a quarter, half, three quarters and the end of the work, and wherever there was none for long."""
 
     def __init__(self, label: str) -> None:
         self.label = label
         self.start = time.perf_counter()
         self.n_lines = 0
+        self.told = self.start
         self.first: tuple[int, float] | None = None
         """What was done when, by the first call: more than one where an earlier run had begun."""
 
@@ -68,8 +129,8 @@ class _Log:
         before, since = self.first or (0, self.start)
         is_known = done == 1 or self.first is not None
         self.first = self.first or (done, now)
-        if done * N_LOG_LINES // total > self.n_lines:
-            self.n_lines = done * N_LOG_LINES // total
+        if done * N_LOG_LINES // total > self.n_lines or now - self.told >= EVERY_SECONDS:
+            self.n_lines, self.told = done * N_LOG_LINES // total, now
             line = f"{self.label}: {done}/{total}, {now - self.start:.0f} s"
             if is_known:
                 speed = (done - before) / (now - since)

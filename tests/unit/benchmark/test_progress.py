@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from benchmark.progress import N_LOG_LINES, a_second, progress
+from benchmark.progress import N_LOG_LINES, OfAll, a_second, progress, spoken
 
 
 class Terminal(io.StringIO):
@@ -81,3 +81,53 @@ def test_a_terminal_gets_a_bar_and_stdout_stays_clean(
 def test_an_error_passes_through() -> None:
     with pytest.raises(ZeroDivisionError), progress("tune"):
         raise ZeroDivisionError
+
+
+def test_a_log_gets_a_line_in_half_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, *(10.0 * done for done in range(1, 13))])
+    monkeypatch.setattr("benchmark.progress.time.perf_counter", lambda: next(clock))
+    with progress("tune") as tell:
+        for done in range(1, 13):
+            tell(done, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["3/100,", "6/100,", "9/100,", "12/100,"]
+
+
+def test_the_time_left_of_all_is_corrected_by_what_stages_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("benchmark.progress.time.perf_counter", lambda: now)
+    told = OfAll(6)
+    told.begin("raw@movie")
+    assert told.line() == "stage 1 of 6 (raw@movie)"
+    told.expected = {"raw": (1, 5.0), "base": (1, 30.0), "tune": (4, 60.0)}
+    assert told.line() == "stage 1 of 6 (raw@movie), about 5 minutes left of all"  # 275 s
+    now = 5.0
+    told.begin("tallrec/dvc.yaml:base")
+    now = 65.0  # twice as long as foretold
+    told.begin("tune@rt-movie-16-0")
+    assert told.line() == "stage 3 of 6 (tune@rt-movie-16-0), about 7 minutes left of all"  # 65 / 35 * 240 s
+    now = 500.0  # far longer: what is left is the others
+    assert told.line() == "stage 3 of 6 (tune@rt-movie-16-0), about 6 minutes left of all"  # 65 / 35 * 180 s
+    told.skip("tune@rt-movie-16-1")
+    told.skip("tune@rt-movie-64-0")
+    told.begin("tune@rt-movie-64-1")
+    assert told.line() == "stage 6 of 6 (tune@rt-movie-64-1), about 5 minutes left of all"  # 500 / 95 * 60 s
+
+
+def test_stages_that_run_together_take_the_time_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("benchmark.progress.time.perf_counter", lambda: now)
+    told = OfAll(3, {"baselines": (2, 30.0), "report": (1, 10.0)})
+    told.begin("baselines gru4rec movie", "baselines sasrec movie")
+    now = 20.0
+    expected = "stage 2 of 3 (baselines gru4rec movie, baselines sasrec movie), about 50 s left of all"
+    assert told.line() == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(40.2, "40 s"), (540, "9 minutes"), (7200, "2.0 hours"), (3.6e6, "1,000 hours")]
+)
+def test_a_time_as_one_would_say_it(seconds: float, text: str) -> None:
+    assert spoken(seconds) == text
