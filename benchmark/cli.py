@@ -87,10 +87,11 @@ def use(
         bool, typer.Option("--check", help="Write nothing, and exit with 1 if something would change.")
     ] = False,
 ) -> None:
-    """Merge presets into params.yaml, keep its comments, and say what changed."""
+    """Merge presets into params.yaml, keep its comments, and say what changed, what it takes and what comes next."""
 
     def work() -> None:
-        from benchmark.methods.configuration import merge_presets
+        from benchmark.methods.configuration import merge_presets, with_presets
+        from benchmark.planning.show import in_short
 
         changes, unpinned = merge_presets(presets, PARAMS_YAML, write=not check)
         for key, old, new in changes:
@@ -101,6 +102,9 @@ def use(
             typer.echo(f"{key}: {problem}", err=True)
         if check and changes:
             raise typer.Exit(1)
+        if not check:
+            for line in in_short(with_presets((), PARAMS_YAML, needs_commits=False), unpinned):
+                typer.echo(line)
 
     finish(work)
 
@@ -139,6 +143,9 @@ def pin(
 
 @app.command()
 def plan(
+    presets: Annotated[
+        list[str] | None, typer.Argument(help="Merged into what is planned, e.g. `paper`; params.yaml stays as it is.")
+    ] = None,
     memory: Annotated[
         str, typer.Option("--memory", help="Memory of the device, e.g. 24GB. By default: this machine's.")
     ] = "",
@@ -150,41 +157,23 @@ def plan(
         typer.Option("--tflops", help="Its dense half-precision speed. By default: as listed, or measured here."),
     ] = None,
     tokens: Annotated[
-        int | None,
-        typer.Option("--tokens", min=1, help="Tokens of a prompt. By default: measured, or else llm.max_length."),
+        int | None, typer.Option("--tokens", min=1, help="Tokens of a prompt. By default: of some rows, rendered.")
     ] = None,
 ) -> None:
-    """Say how many cells params.yaml asks for, what they can tell, and foretell their memory and time; run nothing."""
+    """Say what a run can tell and what it takes, by stage: cells, memory, time, questions, money; run nothing."""
 
     def work() -> None:
-        from collections import Counter
-
-        from benchmark.config.pipeline import pipeline_stages, stage_counts
-        from benchmark.config.reading import read_yaml
-        from benchmark.methods.configuration import load_config
-        from benchmark.methods.grid import cells
-        from benchmark.planning.plan import show
+        from benchmark.methods.configuration import with_presets
+        from benchmark.planning.foretold import foretold
         from benchmark.planning.power import show_power
+        from benchmark.planning.show import show
         from benchmark.verdicts.paper import load_paper
 
-        params = load_config(PARAMS_YAML)
-        # The size of a training split names cells and does not change how many there are.
-        families = Counter(cell.family for cell in cells(params, dict.fromkeys(params.grid.domains, 0)))
-        _print_counts("cells", dict(families))
-        _print_counts("stages", stage_counts(pipeline_stages(Path()), read_yaml(PARAMS_YAML)))
+        params = with_presets(presets or [], PARAMS_YAML)
         show_power(params, load_paper())
-        show(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens)
+        show(params, foretold(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens))
 
     finish(work)
-
-
-def _print_counts(title: str, counts: dict[str, int]) -> None:
-    table = Table("", title, show_footer=True, box=None)
-    table.columns[0].footer, table.columns[1].footer = "all", str(sum(counts.values()))
-    table.columns[1].justify = "right"
-    for name, count in counts.items():
-        table.add_row(name, str(count))
-    Console().print(table)
 
 
 @app.command()

@@ -74,6 +74,18 @@ def merge_presets(
     return list(overlays.changed_keys(before, after)), list(unpinned(params))
 
 
+def with_presets(presets: Sequence[str], path: Path, *, needs_commits: bool = True) -> Params:
+    """The file at `path` with presets merged, a later one over an earlier one; nothing is written.
+
+    `needs_commits` is that of `parse_config`.
+
+    Raises:
+        ConfigError: a preset is unknown, or the result is not valid.
+    """
+    text = reduce(overlays.merged, map(overlays.preset_text, presets), path.read_text(encoding="utf-8"))
+    return parse_config(parse_yaml(text, path), path, needs_commits=needs_commits)
+
+
 def _domain(name: object, section: object, path: Path) -> DomainParams:
     key = f"domains.{name}"
     _checked_name(name, path, key)

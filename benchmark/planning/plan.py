@@ -1,32 +1,36 @@
-"""What a run will cost, before it runs: memory and time of the stages that use the language model.
+"""What the language model of a run will cost: memory and time of the stages that use it.
 
 Memory and operations come from `tallrec.cost.simulation`, which needs the architecture and no weight; the time from the
-operations, the speed of the device and the share of it that is reached.
+operations and from what a few layers of the architecture reach on this machine.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from benchmark.artifacts.paths import BASE_MODEL
 from benchmark.config.params import InstructParams, Params, TuneParams
-from benchmark.errors import DataError
 from benchmark.methods import language_models, tuning
-from benchmark.methods.grid import baseline_cells, control_cells
+from benchmark.methods.language_model_cells import icl_cells, probe_cells
 from benchmark.methods.pinning import is_gguf
-from benchmark.planning.devices import CPU, TERA, Device, chosen_device
-from benchmark.planning.sizes import Sizes, sizes
+from benchmark.planning.devices import CPU, Device
+from benchmark.planning.model import architecture, parameters_of
+from benchmark.planning.sizes import Sizes
 from benchmark.schema import domain_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from tallrec.cost.trial import Speeds
 
-GB = 2**30
 RUNTIME_BYTES = 600 * 2**20
 """CUDA context or torch with its companions on a CPU: held before the first weight is loaded."""
 START_SECONDS = 7.0
 """A process that imports torch, transformers and PEFT, and DVC around it."""
+INSTRUCTION_TOKENS = 130
+"""Of a row of instruction tuning on average, as the rows of Alpaca have them."""
+MEMORY_TOKENS = 100
+"""Of a question of stage `memorised`: five lines, or ten ratings."""
+UNPACKED_A_SECOND = 2**25
+"""Bytes of weights in single precision that stage `base` makes of a GGUF file in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +48,6 @@ class Work:
     def fits(self, device: Device) -> bool:
         """Whether one process finds room."""
         return self.peak_bytes <= device.memory_bytes
-
-
-def architecture(params: Params) -> "PreTrainedConfig":
-    """The architecture of `llm.model`; no weight is read.
-
-    Raises:
-        DataError: it is not on this machine.
-    """
-    from tallrec.models.architecture import config_of
-    from tallrec.tiny.shape import shape_in, tiny_config
-
-    if is_gguf(params.llm.model):
-        if not (BASE_MODEL / "config.json").exists():
-            raise DataError("llm.model: what a GGUF file holds is known after `dvc repro tallrec/dvc.yaml:base`")
-        return config_of(str(BASE_MODEL))
-    if params.llm.model != "tiny":
-        return config_of(params.llm.model, params.llm.revision)
-    return tiny_config(shape_in(params.base), params.base.vocabulary_size)
 
 
 class Planner:
@@ -133,9 +119,21 @@ class Planner:
         """Rows of a batch of scoring."""
         return max(1, self.params.score.batch_tokens // self.sizes.tokens_of(domain))
 
-    def flops_a_sample(self, domain: str, *, of_tuned: bool) -> float:
-        """Operations of scoring one sample of `domain`."""
-        return self.scoring(of_tuned=of_tuned, domain=domain).flops / self.rows_a_batch(domain)
+    def flops_a_sample(
+        self, domain: str, style: str = "released", n_demonstrations: int = 0, *, of_tuned: bool
+    ) -> float:
+        """Operations of scoring one sample of `domain`, without those that a batch shares."""
+        n_rows = self.rows_a_batch(domain)
+        of_whole = self.scoring(of_tuned=of_tuned, domain=domain).flops / n_rows / self.sizes.tokens_of(domain)
+        prompts = self.sizes.prompts.of(domain, style, n_demonstrations)
+        rows_a_batch = max(1, self.params.score.batch_tokens // prompts.longest)
+        return of_whole * prompts.computed(rows_a_batch, of_all=True)
+
+    def flops_a_row(self, domain: str, n_rows: int) -> float:
+        """Operations of tuning on one row of `domain` in micro-batches of `n_rows`, forward and backward."""
+        prompts, of_whole = self.sizes.prompts.of(domain), self.tuning(n_rows, domain).flops / n_rows
+        computed = prompts.computed(n_rows, shares_beginning=self.params.lora.dropout == 0)
+        return of_whole * computed / self.sizes.tokens_of(domain)
 
     def largest_micro_batch(self, memory_bytes: int, *, at_most: int = 256) -> int:
         """Most rows that a tuning step may hold at a time; 0 where not even one fits."""
@@ -153,143 +151,133 @@ class Planner:
             self._known[key] = simulate()
         return self._known[key]
 
-    def works(self, device: Device) -> Iterator[Work]:
-        """The stages that run the language model, in the order of the pipeline."""
-        params, grid = self.params, self.params.grid
-        tune = params.tune
+    def speeds(self) -> "Speeds":
+        """What a few layers of the model reach on this machine, in batches as they will be."""
+        from tallrec.cost.trial import measured_speeds
 
-        def seconds(flops: float) -> float:
-            return flops / (device.flops_per_second * device.utilisation)
+        return measured_speeds(
+            self.config,
+            self.loading,
+            language_models.loading(self.params, to_score=True),
+            self.lora,
+            n_rows_tuned=min(self.params.tune.micro_batch_size, self.params.tune.batch_size),
+            n_rows_scored=self.rows_a_batch(),
+            n_tokens=self.sizes.tokens_of(),
+            loss=self.params.fidelity.loss,
+        )
 
-        scored = self.scoring(of_tuned=True)
-        micro = min(params.instruct.micro_batch_size, params.instruct.batch_size)
-        if params.instruct.adapter is None and ("tallrec" in grid.recipes or "alpaca" in grid.icl_models):
-            step = self.instructing(micro)
-            flops = step.flops / micro * params.instruct.batch_size * params.instruct.n_updates
-            yield Work("instruct", 1, 0, step.peak_bytes + RUNTIME_BYTES, START_SECONDS + seconds(flops))
+    def works(self, device: Device, speeds: "Speeds | None" = None) -> Iterator[Work]:
+        """The stages that run the language model, in the order of the pipeline.
+
+        Args:
+            device: where.
+            speeds: what scoring and tuning reach there; None: the share of its peak that is assumed or was measured.
+        """
+        scored = tuned = device.flops_per_second * device.utilisation
+        if speeds is not None:
+            scored, tuned = speeds.scoring, speeds.tuning
+        yield from self._base(tuned)
+        yield from self._instruct(tuned)
+        yield from self._tune(device, scored, tuned)
+        yield from self._probe(scored)
+        yield from self._in_context(scored)
+        yield from self._memorised(scored)
+        yield from self._efficiency(tuned)
+
+    def _base(self, speed: float) -> Iterator[Work]:
+        seconds, base = START_SECONDS, self.params.base
+        if self.params.llm.model == "tiny":
+            n_tokens = base.n_updates * base.batch_size * base.sequence_length
+            # Two operations a weight forward, four backward. In double precision, which takes about as much longer as
+            # the second thread saves.
+            seconds += 6 * parameters_of(self.params) * n_tokens / speed
+        elif is_gguf(self.params.llm.model):
+            seconds += 4 * parameters_of(self.params) / UNPACKED_A_SECOND
+        yield Work("base", 1, 0, self.scoring(of_tuned=True).peak_bytes + RUNTIME_BYTES, seconds)
+
+    def _instruct(self, speed: float) -> Iterator[Work]:
+        params, instruct = self.params, self.params.instruct
+        if "tallrec" not in params.grid.recipes and "alpaca" not in params.grid.icl_models:
+            return
+        micro = min(instruct.micro_batch_size, instruct.batch_size)
+        step = self.instructing(micro)
+        flops = step.flops / micro * instruct.batch_size * instruct.n_updates
+        flops *= min(1.0, INSTRUCTION_TOKENS / self.sizes.tokens_of())
+        seconds = START_SECONDS + (0.0 if instruct.adapter else flops / speed)
+        yield Work("instruct", 1, 0, step.peak_bytes + RUNTIME_BYTES, seconds)
+
+    def _tune(self, device: Device, scoring: float, speed: float) -> Iterator[Work]:
+        grid, tune = self.params.grid, self.params.tune
         shots = [
             (grid.domains if train == "both" else (train,), n_shots)
             for train in grid.train_domains
             for n_shots in grid.n_shots
         ]
         n_variants = len(grid.recipes) * len(grid.seeds)
-        if shots and n_variants:
-            validated_step = self.validating()
-            peak, total = 0, 0.0
-            n_devices = 1 if device.name == CPU else tune.n_processes  # processes on a CPU share its cores
-            for train_domains, n_shots in shots:
-                n_rows = n_shots * len(train_domains)
-                n_updates, batch = tuning.n_updates(tune, n_rows), min(tune.batch_size, n_rows)
-                micro = min(tune.micro_batch_size, batch // tune.n_processes)
-                steps = [self.tuning(micro, domain) for domain in train_domains]
-                peak = max(peak, self.tuning(micro).peak_bytes, validated_step.peak_bytes)
-                validated = train_domains[0]
-                flops = fmean(step.flops for step in steps) / micro * batch * n_updates
-                n_validations = n_updates // tune.eval_every
-                flops_a_sample = self.flops_a_sample(validated, of_tuned=True)
-                flops += n_validations * self.sizes.n_valid[validated] * flops_a_sample
-                total += n_variants * (START_SECONDS + seconds(flops) / n_devices)
-            n_cells = n_variants * len(shots)
-            yield Work("tune", n_cells, n_cells, peak + RUNTIME_BYTES, total)
-            n_processes = len(grid.recipes) * len(grid.train_domains)
-            tested = self.sizes.n_test.items()
-            flops = n_cells * sum(n * self.flops_a_sample(domain_of(name), of_tuned=True) for name, n in tested)
-            time = START_SECONDS * n_processes + seconds(flops)
-            yield Work("score", n_processes, n_cells * len(tested), scored.peak_bytes + RUNTIME_BYTES, time)
-        yield from self._in_context(seconds)
+        if not shots or not n_variants:
+            return
+        peak, total = self.validating().peak_bytes, 0.0
+        n_devices = 1 if device.name == CPU else tune.n_processes  # processes on a CPU share its cores
+        for train_domains, n_shots in shots:
+            n_rows = n_shots * len(train_domains)
+            n_updates, batch = tuning.n_updates(tune, n_rows), min(tune.batch_size, n_rows)
+            micro = min(tune.micro_batch_size, batch // tune.n_processes)
+            peak = max(peak, self.tuning(micro).peak_bytes)
+            seconds = fmean(self.flops_a_row(domain, micro) for domain in train_domains) * batch * n_updates / speed
+            validated = train_domains[0]
+            n_validated = n_updates // tune.eval_every * self.sizes.n_valid[validated]
+            seconds += n_validated * self.flops_a_sample(validated, of_tuned=True) / scoring
+            total += n_variants * (START_SECONDS + seconds / n_devices)
+        n_cells = n_variants * len(shots)
+        yield Work("tune", n_cells, n_cells, peak + RUNTIME_BYTES, total)
+        tested = self.sizes.n_test.items()
+        flops = n_cells * sum(n * self.flops_a_sample(domain_of(name), of_tuned=True) for name, n in tested)
+        yield self._scored("score", len(grid.recipes) * len(grid.train_domains), n_cells * len(tested), flops / scoring)
 
-    def _in_context(self, seconds: Callable[[float], float]) -> Iterator[Work]:
-        from benchmark.methods.language_model_cells import icl_cells
+    def _scored(self, stage: str, n_processes: int, n_cells: int, seconds: float, *, of_tuned: bool = True) -> Work:
+        peak = self.scoring(of_tuned=of_tuned).peak_bytes + RUNTIME_BYTES
+        return Work(stage, n_processes, n_cells, peak, START_SECONDS * n_processes + seconds)
 
+    def _probe(self, speed: float) -> Iterator[Work]:
+        variants, n_inputs = self.params.probe.variants, len(self.params.probe.inputs)
+        cells = [cell for variant in variants for cell in probe_cells(self.params, variant)]
+        if cells and n_inputs:
+            asked = (
+                self.sizes.n_test[cell.test_domain] * self.flops_a_sample(cell.test_domain, of_tuned=True)
+                for cell in cells
+            )
+            yield self._scored("probe", len(variants), n_inputs * len(cells), n_inputs * sum(asked) / speed)
+
+    def _in_context(self, speed: float) -> Iterator[Work]:
         grid = self.params.grid
-        scored = self.scoring(of_tuned=True)
-        local: Sequence[str] = [model for model in grid.icl_models if model in ("base", "alpaca")]
         flops, n_cells = 0.0, 0
-        for model in local:
+        for model in grid.icl_models:
             for prompt in grid.prompts:
                 for domain in grid.domains:
-                    flops_a_sample = self.flops_a_sample(domain, of_tuned=False)
                     for cell in icl_cells(self.params, model, prompt, domain):
-                        # A demonstration is as long as the question that it stands before.
-                        flops += (1 + cell.n_shots) * self.sizes.n_test[cell.test_domain] * flops_a_sample
+                        a_sample = self.flops_a_sample(domain, prompt, cell.n_shots, of_tuned=True)
+                        flops += self.sizes.n_test[cell.test_domain] * a_sample
                         n_cells += 1
         if n_cells:
-            n_processes = len(local) * len(grid.prompts)
-            yield Work(
-                "icl",
-                n_processes,
-                n_cells,
-                scored.peak_bytes + RUNTIME_BYTES,
-                START_SECONDS * n_processes + seconds(flops),
-            )
+            yield self._scored("icl", len(grid.icl_models) * len(grid.prompts), n_cells, flops / speed)
 
+    def _memorised(self, speed: float) -> Iterator[Work]:
+        memory = self.params.memory
+        if memory.domains:
+            # Two completions and a rating, each beside a control.
+            n_tokens = len(memory.domains) * memory.n_prompts * 3 * 2 * MEMORY_TOKENS
+            a_token = self.scoring(of_tuned=True).flops / self.rows_a_batch() / self.sizes.tokens_of()
+            yield self._scored("memorised", len(memory.domains), 0, n_tokens * a_token / speed)
 
-def show(params: Params, *, memory: str, device: str, tflops: float | None, n_tokens: int | None) -> None:
-    """Print memory and time of the stages that run the language model.
-
-    Args:
-        params: the configuration.
-        memory: of the device, e.g. `24GB`; empty: that of this machine.
-        device: a card by name; empty: this machine's.
-        tflops: its dense half-precision speed; None: as listed, or measured here.
-        n_tokens: of a prompt; None: measured, or `llm.max_length`.
-
-    Raises:
-        ConfigError: the device or its memory is not understood.
-        DataError: the architecture of `llm.model` is not on this machine.
-    """
-    from rich.console import Console
-    from rich.table import Table
-
-    where = chosen_device(params.llm.dtype, name=device, memory=memory, tflops=tflops)
-    planner = Planner(params, sizes(params, n_tokens))
-    table = Table("language model", "cells", "processes", "peak GB", "", "hours", box=None, show_footer=True)
-    total = 0.0
-    for work in planner.works(where):
-        total += work.seconds
-        fit = "fits" if work.fits(where) else "does not fit"
-        table.add_row(
-            work.stage,
-            str(work.n_cells),
-            str(work.n_processes),
-            f"{work.peak_bytes / GB:.2f}",
-            fit,
-            f"{work.seconds / 3600:.2f}",
-        )
-    table.columns[0].footer, table.columns[5].footer = "all", f"{total / 3600:.2f}"
-    for column in (1, 2, 3, 5):
-        table.columns[column].justify = "right"
-    console = Console(soft_wrap=True)
-    console.print(table)
-    for line in _remarks(params, planner, where):
-        console.print(line, markup=False, highlight=False)
-
-
-def _remarks(params: Params, planner: "Planner", where: Device) -> Iterator[str]:
-    tune = params.tune
-    batch_size = max(1, tune.batch_size // tune.n_processes)
-    asked = min(tune.micro_batch_size, batch_size)
-    largest = planner.largest_micro_batch(where.memory_bytes, at_most=batch_size)
-    yield f"device: {where.name}, {where.memory_bytes / GB:.1f} GB, {where.flops_per_second / TERA:.2f} TFLOP/s"
-    if largest:
-        yield f"tune.micro_batch_size: {asked}; the largest that fits: {largest}"
-    else:
-        yield "tune.micro_batch_size: not even one row fits"
-    known = "measured here" if where.is_measured else "assumed; stage `efficiency` measures it"
-    if tune.n_processes > 1:
-        weights = "share the weights" if tune.sharded else "each hold the weights"
-        yield f"tune.n_processes: {tune.n_processes} such devices a cell, which {weights}; what they send comes on top"
-    yield f"share of the peak: {where.utilisation:.0%} ({known})"
-    bound = "" if planner.sizes.tokens_are_measured else " (llm.max_length, an upper bound)"
-    lengths = planner.sizes.n_tokens
-    told = ", ".join(f"{domain} {n_tokens}" for domain, n_tokens in lengths.items())
-    yield f"tokens of a prompt: {told if len(set(lengths.values())) > 1 else planner.sizes.tokens_of()}{bound}"
-    if planner.sizes.assumed:
-        domains = " and ".join(planner.sizes.assumed)
-        yield f"rows of {domains}: as in the released data, until `dvc repro prepare` counts them"
-    yield "time is for one process after the other, without early stopping"
-    grid = params.grid
-    found = [control_cells(params, domain, 0) for domain in grid.domains]
-    found += [baseline_cells(params, model, domain) for model in grid.baselines for domain in grid.domains]
-    n_cells = sum(len(list(cells)) for cells in found)
-    yield f"controls and baselines: {n_cells} cells of {len(grid.every_seed)} seeds, minutes more"
+    def _efficiency(self, speed: float) -> Iterator[Work]:
+        efficiency, batch = self.params.efficiency, self.params.tune.batch_size
+        if not efficiency.configurations:
+            return
+        peak, total = 0, 0.0
+        for one in efficiency.configurations:
+            step = self.tuning(min(one.micro_batch_size, batch))
+            peak = max(peak, step.peak_bytes)
+            flops = step.flops / min(one.micro_batch_size, batch) * batch * efficiency.n_updates
+            total += 2 * START_SECONDS + flops / speed  # a process that measures in one of its own
+        n = len(efficiency.configurations)
+        yield Work("efficiency", n, 0, peak + RUNTIME_BYTES, total)

@@ -19,7 +19,7 @@ ROWS_A_USER, EQUAL = 62.5, 9.4 / 16
 
 def show_power(params: Params, paper: Paper) -> None:
     """Print the smallest difference that the grid sees, and what it would take to see those that are published."""
-    known = {name: n for name, n in sizes(params).n_test.items() if not name.endswith(EXTENDED)}
+    known = {name: n for name, n in sizes(params, tokenizes=False).n_test.items() if not name.endswith(EXTENDED)}
     test_sets = {name: _test_set(params, name, n_rows) for name, n_rows in known.items()}
     table = Table(f"seen in {POWER:.0%} of runs", "a true", "published", "which takes", box=None)
     table.columns[1].justify = table.columns[2].justify = "right"

@@ -19,7 +19,7 @@ from benchmark.config.params import Params
 from benchmark.data.world import texts
 from benchmark.errors import DataError, exit_code_of, reason_of, refuse_pointer
 from benchmark.methods.configuration import load_config
-from benchmark.methods.pinning import PACKAGE, is_gguf
+from benchmark.methods.pinning import is_gguf
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
 
@@ -101,12 +101,11 @@ def unpack(params: Params, folder: Path) -> None:
     Raises:
         DataError: the file or its package is not there, damaged, or of a model that cannot be unpacked as it is.
     """
-    from tallrec.models.gguf import GgufFile, Part, convert, package_gguf
+    from tallrec.models.gguf import convert, gguf_of
     from tallrec.models.origin import file_digests, write_origin
 
     name = params.llm.model
-    gguf = package_gguf(name) if name.startswith(PACKAGE) else GgufFile(name, (Part(Path(name)),))
-    digest = convert(gguf, folder)
+    digest = convert(gguf_of(name), folder)
     write_origin(folder, name, None, file_digests(folder), gguf_sha256=digest)
 
 

@@ -15,14 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import torch
 from tokenizers import pre_tokenizers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GgufConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -35,6 +38,8 @@ from tallrec.disk import writing
 from tallrec.models.foreign import refuse_adapter_beside, refuse_lost_weights, usable
 from tallrec.models.loading import save_base
 
+PACKAGE = "package:"
+"""Begins the name of a file that an installed package carries."""
 JOINED = "joined.gguf"
 """The parts as one file, in the new folder until the model is loaded."""
 BLOCK_BYTES = 1 << 20
@@ -64,6 +69,15 @@ class GgufFile:
     """What the package says the whole is; None: not known."""
 
 
+def gguf_of(model: str) -> GgufFile:
+    """The GGUF file that `llm.model` names: a path, or one that a package carries.
+
+    Raises:
+        DataError: as `package_gguf`.
+    """
+    return package_gguf(model) if model.startswith(PACKAGE) else GgufFile(model, (Part(Path(model)),))
+
+
 def package_gguf(spec: str) -> GgufFile:
     """The GGUF file that `package:NAME/PATH` stands for: PATH in the installed package that is imported as NAME.
 
@@ -74,7 +88,7 @@ def package_gguf(spec: str) -> GgufFile:
     Raises:
         DataError: the package, one that it requires, the file or a part of it is not there.
     """
-    name, _, file = spec.removeprefix("package:").partition("/")
+    name, _, file = spec.removeprefix(PACKAGE).partition("/")
     distribution = _distribution(name, spec)
     files = {str(path): path for path in distribution.files or ()}
     if f"{name}/{file}" in files:
@@ -154,8 +168,7 @@ def convert(gguf: GgufFile, folder: Path) -> str:
         DataError: a file is missing, damaged or no GGUF; transformers cannot load its model whole, or would tokenize
             otherwise than llama.cpp; the folder cannot be written; or the package `gguf` is not installed.
     """
-    if importlib.util.find_spec("gguf") is None:
-        raise DataError(f"llm.model: {gguf.source}: to read it takes a package; `pip install 'tallrec-bench[gguf]'`")
+    _refuse_without_reader(gguf)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         path, digest = _whole(gguf, folder)
@@ -167,6 +180,29 @@ def convert(gguf: GgufFile, folder: Path) -> str:
         shutil.rmtree(folder)
         raise
     return digest
+
+
+def architecture_in(gguf: GgufFile) -> PreTrainedConfig:
+    """The architecture of the model in `gguf`; no weight is unpacked.
+
+    Raises:
+        DataError: as `convert`.
+    """
+    _refuse_without_reader(gguf)
+    with TemporaryDirectory() as folder:
+        path, _ = _whole(gguf, Path(folder))
+        refuse_pointer(path)
+        try:
+            return AutoConfig.from_pretrained(
+                path.parent, gguf_file=path.name, trust_remote_code=False, local_files_only=True
+            )
+        except Exception as error:  # of a file that is cut off or is no GGUF, of any kind
+            raise DataError(f"llm.model: cannot load {gguf.source!r}: {reason_of(error)}") from error
+
+
+def _refuse_without_reader(gguf: GgufFile) -> None:
+    if importlib.util.find_spec("gguf") is None:
+        raise DataError(f"llm.model: {gguf.source}: to read it takes a package; `pip install 'tallrec-bench[gguf]'`")
 
 
 def _whole(gguf: GgufFile, folder: Path) -> tuple[Path, str]:

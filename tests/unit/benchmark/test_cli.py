@@ -94,11 +94,32 @@ def test_validate_names_file_and_key(params_yaml: Path):
     assert (code, err) == (2, "error: params.yaml: grid.n_shot: unknown key, did you mean 'n_shots'?\n")
 
 
-def test_plan_counts_cells(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(ROOT)
-    code, out, _ = run("plan", "--tokens", "16", "--memory", "8GB")
+def test_plan_tells_every_stage_of_what_presets_would_ask_and_writes_nothing(params_yaml: Path):
+    before = params_yaml.read_bytes()
+    code, out, _ = run("plan", "look", "--tokens", "16")
     assert code == 0
-    assert {"control", "baseline", "cells", "stages"} <= set(out.split())
+    stages = [line.split()[0] for line in out.splitlines() if line.startswith(" ")]
+    assert stages == [
+        "stage",
+        *("raw", "prepare", "draw", "encode", "controls", "baselines", "evaluate", "report"),
+        "all",
+    ]
+    assert "cells: " in out
+    assert params_yaml.read_bytes() == before
+
+
+def test_use_ends_with_cells_an_estimate_and_the_next_command(params_yaml: Path):
+    del params_yaml
+    code, out, _ = run("use", "look")
+    cells, estimate, following = out.splitlines()[-3:]
+    assert code == 0
+    assert cells.endswith("control, 120 baseline")
+    assert re.fullmatch(
+        r"about \d+ (s|minutes) here \(estimated; `tallrec-bench plan` measures this machine\)", estimate
+    )
+    assert following == "next: make repro"
+    assert run("use", "smoke", "paper")[1].splitlines()[-1] == "next: HF_HUB_OFFLINE=0 make repro"
+    assert run("use", "llm/qwen3-0.6b-base")[1].splitlines()[-1] == "next: tallrec-bench pin"
 
 
 def test_stages_are_counted_over_their_matrix():

@@ -13,7 +13,8 @@ from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
 from benchmark.methods.configuration import parse_config
 from benchmark.planning.devices import CPU, Device, bytes_of, chosen_device, named_device, stated_speed
-from benchmark.planning.plan import Planner, Work, show
+from benchmark.planning.plan import Planner, Work
+from benchmark.planning.prompts import Prompted, Prompts
 from benchmark.planning.sizes import sizes
 
 REPOSITORY = Path(__file__).parents[4]
@@ -27,36 +28,11 @@ def planner(params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return Planner(params, sizes(params, n_tokens=24))
 
 
-def test_rows_are_those_of_the_prepared_files(params: Params, finished_run: Path) -> None:
-    del finished_run
-    for domain in ("movie", "book"):
-        stats = {"splits": {"valid": {"rows": 7 if domain == "movie" else 5000}, "test": {"rows": 11}}}
-        stats |= {"extended": {"rows": 13}} if domain == "movie" else {}
-        files.write_json(paths.prepared_folder(domain) / "stats.json", stats)
-    found = sizes(params, n_tokens=24)
-    assert found.n_valid == {"movie": 7, "book": params.tune.max_valid_samples}
-    assert found.n_test == {"movie": 11, "movie-extended": 13, "book": 11}
-    assert not found.assumed
-
-
-def test_rows_before_a_run_follow_from_the_format_or_are_said_to_be_assumed(
-    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = sizes(params)
-    assert found.n_test == {"movie": 300, "movie-extended": 80, "book": 2427}  # 150 of 170 users have the rows
-    assert found.assumed == ("book",)
-    bound = params.llm.max_length
-    assert (found.n_tokens, found.tokens_are_measured) == ({"movie": bound, "book": bound}, False)
-
-
-def test_a_first_look_asks_no_more_than_its_rows(
-    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    look = params.evaluate.model_copy(update={"max_test_samples": 100})
-    found = sizes(params.model_copy(update={"evaluate": look}), n_tokens=24)
-    assert found.n_test == {"movie": 100, "movie-extended": 80, "book": 100}
+def of_lengths(params: Params, **n_tokens: int) -> Prompts:
+    """Prompts of so many tokens in each domain, that share none."""
+    prompts = Prompts(params, {}, None)
+    prompts.of = lambda domain, *_: Prompted([[-row] * n_tokens[domain] for row in range(16)])
+    return prompts
 
 
 def test_the_rows_of_a_further_test_set_take_their_time(params: Params, planner: Planner) -> None:
@@ -71,35 +47,19 @@ def test_the_rows_of_a_further_test_set_take_their_time(params: Params, planner:
     for stage in ("score", "icl"):
         assert more[stage] - less[stage] == pytest.approx(less[stage] - without[stage])
         assert less[stage] > without[stage]
-    assert [more[stage] for stage in ("instruct", "tune")] == [without[stage] for stage in ("instruct", "tune")]
-
-
-def test_the_users_beyond_the_released_rows_are_planned(
-    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    movie = params.domains["movie"].model_copy(update={"source": "official", "n_samples": 10_000})
-    found = sizes(params.model_copy(update={"domains": {**params.domains, "movie": movie}}), n_tokens=24)
-    assert found.n_test == {"movie": 1000, "movie-extended": 3340, "book": 2427}
+    assert [more[stage] for stage in ("instruct", "tune", "probe")] == [
+        without[stage] for stage in ("instruct", "tune", "probe")
+    ]
 
 
 def test_every_stage_that_runs_the_model_is_planned(planner: Planner) -> None:
     works = {work.stage: work for work in planner.works(CARD)}
-    assert list(works) == ["instruct", "tune", "score", "icl"]
+    assert list(works) == ["base", "instruct", "tune", "score", "probe", "icl", "efficiency"]
     # 2 recipes, 3 training domains, 2 K, 2 seeds; each scored on 3 test sets.
     assert (works["tune"].n_processes, works["tune"].n_cells) == (24, 24)
     assert (works["score"].n_processes, works["score"].n_cells) == (6, 72)
     assert (works["icl"].n_processes, works["icl"].n_cells) == (1, 3)
     assert all(work.fits(CARD) and work.seconds > 0 for work in works.values())
-
-
-def test_the_cells_of_baselines_and_controls_are_told(
-    params: Params, repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = params.model_copy(update={"grid": params.grid.model_copy(update={"cheap_seeds": (0, 1, 2, 3, 4)})})
-    show(more, memory="8GB", device="Abacus", tflops=12.5, n_tokens=24)
-    # On each of 3 test sets: random 5, liked_share 1, item_mean 2 K of 5 draws and all rows; 2 heads of a baseline.
-    assert "controls and baselines: 111 cells of 5 seeds, minutes more" in capsys.readouterr().out
 
 
 def test_half_the_speed_takes_twice_the_time_of_computing(planner: Planner) -> None:
@@ -134,12 +94,13 @@ def test_checkpointing_is_planned_for_the_stage_that_does_it(params: Params, pla
         for name in ("instruct", "tune"):
             on = {"gradient_checkpointing": name in stages, "micro_batch_size": 16}
             changes[name] = getattr(params, name).model_copy(update=on)
-        found = Planner(params.model_copy(update=changes), replace(planner.sizes, n_tokens={"movie": 200, "book": 200}))
+        changed = params.model_copy(update=changes)
+        found = Planner(changed, replace(planner.sizes, prompts=of_lengths(params, movie=200, book=200)))
         return {work.stage: work.peak_bytes for work in found.works(CARD)}
 
     plain, changed = peaks(set()), peaks({stage})
     assert changed[stage] < plain[stage]
-    assert {**changed, stage: 0} == {**plain, stage: 0}
+    assert {**changed, stage: 0, "efficiency": 0} == {**plain, stage: 0, "efficiency": 0}
 
 
 def test_instruction_tuning_of_preset_paper_fits_its_card_in_few_passes_over_the_weights(
@@ -148,9 +109,8 @@ def test_instruction_tuning_of_preset_paper_fits_its_card_in_few_passes_over_the
     path = REPOSITORY / "params.yaml"
     text = merged(path.read_text(encoding="utf-8"), preset_text("paper"))
     paper = parse_config(parse_yaml(text, path), path)
-    architecture = paper.llm.model_copy(update={"model": str(REPOSITORY / "benchmark/planning/architectures/llama-7b")})
     monkeypatch.chdir(tmp_path)
-    paper = paper.model_copy(update={"llm": architecture})
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     instruct, longest = paper.instruct, sizes(paper, n_tokens=paper.llm.max_length)
     # Each micro-batch unpacks all 8-bit weights, so that few are better; a third of the card is left for what is not
     # foretold.
@@ -289,7 +249,7 @@ def test_a_card_of_this_machine_that_is_not_listed_is_measured(
 
 def test_memory_is_that_of_the_longest_prompts_and_time_that_of_each_domain(params: Params, planner: Planner) -> None:
     def works(movie: int, book: int) -> dict[str, Work]:
-        lengths = replace(planner.sizes, n_tokens={"movie": movie, "book": book})
+        lengths = replace(planner.sizes, prompts=of_lengths(params, movie=movie, book=book))
         slow = replace(CARD, flops_per_second=1e6)
         return {work.stage: work for work in Planner(params, lengths).works(slow)}
 
