@@ -236,4 +236,13 @@ def variance(
     finish(work)
 
 
-COMMANDS = (look, show, compare, check, export, keep, merge, submit, leaderboard, variance)
+def repro(
+    arguments: Annotated[list[str] | None, typer.Argument(help="Of `dvc repro`; options of it after `--`.")] = None,
+) -> None:
+    """Run `dvc repro`, and say which stage of how many runs and how long the rest will take."""
+    from benchmark.repro import repro as run
+
+    raise typer.Exit(run(arguments or []))
+
+
+COMMANDS = (look, repro, show, compare, check, export, keep, merge, submit, leaderboard, variance)

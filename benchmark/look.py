@@ -7,8 +7,7 @@ Without the real files, neither from a mirror nor from their address, the data a
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.artifacts.files import write_bytes
@@ -17,10 +16,15 @@ from benchmark.config.params import Params
 from benchmark.data.sources import chosen_mirror
 from benchmark.errors import BenchmarkError
 from benchmark.methods.configuration import load_config, merge_presets
+from benchmark.planning.foretold import foretold
+from benchmark.progress import EVERY_SECONDS, OfAll
 
 FOLDER = Path("scratch/look")
 N_AT_ONCE = 2
 """Baselines that train at the same time, each on one thread."""
+
+LEFT_OUT = {"encode"}
+"""Stages of the pipeline that nothing here reads."""
 
 
 def look(folder: Path, presets: Sequence[str], tell: Callable[[str], object]) -> None:
@@ -29,7 +33,7 @@ def look(folder: Path, presets: Sequence[str], tell: Callable[[str], object]) ->
     Args:
         folder: is made, or used again: what is in it is replaced.
         presets: merged into a copy of `params.yaml`, e.g. `look`.
-        tell: told each stage, with the seconds so far.
+        tell: told each stage and how long the rest will take, every 30 seconds at least.
 
     Raises:
         ConfigError: `params.yaml` or a preset is wrong; nothing is written then.
@@ -40,9 +44,8 @@ def look(folder: Path, presets: Sequence[str], tell: Callable[[str], object]) ->
     write_bytes(folder / PARAMS_YAML, PARAMS_YAML.read_bytes())
     merge_presets(list(presets), folder / PARAMS_YAML, write=True)
     params = load_config(folder / PARAMS_YAML)
-    mirror = chosen_mirror(params.data.mirror)
-    run = _Runs(folder, mirror, tell)
-    domains = params.grid.domains
+    mirror, domains = chosen_mirror(params.data.mirror), params.grid.domains
+    run = _Runs(folder, mirror, tell, foretold(params, tries=False).expected)
     if problem := run.all([("raw", "--domain", domain) for domain in domains], is_needed=mirror is not None):
         tell(f"{problem}\nno mirror and no real data: the embedded world takes their place")
         merge_presets(["data/embedded"], folder / PARAMS_YAML, write=True)
@@ -66,8 +69,16 @@ def _baselines(params: Params) -> list[tuple[str, ...]]:
 class _Runs:
     """Processes of stages in one folder."""
 
-    def __init__(self, folder: Path, mirror: Path | None, tell: Callable[[str], object]) -> None:
-        self.folder, self.tell, self.start = folder, tell, time.perf_counter()
+    def __init__(
+        self,
+        folder: Path,
+        mirror: Path | None,
+        tell: Callable[[str], object],
+        expected: Mapping[str, tuple[int, float]],
+    ) -> None:
+        self.folder, self.tell = folder, tell
+        expected = {stage: of_one for stage, of_one in expected.items() if stage not in LEFT_OUT}
+        self.told = OfAll(sum(n for n, _ in expected.values()), expected)
         self.environment = {**os.environ, **({MIRROR_VARIABLE: str(mirror.absolute())} if mirror else {})}
 
     def all(self, stages: Sequence[tuple[str, ...]], *, is_needed: bool = True) -> str:
@@ -75,16 +86,25 @@ class _Runs:
         left, problem = list(stages), ""
         while left:
             batch, left = left[:N_AT_ONCE], left[N_AT_ONCE:]
-            self.tell(f"{time.perf_counter() - self.start:4.0f} s  {', '.join(_name(stage) for stage in batch)}")
+            self.told.begin(*map(_name, batch))
+            self.tell(self.told.line())
             processes = [self._started(stage) for stage in batch]
             for stage, process in zip(batch, processes, strict=True):
-                _, said = process.communicate()
+                said = self._waited(process)
                 if process.returncode:
                     last = (said.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
                     problem = f"{_name(stage)}: {last.removeprefix('error: ')}"
             if problem and is_needed:
                 raise BenchmarkError(problem)
         return problem
+
+    def _waited(self, process: subprocess.Popen[bytes]) -> bytes:
+        """What a process says on stderr, once it is done; meanwhile how far all of it is."""
+        while True:
+            try:
+                return process.communicate(timeout=EVERY_SECONDS)[1]
+            except subprocess.TimeoutExpired:
+                self.tell(self.told.line())
 
     def _started(self, stage: tuple[str, ...]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"benchmark.stages.{stage[0]}", *stage[1:]]

@@ -1,0 +1,90 @@
+"""`tallrec-bench repro`: `dvc repro`, which says which stage of how many runs and how long the rest will take."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.artifacts.paths import PARAMS_YAML
+from benchmark.config.pipeline import stage_counts
+from benchmark.config.reading import read_yaml
+from benchmark.progress import EVERY_SECONDS, OfAll
+
+BEGUN = re.compile(r"(Running stage|Stage) '([^']+)'")
+"""What DVC says of a stage that runs, or that is up to date or cached."""
+
+
+def repro(arguments: Sequence[str]) -> int:
+    """Run `dvc repro`, print what it prints, and say on stderr how far it is: at each stage, and every 30 seconds.
+
+    Args:
+        arguments: of `dvc repro`.
+
+    Returns:
+        Its exit code.
+    """
+    told, is_done = OfAll(n_stages(Path(), read_yaml(PARAMS_YAML))), threading.Event()
+    here = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    plan: subprocess.Popen[str] | None = None
+    threading.Thread(target=_tick, args=(told, is_done), daemon=True).start()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if begun := BEGUN.match(line):
+                if begun[1] == "Stage":
+                    told.skip(begun[2])
+                else:
+                    told.begin(begun[2])
+                    plan = plan or _planned(environment, told)
+                    _say(told)
+    is_done.set()
+    if plan is not None and plan.poll() is None:
+        plan.kill()
+    return process.returncode
+
+
+def _planned(environment: Mapping[str, str], told: OfAll) -> subprocess.Popen[str]:
+    """A plan by a process of its own, beside the first stage; without one, time is not told."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmark.planning.foretold"]
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment, text=True, **quiet)
+
+    def read() -> None:
+        printed, _ = process.communicate()
+        if process.returncode == 0:
+            told.expected = {stage: (n, seconds) for stage, (n, seconds) in json.loads(printed).items()}
+
+    threading.Thread(target=read, daemon=True).start()
+    return process
+
+
+def _tick(told: OfAll, is_done: threading.Event) -> None:
+    while not is_done.wait(EVERY_SECONDS):
+        _say(told)
+
+
+def _say(told: OfAll) -> None:
+    if told.running:
+        print(told.line(), file=sys.stderr, flush=True)
+
+
+def n_stages(folder: Path, params: Mapping[str, Any]) -> int:
+    """Stages that `dvc repro` looks at: those of dvc.yaml, and those that make the model where one of them needs it.
+
+    Args:
+        folder: of the pipeline.
+        params: the content of `params.yaml`.
+    """
+    counts = stage_counts(read_yaml(folder / "dvc.yaml")["stages"], params)
+    grid = params["grid"]
+    needs_model = any(counts.get(stage) for stage in ("tune", "score", "probe", "icl", "memorised", "efficiency"))
+    needs_adapter = needs_model and ("tallrec" in grid["recipes"] or "alpaca" in grid["icl_models"])
+    return sum(counts.values()) + needs_model + needs_adapter

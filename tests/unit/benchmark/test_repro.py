@@ -1,0 +1,72 @@
+"""`tallrec-bench repro` around the real DVC: what it prints, how it counts, and its exit code."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.config.pipeline import stage_counts
+from benchmark.config.reading import read_yaml
+from benchmark.repro import n_stages, repro
+
+ROOT = Path(__file__).parents[3]
+STAGES = """stages:
+  first:
+    matrix: {domain: '${grid.domains}'}
+    cmd: echo of ${item.domain} > ${item.domain}.txt
+    outs: ['${item.domain}.txt']
+  last:
+    cmd: test -f movie.txt && sleep 2
+    deps: [movie.txt, book.txt]
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three stages, without git."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    Path("dvc.yaml").write_text(STAGES)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], check=True)
+    return tmp_path
+
+
+def test_each_stage_is_told_with_its_number_and_silence_is_broken(
+    pipeline: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.repro.EVERY_SECONDS", 0.5)
+    assert repro([]) == 0
+    out, err = capfd.readouterr()
+    assert "Running stage 'first@movie':" in out
+    lines = [line.partition(",")[0] for line in err.splitlines() if line.startswith("stage ")]
+    assert list(dict.fromkeys(line.split(" (")[0] for line in lines)) == [f"stage {n} of 3" for n in (1, 2, 3)]
+    assert {line.split(" (")[1] for line in lines} == {"first@movie)", "first@book)", "last)"}
+    assert lines.count("stage 3 of 3 (last)") > 2
+    assert repro(["--quiet"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_up_to_date_is_counted_and_a_failure_is_passed_on(
+    pipeline: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert repro(["first"]) == 0
+    Path("dvc.yaml").write_text(STAGES.replace("sleep 2", "exit 3"))
+    capfd.readouterr()
+    assert repro(["last"]) != 0
+    _, err = capfd.readouterr()
+    assert "stage 3 of 3 (last)" in err
+
+
+def test_the_stages_that_make_the_model_are_counted_where_one_needs_it() -> None:
+    params = read_yaml(ROOT / "params.yaml")
+    without = {
+        **params,
+        "grid": {**params["grid"], "recipes": [], "icl_models": []},
+        "efficiency": {"configurations": []},
+    }
+    without["probe"] = {"variants": []}
+    n_of_pipeline = sum(stage_counts(read_yaml(ROOT / "dvc.yaml")["stages"], params).values())
+    assert n_stages(ROOT, params) == n_of_pipeline + 2
+    assert n_stages(ROOT, without) == sum(stage_counts(read_yaml(ROOT / "dvc.yaml")["stages"], without).values())
