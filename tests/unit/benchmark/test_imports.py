@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
+from benchmark.schema import Item
 from benchmark.stages import evaluate
 
 COMMANDS = (
@@ -40,6 +42,8 @@ def test_a_command_that_runs_no_model_imports_none(
     shutil.copy(ROOT / "params.yaml", finished_run)
     if command[0] in ("show", "check", "export"):
         (finished_run / "params.yaml").write_text(json.dumps(params.model_dump(mode="json", serialize_as_any=True)))
+        items = {name: Item(name, "movie", name, name) for name in ("i1", "i2")}
+        files.write_items(paths.prepared_folder("movie") / "items.parquet", items)
         assert evaluate.main([]) == 0
     done = subprocess.run([sys.executable, "-c", PROGRAM, *command], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["0 []"], done.stderr[-2000:]
