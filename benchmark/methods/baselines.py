@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from benchmark.artifacts import files, paths
 from benchmark.config.params import BaselineParams
 from benchmark.errors import ConfigError
-from benchmark.schema import LAST, RELEASED_HEAD, SEARCHED, FewShotTask, Prediction
+from benchmark.schema import LAST, RELEASED_HEAD, SEARCHED, FewShotTask, Interaction, Prediction, Sample
 
 BASELINES_FOLDER = Path(__file__).parents[2] / "baselines"
 
@@ -67,6 +68,8 @@ def train_baseline(
     if model not in params.models:
         raise ConfigError(f"baselines.models.{model}: missing")
     baseline_keywords(model)
+    if reads_user(model):
+        tasks = [_with_user_as_history(task) for task in tasks]
     rows, loop = importlib.import_module("baselines.rows"), importlib.import_module("baselines.training")
     values = params.training.model_dump()
     weight_decay, grid = values.pop("weight_decay"), values.pop("weight_decay_grid")
@@ -119,6 +122,25 @@ def reads_text(name: str) -> bool:
         ConfigError: there is no such file.
     """
     return bool(_literal(name, "READS_TEXT", missing=False))
+
+
+def reads_user(name: str) -> bool:
+    """Whether the model reads who is asked about instead of a history: its file says `READS_USER = True`.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    return bool(_literal(name, "READS_USER", missing=False))
+
+
+def _with_user_as_history(task: FewShotTask) -> FewShotTask:
+    """The task with one interaction a history: with the user, who so gets a vector as items do."""
+
+    def asked(sample: Sample) -> Sample:
+        return replace(sample, history=(Interaction(f"user {sample.user_id}", liked=True),))
+
+    train, valid = (tuple(replace(row, sample=asked(row.sample)) for row in rows) for rows in (task.train, task.valid))
+    return replace(task, train=train, valid=valid, test=tuple(map(asked, task.test)))
 
 
 def _literal(name: str, constant: str, missing: Any) -> Any:

@@ -49,6 +49,7 @@ BASELINES: Mapping[str, Mapping[str, Any]] = {
     "caser": {"heights": (2, 3), "n_filters": 8, "dropout": 0.1},
     "sasrec": {"n_heads": 4, "dropout": 0.1},
     "dros": {**GRU, **ROBUST},
+    "mf": {},
     "gru_bert": GRU,
     "dros_bert": {**GRU, **ROBUST},
 }
