@@ -54,8 +54,7 @@ def repro(arguments: Sequence[str]) -> int:
 def _planned(environment: Mapping[str, str], told: OfAll) -> subprocess.Popen[str]:
     """A plan by a process of its own, beside the first stage; without one, time is not told."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmark.planning.foretold"]
-    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.PIPE}
-    process = subprocess.Popen(command, env=environment, text=True, **quiet)
+    process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def read() -> None:
         printed, _ = process.communicate()
