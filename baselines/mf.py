@@ -16,10 +16,10 @@ READS_USER = True
 
 
 class LastStep(nn.Module):
-    """Steps (R, length, n, n_in) -> states (R, n, n_in): the vector of the user, which every step repeats."""
+    """Steps (R, 1, n, n_in) -> states (R, n, n_in): the vector of the user."""
 
     def forward(self, steps: Tensor) -> Tensor:
-        """The newest."""
+        """The one there is."""
         return steps[:, -1]
 
 

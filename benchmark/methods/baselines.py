@@ -73,6 +73,8 @@ def train_baseline(
     rows, loop = importlib.import_module("baselines.rows"), importlib.import_module("baselines.training")
     values = params.training.model_dump()
     weight_decay, grid = values.pop("weight_decay"), values.pop("weight_decay_grid")
+    if reads_user(model):
+        tasks, values["history_length"] = [_with_user_as_history(task) for task in tasks], 1
     if domain is not None:
         values["n_updates"] = params.n_updates.get(model, {}).get(domain, values["n_updates"])
     found: dict[str, list[Sequence[Prediction]]] = rows.predict_rows(

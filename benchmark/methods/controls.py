@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -125,14 +126,17 @@ def _item_mean(train: Iterable[Labelled]) -> Callable[[Sample], float]:
 
 def _with_best_priors(task: FewShotTask, priors: Sequence[tuple[float, float]]) -> list[Prediction]:
     """Scores with the priors of users and of items that give the highest AUC on the validation rows."""
-    from sklearn.metrics import roc_auc_score  # a second of imports, which no other rule needs
+    import sklearn.metrics  # pyright: ignore[reportMissingTypeStubs]  # a second of imports, which no other rule needs
 
+    metrics: Any = sklearn.metrics
     liked = [row.liked for row in task.valid]
     if len(set(liked)) < 2:
         counts = f"{sum(liked)} of {len(liked)} are liked"
         raise DataError(f"validation rows: {counts}, expected both labels to choose a prior by AUC")
     rules = [biases(task.train, *pair) for pair in priors]
-    aucs = [roc_auc_score(liked, [score_of(row.sample) for row in task.valid]) for score_of in rules]
+    aucs: list[float] = [
+        metrics.roc_auc_score(liked, [score_of(row.sample) for row in task.valid]) for score_of in rules
+    ]
     return _scored(task.test, rules[int(np.argmax(aucs))])
 
 

@@ -14,11 +14,12 @@ from benchmark.config.run_names import (
 from benchmark.methods.controls import CONTROLS
 from benchmark.methods.language_model_cells import unavailable
 from benchmark.report.inputs import Inputs
-from benchmark.report.published import verdict_counts
+from benchmark.report.published import follow_up_findings, verdict_counts
 from benchmark.report.sections import stand_ins
 from benchmark.report.tables import points
 from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
+from benchmark.verdicts.follow_ups import load_follow_ups
 from benchmark.verdicts.paper import Paper
 from benchmark.verdicts.published import other_test_rows
 from benchmark.verdicts.setting import has_the_papers_model
@@ -52,12 +53,14 @@ def facts(inputs: Inputs, generated: Sequence[str]) -> list[str]:
 
 def findings(inputs: Inputs, paper: Paper) -> list[str]:
     """What ranks best and what the best rule has, whether the paper's setting was run, and what cannot be told."""
-    domains = inputs.params.grid.domains
+    of_field = load_follow_ups().domains(inputs.params, inputs.test_rows)
+    after = [said for domain in of_field for said in follow_up_findings(inputs, domain)]
+    domains = [domain for domain in inputs.params.grid.domains if domain not in of_field]
     of_domains = [said for domain in domains[:MOST_DOMAINS] if (said := _of_domain(inputs, domain))]
     if not of_domains:
-        return []
+        return after
     released = list(_released_heads(inputs, domains[0])) if len(domains) == 1 else []
-    return [*of_domains, *released, _setting(inputs, paper), *_cannot_tell(inputs, paper)]
+    return [*of_domains, *released, _setting(inputs, paper), *_cannot_tell(inputs, paper), *after]
 
 
 def _known(inputs: Inputs, domain: str) -> Mapping[Cell, Summary]:

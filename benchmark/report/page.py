@@ -14,8 +14,9 @@ from benchmark.report.inputs import Inputs
 from benchmark.report.memory import memory_tables
 from benchmark.report.tables import Table
 from benchmark.verdicts.chance import ChanceBounds
-from benchmark.verdicts.claims import ClaimVerdict, Results, judge_claims
+from benchmark.verdicts.claims import ClaimVerdict, Results, judge_with_follow_ups
 from benchmark.verdicts.doubts import doubts
+from benchmark.verdicts.follow_ups import load_follow_ups
 from benchmark.verdicts.paper import Paper
 from benchmark.verdicts.published import other_test_rows
 from benchmark.verdicts.setting import has_the_papers_model
@@ -24,6 +25,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "summary": "Result",
     "main": "Main table",
+    "follow-ups": "Papers after it",
     "claims": "Claims",
     "further": "Further test set",
     "differences": "Differences",
@@ -98,6 +100,8 @@ class Page:
     fidelity: Table
     published: Table
     independent: Table
+    follow_ups: Sequence[Table]
+    """Of the papers after TALLRec, on their own rows."""
     provenance: dict[str, str]
 
     @property
@@ -114,6 +118,7 @@ class Page:
             "audit": [self.audit],
             "probes": [self.probes, *self.memory],
             "cost": [self.efficiency, self.cost],
+            "follow-ups": self.follow_ups,
         }
         filled = {name for name, found in tables.items() if any(row.is_run for table in found for row in table.rows)}
         filled |= {"ablation"} if self.tunings or any(plot.lines or plot.levels for plot in self.ablations) else set()
@@ -130,7 +135,7 @@ class Page:
         several = [*self.main, *self.extended, *self.within_users, *self.icl, *self.cross_domain, *self.controls]
         several += [*self.data, *self.differences, *self.correlations, *self.sensitivity, *self.calibration]
         several += [*self.memory, self.audit, self.probes, self.efficiency, self.cost]
-        return [*several, self.fidelity, self.published, self.independent]
+        return [*several, self.fidelity, self.published, self.independent, *self.follow_ups]
 
 
 def build_page(inputs: Inputs, paper: Paper) -> Page:
@@ -157,8 +162,9 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
             if number.table == "main" and not other_test_rows(number, params, paper, inputs.test_rows)
         },
     )
-    claims = judge_claims(results)
-    counted = published.verdict_counts(inputs, paper)
+    of_field = load_follow_ups().domains(params, inputs.test_rows)
+    claims = judge_with_follow_ups(results, of_field)
+    counted = published.verdict_counts(inputs, paper) if paper.formats.keys() & set(domains) else {}
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
     return Page(
         title=finding.title(inputs),
@@ -206,6 +212,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         fidelity=sections.fidelity_table(params.fidelity),
         published=published.published_table(inputs, paper),
         independent=published.independent_table(inputs, paper),
+        follow_ups=[published.follow_ups_table(inputs, domain) for domain in of_field],
         provenance=sections.provenance_rows(inputs),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.schema import EXTENDED, Cell
 from benchmark.statistics.estimates import Terms
+from benchmark.verdicts import follow_ups
 from benchmark.verdicts.evidence import (
     Comparison,
     Evidence,
@@ -134,6 +135,7 @@ TESTS: dict[str, Callable[[Mapping[str, Any], Results], Iterator[Evidence]]] = {
     "gap_closes": gap_closes,
     "published_above": published_above,
     "fits_in_memory": fits_in_memory,
+    **follow_ups.TESTS,
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from benchmark.config.reading import read_yaml, validated
 from benchmark.config.values import Count, Fraction, Name, PositiveFloat, Section
 from benchmark.errors import ConfigError
+from benchmark.verdicts import follow_ups
 
 Train = Literal["same", "other", "both"]
 
@@ -47,8 +48,8 @@ class Claim(Section):
     where: str
     """Of the paper, or `ours`."""
     kind: str
-    of: Literal["paper", "ours"]
-    """Whose sentence it is."""
+    of: Literal["paper", "ours", "field"]
+    """Whose sentence it is; `field`: about the papers after it."""
     metric: Literal["auc", "equal_share_auc", "uauc"] = "auc"
     pooled: bool = False
     """Whether the mean of the comparisons is judged, not each of them."""
@@ -104,6 +105,7 @@ KINDS: dict[str, type[Claim]] = {
     "gap_closes": OfPairs,
     "published_above": OfPublished,
     "fits_in_memory": OfMemory,
+    **dict.fromkeys(follow_ups.TESTS, Claim),
 }
 """Kind of claim -> what it has; `benchmark.verdicts.claims.TESTS` has the test of each."""
 

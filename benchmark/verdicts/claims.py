@@ -16,6 +16,8 @@ from benchmark.statistics.power import POWER
 from benchmark.verdicts.claim_kinds import TESTS, select
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.evidence import Evidence, Results, corrected
+from benchmark.verdicts.follow_ups import CLAIMS_YAML as FOLLOW_UP_CLAIMS
+from benchmark.verdicts.follow_ups import parts
 
 CLAIMS_YAML = Path(__file__).with_name("claims.yaml")
 FIRST_LOOK = "a first look at a part of the test rows decides nothing"
@@ -53,6 +55,16 @@ def judge_claims(results: Results, path: Path = CLAIMS_YAML) -> list[ClaimVerdic
         ConfigError: the file is not of the form of `benchmark.verdicts.claim_params`.
     """
     return [_judged(claim, results) for claim in read_claims(path)]
+
+
+def judge_with_follow_ups(results: Results, of_field: Sequence[str]) -> list[ClaimVerdict]:
+    """The claims of the paper and ours, on its domains, and those about the papers after it, on theirs (`of_field`).
+
+    Where a run has the one kind of domain alone, the claims about the other are left out.
+    """
+    of_paper, after = parts(results, of_field)
+    claims = judge_claims(of_paper) if of_paper.groups or not of_field else []
+    return claims + (judge_claims(after, FOLLOW_UP_CLAIMS) if of_field else [])
 
 
 def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:

@@ -121,14 +121,18 @@ def cut(raw: Path, liked_above: float) -> tuple[dict[str, str], dict[str, list[R
     """
     known, _ = read_titles(raw / "movies.dat", "dat")
     ratings, _ = read_ratings(raw / "ratings.dat", "dat", known, liked_above)
-    names, item_of_row = list(known), ratings.item.tolist()
+    names = list(known)
+    item_of_row: list[int] = ratings.item.tolist()
     # Equal times of a user keep the order of pandas.merge: item after item, as they first occur in the file.
     place = {item: number for number, item in enumerate(dict.fromkeys(item_of_row))}
+    columns: tuple[list[int], list[int], list[int], list[bool]]
     columns = (ratings.user.tolist(), ratings.time.tolist(), item_of_row, ratings.liked.tolist())
-    chosen = sorted(  # by the number of the user: a shorter one is smaller
-        (len(ratings.users[user]), ratings.users[user], time, place[item], split, item, liked)
-        for user, time, item, liked in zip(*columns, strict=True)
-        if (split := _split_at(time))
+    chosen: list[tuple[int, str, int, int, str, int, bool]] = (
+        sorted(  # by the number of the user: a shorter one is smaller
+            (len(ratings.users[user]), ratings.users[user], time, place[item], split, item, liked)
+            for user, time, item, liked in zip(*columns, strict=True)
+            if (split := _split_at(time))
+        )
     )
     users = {user: str(number) for number, user in enumerate(dict.fromkeys(row[1] for row in chosen), start=1)}
     items = {item: str(number) for number, item in enumerate(dict.fromkeys(row[5] for row in chosen), start=1)}

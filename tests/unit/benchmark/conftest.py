@@ -100,8 +100,8 @@ def on_the_papers_rows(finished_run: Path, params: Params, monkeypatch: pytest.M
     """The small run, once `evaluate` is done, as if on the paper's test rows and model, with stand-ins on book."""
     formats = {"movie": "ml-100k", "book": "released-csv"}
     domains = {
-        name: domain.model_copy(update={"source": "official", "format": formats[name]})
-        for name, domain in params.domains.items()
+        name: params.domains[name].model_copy(update={"source": "official", "format": data_format})
+        for name, data_format in formats.items()
     }
     llm = params.llm.model_copy(update={"model": "huggyllama/llama-7b"})
     real = params.model_copy(update={"domains": domains, "llm": llm})

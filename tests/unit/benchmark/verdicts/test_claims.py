@@ -13,6 +13,7 @@ from benchmark.errors import ConfigError
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.results import MetricRow, summarise
+from benchmark.verdicts import follow_ups
 from benchmark.verdicts.claim_kinds import TESTS
 from benchmark.verdicts.claims import CLAIMS_YAML, ClaimVerdict, _reason, judge_claims
 from benchmark.verdicts.evidence import Evidence, Results, decide
@@ -343,7 +344,7 @@ def test_every_claim_without_results_is_not_run_and_every_kind_is_used(results_o
     assert len(claims) >= 15
     assert {claim.verdict for claim in claims} == {"not run"}
     assert len({claim.id for claim in claims}) == len(claims)
-    assert len(TESTS) == 8
+    assert len(TESTS) == 8 + len(follow_ups.TESTS)
 
 
 def test_an_unknown_kind_is_named(tmp_path: Path, results_of: Any) -> None:
