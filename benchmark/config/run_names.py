@@ -8,7 +8,7 @@ from benchmark.config.overlays import PRESETS, leaves, preset_names, preset_text
 from benchmark.config.params import LlmParams, Params
 from benchmark.config.reading import parse_yaml
 
-SIZES = ("look", "smoke", "real-cpu", "paper")
+SIZES = ("look", "smoke", "real-cpu", "paper", "follow-ups")
 """Presets that say what a run is about; others change a part of it."""
 DATA = {
     "ml-100k": "MovieLens-100K",
