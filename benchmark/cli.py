@@ -133,7 +133,7 @@ def pin(
     """Ask the Hub for the commits of the models and data sets that params.yaml names without one, and write them in."""
 
     def work() -> None:
-        from benchmark.planning.pins import pin as pin_in
+        from benchmark.doctor.pins import pin as pin_in
 
         for line in pin_in(PARAMS_YAML, keys or [], update=update):
             typer.echo(line)
@@ -181,7 +181,7 @@ def doctor() -> None:
     """Say what this machine has, and exit with 1 if a run would miss something; contact no address."""
 
     def work() -> None:
-        from benchmark.planning.doctor import findings
+        from benchmark.doctor.machine import findings
 
         table = Table("", "finding", "", box=None, show_header=False)
         rows = findings(Path.cwd())
@@ -202,7 +202,7 @@ def verify(
 
     def work() -> None:
         from benchmark.artifacts.integrity import cut_files, damaged_files, renew_times
-        from benchmark.planning.outside import changed_files
+        from benchmark.doctor.outside import changed_files
 
         n_files, damaged = damaged_files(Path())
         for path in (*damaged, *(cut := cut_files(Path()))):

@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "diagnostics": {"artifacts", "config", "data", "methods", "statistics"},
     "verdicts": {"artifacts", "config", "data", "methods", "statistics"},
     "planning": {"artifacts", "config", "data", "methods", "statistics", "verdicts"},
+    "doctor": {"artifacts", "config", "data", "methods"},
     "report": {"artifacts", "config", "data", "methods", "statistics", "diagnostics", "verdicts", "planning"},
 }
 """Room of `benchmark/` -> the rooms that it may use; data flows down this list."""

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.config.overlays import preset_text
 from benchmark.config.pipeline import stage_counts
+from benchmark.doctor.machine import Finding, findings
 from benchmark.errors import ConfigError
-from benchmark.planning.doctor import Finding, findings
 
 ROOT = Path(__file__).parents[3]
 
@@ -170,7 +170,7 @@ def test_doctor_misses_a_package_that_a_run_needs(monkeypatch: pytest.MonkeyPatc
             raise importlib.metadata.PackageNotFoundError(name)
         return importlib.metadata.version(name)
 
-    monkeypatch.setattr("benchmark.planning.doctor.version", version_without_torch)
+    monkeypatch.setattr("benchmark.doctor.machine.version", version_without_torch)
     found = _found("packages", ROOT)
     assert not found.is_fine
     assert "no torch" in found.found
@@ -181,7 +181,7 @@ def test_doctor_names_every_package_of_a_run(monkeypatch: pytest.MonkeyPatch):
     def nothing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("benchmark.planning.doctor.version", nothing)
+    monkeypatch.setattr("benchmark.doctor.machine.version", nothing)
     asked = [Requirement(line) for line in importlib.metadata.requires("tallrec-bench") or ()]
     wanted = {canonicalize_name(one.name) for one in asked if not one.marker}
     assert {"ruamel-yaml", "torch"} <= wanted
@@ -192,7 +192,7 @@ def test_doctor_says_that_nothing_is_installed(monkeypatch: pytest.MonkeyPatch):
     def missing(name: str) -> list[str]:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("benchmark.planning.doctor.requires", missing)
+    monkeypatch.setattr("benchmark.doctor.machine.requires", missing)
     found = _found("packages", ROOT)
     assert (found.found, found.is_fine) == ("tallrec-bench: not installed; make install", False)
 

@@ -54,9 +54,7 @@ def verify(*options: str) -> tuple[int, list[str]]:
 def test_a_changed_file_outside_is_named_with_what_reads_it_again(
     made: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    monkeypatch.setattr(
-        "benchmark.planning.outside.changed_files", lambda _: [(Path("mirror/ratings.csv"), "raw@movie")]
-    )
+    monkeypatch.setattr("benchmark.doctor.outside.changed_files", lambda _: [(Path("mirror/ratings.csv"), "raw@movie")])
     code, lines = verify(*options)
     assert code == 1
     assert lines[-1] == "mirror/ratings.csv: changed since it was read; `dvc repro -f -s raw@movie` reads it again"

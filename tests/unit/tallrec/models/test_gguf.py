@@ -18,9 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, 
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.paths import BASE_MODEL, STARTS
+from benchmark.doctor.outside import changed_files
 from benchmark.errors import DataError
 from benchmark.methods.configuration import load_config
-from benchmark.planning.outside import changed_files
 from benchmark.stages import base
 from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.models.gguf import GgufFile, Part, convert, package_gguf

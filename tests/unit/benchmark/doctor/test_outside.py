@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from benchmark.artifacts import paths
 from benchmark.artifacts.paths import MIRROR_VARIABLE, STARTS
 from benchmark.data.sources import MANIFEST, OUTSIDE, checksum, describe_outside
-from benchmark.planning.outside import changed_files
+from benchmark.doctor.outside import changed_files
 from benchmark.stages.raw import main as raw
 
 ROOT = Path(__file__).parents[4]
