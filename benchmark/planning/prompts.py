@@ -29,7 +29,7 @@ ASSUMED_TOKENS, ASSUMED_SHARED = 230, 75
 class Prompted:
     """Token ids of some prompts."""
 
-    ids: Sequence[Sequence[int]]
+    ids: Sequence[list[int]]
 
     @cached_property
     def mean(self) -> float:
