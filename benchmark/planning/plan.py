@@ -275,7 +275,9 @@ class Planner:
             return
         peak, total = 0, 0.0
         for one in efficiency.configurations:
-            step = self.tuning(min(one.micro_batch_size, batch))
+            step = self._tuning(
+                min(one.micro_batch_size, batch), self.params.fidelity.loss, self.params.tune
+            )  # in one process
             peak = max(peak, step.peak_bytes)
             flops = step.flops / min(one.micro_batch_size, batch) * batch * efficiency.n_updates
             total += 2 * START_SECONDS + flops / speed  # a process that measures in one of its own
