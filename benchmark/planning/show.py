@@ -12,9 +12,8 @@ from benchmark.config.values import Problem
 from benchmark.methods.grid import cells
 from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, TERA, Device
-from benchmark.planning.foretold import Plan, foretold, runs_model
+from benchmark.planning.foretold import Plan, Questions, foretold, runs_model
 from benchmark.planning.plan import Planner
-from benchmark.planning.questions import Questions
 from benchmark.planning.rough import rough_device
 from benchmark.progress import spoken
 

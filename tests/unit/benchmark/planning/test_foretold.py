@@ -9,10 +9,9 @@ import pytest
 from benchmark.config.params import Params
 from benchmark.methods.configuration import with_presets
 from benchmark.planning.devices import CPU, Device
-from benchmark.planning.foretold import foretold
+from benchmark.planning.foretold import foretold, questions
 from benchmark.planning.model import architecture, parameters_of, tokenizer
 from benchmark.planning.plan import Planner
-from benchmark.planning.questions import questions
 from benchmark.planning.rows import rows_of
 from benchmark.planning.sizes import sizes
 from benchmark.planning.trials import baseline_seconds
