@@ -24,8 +24,8 @@ N_LOG_LINES = 4
 EVERY_SECONDS = 30.0
 MODEL_PIPELINE = "tallrec/dvc.yaml:"
 """Before the names of stages that make the model, as DVC has them."""
-ENOUGH_SECONDS = 20.0
-"""Of stages that are done, before what they took corrects what the others are expected to take."""
+PRIOR = 0.25
+"""Share of all that is expected, which counts as done as foretold where what stages took corrects the rest."""
 
 
 @contextmanager
@@ -99,8 +99,9 @@ class OfAll:
         told = f"stage {self._n_begun.total()} of {self.n_stages} ({', '.join(self.running)})"
         if not self.expected:
             return told
+        prior = PRIOR * sum(n * seconds for n, seconds in self.expected.values())
+        ratio = (self._took + prior) / (self._foretold + prior)
         later = sum(max(0, n - self._n_begun[kind]) * seconds for kind, (n, seconds) in self.expected.items())
-        ratio = self._took / self._foretold if self._foretold > ENOUGH_SECONDS else 1.0
         of_these = ratio * self._seconds_of(self.running) - (time.perf_counter() - self._start)
         return f"{told}, about {spoken(max(0.0, of_these) + ratio * later)} left of all"
 
