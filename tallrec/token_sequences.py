@@ -1,11 +1,12 @@
 """Sequences of tokens, compared; of characters too."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import DataError, reason_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def n_shared(first: Sequence[object], second: Sequence[object]) -> int:
@@ -14,7 +15,7 @@ def n_shared(first: Sequence[object], second: Sequence[object]) -> int:
     return next((place for place in range(shortest) if first[place] != second[place]), shortest)
 
 
-def tokens_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], **options: Any) -> Any:
+def tokens_of(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], **options: Any) -> Any:
     """What the tokenizer makes of texts, `input_ids` first of all.
 
     Args:

@@ -185,6 +185,6 @@ def check_arrived(path: Path, stored: Mapping[str, torch.Tensor], loaded: Mappin
         for key, tensor in stored.items()
         if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
     ]
-    unlike += sorted(loaded.keys() - stored.keys())
+    unlike = unlike or sorted(loaded.keys() - stored.keys())
     if unlike:
         raise DataError(f"{path}: {len(unlike)} of {len(stored)} tensors did not reach the model, e.g. {unlike[0]}")

@@ -40,6 +40,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     where = f"instruct.adapter: {path}"
     try:
         refuse_pointer(path)
+    except DataError as error:
+        raise DataError(f"instruct.adapter: {error}") from None
+    try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise DataError(f"{where}: is no pickle of tensors alone; it may run code, and is not read") from None

@@ -175,9 +175,9 @@ def test_hostile_titles_in_raw_files_reach_the_prepared_items_as_plain_ones(repo
     in_lines = [title.replace("\n", " ").replace("\r", " ").replace("|", "/") for title in kept]
     raw = paths.raw_folder("movie")
     raw.mkdir(parents=True)
-    titles = [title.encode("latin-1", "replace").decode("latin-1") for title in in_lines]
-    lines = [f"{n}|{title}|x\n" for n, title in enumerate(titles)]
-    (raw / "u.item").write_bytes("".join(lines).encode("latin-1"))
+    lines = [f"{n}|{title}|x\n" for n, title in enumerate(in_lines)]
+    (raw / "u.item").write_bytes("".join(lines).encode("latin-1", "replace"))
+    titles = [title.encode("latin-1", "replace").decode("cp1252") for title in in_lines]
     (raw / "u.data").write_text("".join(f"1\t{n}\t{1 + n % 5}\t{10 + n}\n" for n in range(len(titles))))
     section = movielens.Params(
         format="ml-100k",

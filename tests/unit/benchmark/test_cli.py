@@ -239,7 +239,7 @@ def test_what_may_be_named_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["list"])
     lines = dict(line.split(": ", 1) for line in done.output.splitlines())
     assert done.exit_code == 0
-    assert lines["domains"] == "movie, book"
+    assert lines["domains"] == "movie, book, ml-1m"
     assert {"real-cpu", "look", "llm/gemma-3-270m"} <= set(lines["presets"].split(", "))
     assert "liked_share" in lines["controls"].split(", ")
     assert "beats_baselines" in lines["claims"].split(", ")

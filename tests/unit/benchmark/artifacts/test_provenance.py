@@ -3,6 +3,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,8 +120,14 @@ def test_a_new_file_of_code_makes_a_record_dirty(repository: Path) -> None:
 
 
 def test_git_is_asked_once_a_process(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(provenance, "_git", lambda *arguments: calls.append(arguments))
+    calls: list[list[str]] = []
+    real = subprocess.run
+
+    def asked(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        return real(command, **options)
+
+    monkeypatch.setattr(provenance.subprocess, "run", asked)
     record_of()
     n_calls = len(calls)
     record_of()

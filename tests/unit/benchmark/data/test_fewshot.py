@@ -66,6 +66,10 @@ def write_prepared(domain: str, n_train: int = 20) -> None:
     files.write_labelled(folder / "valid.parquet", [labelled(domain, "valid", number) for number in range(3)])
 
 
+def demonstrations(*n: int) -> IclParams:
+    return IclParams(n_demonstrations=n, demonstrated_prompts=(), extended_prompts=(), unavailable="stop", models={})
+
+
 def params(**changes: Any) -> Params:
     values: dict[str, Any] = {
         "how": "shared",
@@ -81,7 +85,9 @@ def params(**changes: Any) -> Params:
             seeds=(0, 1),
             cheap_seeds=values["cheap_seeds"],
         ),
-        icl=IclParams(n_demonstrations=(0, 3), demonstrated_prompts=(), extended_prompts=(), models={}),
+        icl=IclParams(
+            n_demonstrations=(0, 3), demonstrated_prompts=(), extended_prompts=(), unavailable="stop", models={}
+        ),
         fidelity=FidelityParams.model_construct(draw=values["how"], both_validation=values["both_validation"]),
     )
 
@@ -127,7 +133,13 @@ def test_more_draws_leave_every_file_of_the_others_as_it_is(repository: Path):
         more.model_copy(
             update={
                 "grid": grid,
-                "icl": IclParams(n_demonstrations=(0, 1, 3), demonstrated_prompts=(), extended_prompts=(), models={}),
+                "icl": IclParams(
+                    n_demonstrations=(0, 1, 3),
+                    demonstrated_prompts=(),
+                    extended_prompts=(),
+                    unavailable="stop",
+                    models={},
+                ),
             }
         )
     )

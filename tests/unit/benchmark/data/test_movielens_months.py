@@ -128,6 +128,7 @@ def test_the_released_rows_come_from_a_mirror_alone(tmp_path: Path):
 
 
 @pytest.mark.real_data
+@pytest.mark.skipif("TALLREC_BENCH_MIRROR" not in os.environ, reason="TALLREC_BENCH_MIRROR is unset")
 def test_the_rule_makes_the_released_rows(tmp_path: Path):
     """From official files that are made of the released rows, since the real ones may not be at hand.
 

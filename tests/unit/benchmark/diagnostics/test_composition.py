@@ -217,5 +217,5 @@ def test_the_page_shows_correlations_single_users_and_seen_targets(finished_run:
     # The rule has one half: rows that it can tell apart are never compared.
     assert main["liked_share"]["k16_at_equal_share"] == "50.00 [50.0, 50.0]"
     for metric in ("equal_share_auc", "uauc"):
-        assert table(f"differences_{metric}_movie")["gru4rec"]["TALLRec minus it, K=16"]
+        assert table(f"differences_{metric}_movie")["gru4rec"]["TALLRec (tiny LM) minus it, K=16"]
     assert not (finished_run / "results/tables/differences_uauc_book.csv").exists()

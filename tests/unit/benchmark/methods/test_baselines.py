@@ -57,7 +57,7 @@ def test_every_file_of_a_model_takes_keywords_with_types() -> None:
     assert {*models} >= {"caser", "dros", "dros_bert", "gru4rec", "gru_bert", "sasrec"}
     for name in models:
         assert set(baseline_keywords(name).values()) <= {*KEYWORD_TYPES}
-        assert baseline_keywords(name)
+        assert baseline_keywords(name) or name == "mf"  # which has nothing to set
 
 
 def baselines(**changes: object) -> BaselineParams:

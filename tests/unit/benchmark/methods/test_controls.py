@@ -28,7 +28,8 @@ def task() -> FewShotTask:
         sample("disliked", "b", ("x", True), ("y", False)),
         sample("empty", "never-seen"),
     )
-    return FewShotTask(train, (), test, {}, seed=3)
+    valid = (Labelled(sample("v1", "a"), True), Labelled(sample("v2", "b"), False))
+    return FewShotTask(train, valid, test, {}, seed=3)
 
 
 def scores(name: str, task: FewShotTask) -> list[float]:

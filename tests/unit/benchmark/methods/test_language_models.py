@@ -1,10 +1,11 @@
 """Sections of the configuration as the settings that the language-model side takes."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.config.in_context import LocalModelParams
 from benchmark.config.overlays import merged, preset_text
@@ -43,7 +44,12 @@ def test_tuned_adapters_are_scored_in_a_quantization_of_their_own(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[Any] = []
-    monkeypatch.setattr("tallrec.models.loading.load_base", lambda folder, loading: loaded.append(loading))
+
+    def load(folder: Any, loading: Any) -> tuple[Any, None]:
+        loaded.append(loading)
+        return SimpleNamespace(config=LlamaConfig()), None
+
+    monkeypatch.setattr("tallrec.models.loading.load_base", load)
     released = changed(changed(params, "llm", quantization="8bit", dtype="float16"), "score", quantization="none")
     language_models.load_base(released)
     language_models.load_base(released, to_score=True)
@@ -53,9 +59,9 @@ def test_tuned_adapters_are_scored_in_a_quantization_of_their_own(
 def test_models_as_they_are_are_scored_as_tuned_ones(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Any] = []
 
-    def load(folder: Any, loading: Any) -> tuple[None, None]:
+    def load(folder: Any, loading: Any) -> tuple[Any, None]:
         loaded.append(loading.quantization)
-        return None, None
+        return SimpleNamespace(config=LlamaConfig()), None
 
     monkeypatch.setattr("tallrec.models.loading.load_base", load)
     monkeypatch.setattr(

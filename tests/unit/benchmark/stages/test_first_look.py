@@ -9,6 +9,7 @@ import pytest
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params, Population
+from benchmark.errors import DataError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
 from benchmark.report import inputs
@@ -57,30 +58,30 @@ def learned_from() -> list[Labelled]:
 
 def test_every_test_set_is_cut_to_the_same_rows_each_time(prepared: Callable[[int | None], Prepared]) -> None:
     everything, rows = prepared(None), learned_from()
-    assert all(len(everything[name]) > 5 for name in TEST_SETS)
-    few = prepared(5)
+    assert all(len(everything[name]) > 9 for name in TEST_SETS)
+    few = prepared(9)
     for name in TEST_SETS:
-        assert len(few[name]) == 5
+        assert len(few[name]) == 9
         # The labels are theirs, and their order is that of the whole test set.
         assert list(few[name].items()) == [entry for entry in everything[name].items() if entry[0] in few[name]]
-        assert list(few[name]) != list(everything[name])[:5], "the first rows are of a few users"
+        assert list(few[name]) != list(everything[name])[:9], "the first rows are of a few users"
     assert learned_from() == rows
-    assert prepared(5) == few
-    more = prepared(6)
+    assert prepared(9) == few
+    more = prepared(10)
     assert all(few[name].items() <= more[name].items() for name in TEST_SETS), "a longer look goes on with the shorter"
     assert prepared(10_000) == everything
     stats = files.read_json(paths.prepared_folder("movie") / "stats.json")
     assert stats["splits"]["test"]["rows"] == len(everything["movie"])
-    prepared(5)
+    prepared(9)
     stats = files.read_json(paths.prepared_folder("movie") / "stats.json")
-    assert (stats["splits"]["test"]["rows"], stats["extended"]["rows"]) == (5, 5)
+    assert (stats["splits"]["test"]["rows"], stats["extended"]["rows"]) == (9, 9)
 
 
-def test_one_row_has_no_ceiling(prepared: Callable[[int | None], Prepared]) -> None:
+def test_one_row_is_refused_since_it_has_no_auc(prepared: Callable[[int | None], Prepared]) -> None:
     prepared(None)
     assert 0.5 < files.read_json(paths.ceiling_file("movie"))["auc"] <= 1
-    prepared(1)
-    assert not paths.ceiling_file("movie").exists(), "one row has no AUC"
+    with pytest.raises(DataError, match=r"of 1 rows within evaluate\.max_test_samples = 1 are liked, .* no AUC"):
+        prepared(1)
 
 
 @pytest.fixture
@@ -135,4 +136,4 @@ def test_a_published_number_is_compared_with_nothing(on_the_papers_rows: Path, m
     for domain in ("movie", "book"):
         with (on_the_papers_rows / f"results/tables/main_{domain}.csv").open() as stream:
             verdicts.update(line["k16_verdict"] for line in csv.DictReader(stream))
-    assert verdicts == {"", "missing", "not comparable"}
+    assert verdicts == {"", "not comparable"}

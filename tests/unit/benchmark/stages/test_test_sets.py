@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
+from benchmark.config.run_names import method_name
 from benchmark.schema import EXTENDED, Cell, Prediction
 from benchmark.stages import evaluate, report
 from benchmark.statistics.comparisons import table_pairs
@@ -64,7 +65,9 @@ def test_what_is_scored_on_the_further_test_set_moves_no_number_of_the_other(
         tables = {path.name: path.read_bytes() for path in (results / "tables").iterdir() if EXTENDED not in path.name}
         tables = {name: content for name, content in tables.items() if not name.startswith("cost")}  # of every cell
         tables |= {name: (results / name).read_bytes() for name in ("claims.json", "differences.csv", "audit.json")}
-        tables |= {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
+        tables |= {
+            path.name: path.read_bytes() for path in (results / "figures").iterdir() if EXTENDED not in path.name
+        }
         lines = paths.METRICS_CSV.read_text().splitlines()
         return (
             tables,
@@ -81,7 +84,7 @@ def test_what_is_scored_on_the_further_test_set_moves_no_number_of_the_other(
     assert before[0] == after[0]
     assert before[1] == after[1]
     changed = {name for name, line in after[2].items() if line != before[2][name]}
-    assert changed == {"tallrec-movie"}
+    assert changed == {"TALLRec (tiny LM)"}
 
 
 def test_no_claim_and_no_difference_is_of_the_further_test_set(finished_run: Path, params: Params) -> None:
@@ -113,12 +116,15 @@ def test_every_method_stands_in_the_table_of_the_further_test_set(finished_run: 
     with (finished_run / f"results/tables/main_{FURTHER}.csv").open() as stream:
         lines = {line["name"]: line for line in csv.DictReader(stream)}
     rows = [row for row in read_rows(paths.METRICS_CSV) if row.cell.test_domain == FURTHER]
-    assert lines.keys() == {row.cell.method for row in rows}
+    assert lines.keys() == {method_name(params, row.cell.method, "movie") for row in rows}
     assert {"k4_auc", "k4_uauc", "k16_auc", "k16_uauc"} < set(next(iter(lines.values())))
     for method, n_shots in (("tallrec-movie", 16), ("gru4rec", 4), ("rt-both", 4), ("liked_share", 0)):
         aucs = [row.auc for row in rows if (row.cell.method, row.cell.n_shots) == (method, n_shots)]
         expected = f"{100 * sum(auc or 0 for auc in aucs) / len(aucs):.2f} ["
-        shown = [lines[method][f"k{k}_auc"] for k in ([n_shots] if n_shots else params.grid.n_shots)]
+        shown = [
+            lines[method_name(params, method, "movie")][f"k{k}_auc"]
+            for k in ([n_shots] if n_shots else params.grid.n_shots)
+        ]
         assert all(text.startswith(expected) for text in shown), (method, shown)
     html = (finished_run / "results/report.html").read_text()
     assert f"Few-shot AUC, {FURTHER}" in html
