@@ -173,13 +173,13 @@ def test_a_change_reaches_what_reads_it_and_no_more(done: Path, changes: dict[st
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        pytest.param("tallrec/prompts/styles/gpt.py", set(), id="a prompt that is not asked"),
-        pytest.param("tallrec/prompts/styles/new.py", set(), id="a new prompt"),
+        pytest.param("tallrec/prompts/styles/gpt.py", {"report"}, id="a prompt that is not asked"),
+        pytest.param("tallrec/prompts/styles/new.py", {"report"}, id="a new prompt"),
         pytest.param("tallrec/api/cache.py", {"others"}, id="the cache of a server's replies"),
         pytest.param("tallrec/cost/simulation.py", {"efficiency"}, id="the simulation"),
         pytest.param("benchmark/methods/controls.py", {"controls", "baselines", "evaluate", "report"}, id="controls"),
         pytest.param("benchmark/artifacts/integrity.py", set(), id="the check of the cache"),
-        pytest.param("benchmark/config/presets/paper.yaml", set(), id="a preset"),
+        pytest.param("benchmark/config/presets/paper.yaml", {"report"}, id="a preset"),
         pytest.param("tallrec/training/tuning.py", {INSTRUCT, "tune"}, id="the two tunings"),
     ],
 )
