@@ -71,6 +71,8 @@ class Plan:
     device: Device | None
     speeds: "Speeds | None"
     """What a few layers reach on this machine; None where nothing was tried."""
+    other_speeds: "Speeds | None" = None
+    """The same with weights of `other_dtype`."""
 
     @property
     def seconds(self) -> float:
@@ -117,9 +119,17 @@ def foretold(
         return Plan(tuple(works), found, asked, None, None, None)
     planner = Planner(params, found)
     where = chosen_device(params.llm.dtype, name=device, memory=memory, tflops=tflops)
-    speeds = planner.speeds() if where.name == CPU and tflops is None else None
+    speeds = other_speeds = None
+    if where.name == CPU and tflops is None:
+        speeds = planner.speeds(params.llm.dtype)
+        other_speeds = planner.speeds(other_dtype(params)) if params.llm.quantization == "none" else None
     works[-2:-2] = planner.works(where, speeds)  # before `evaluate` and `report`
-    return Plan(tuple(works), found, asked, planner, where, speeds)
+    return Plan(tuple(works), found, asked, planner, where, speeds, other_speeds)
+
+
+def other_dtype(params: Params) -> str:
+    """The type of weights that a CPU may be faster with than with `llm.dtype`."""
+    return "bfloat16" if params.llm.dtype == "float32" else "float32"
 
 
 def runs_model(params: Params) -> bool:

@@ -5,7 +5,7 @@ operations and from what a few layers of the architecture reach on this machine.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -151,14 +151,18 @@ class Planner:
             self._known[key] = simulate()
         return self._known[key]
 
-    def speeds(self) -> "Speeds":
-        """What a few layers of the model reach on this machine, in batches as they will be."""
+    def speeds(self, dtype: str) -> "Speeds":
+        """What a few layers of the model reach on this machine, in batches as they will be.
+
+        Args:
+            dtype: of the weights, as `llm.dtype` names it.
+        """
         from tallrec.cost.trial import measured_speeds
 
         return measured_speeds(
             self.config,
-            self.loading,
-            language_models.loading(self.params, to_score=True),
+            replace(self.loading, dtype=dtype),
+            replace(language_models.loading(self.params, to_score=True), dtype=dtype),
             self.lora,
             n_rows_tuned=min(self.params.tune.micro_batch_size, self.params.tune.batch_size),
             n_rows_scored=self.rows_a_batch(),

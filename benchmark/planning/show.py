@@ -12,12 +12,14 @@ from benchmark.config.values import Problem
 from benchmark.methods.grid import cells
 from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, TERA, Device
-from benchmark.planning.foretold import Plan, Questions, foretold, runs_model
+from benchmark.planning.foretold import Plan, Questions, foretold, other_dtype, runs_model
 from benchmark.planning.plan import Planner
 from benchmark.planning.rough import rough_device
 from benchmark.progress import spoken
 
 GB = 2**30
+WORTH_A_WORD = 1.25
+"""Times as fast with another type of weights."""
 
 
 def cells_line(params: Params) -> str:
@@ -94,6 +96,9 @@ def _of_model(params: Params, plan: Plan, planner: Planner, where: Device) -> It
         scoring, tuning = plan.speeds.scoring / TERA, plan.speeds.tuning / TERA
         speed = f"{scoring:.3f} TFLOP/s while scoring and {tuning:.3f} while tuning"
         yield f"speed: measured here in {params.llm.dtype}, {speed}"
+        if plan.other_speeds and plan.other_speeds.tuning > WORTH_A_WORD * plan.speeds.tuning:
+            ratio = plan.other_speeds.tuning / plan.speeds.tuning
+            yield f"llm.dtype: {other_dtype(params)} tunes {ratio:.1f} times as fast here; its scores are not the same"
     else:
         known = "measured here" if where.is_measured else "assumed; stage `efficiency` measures it"
         yield f"speed: estimated, {where.utilisation:.0%} ({known}) of {where.flops_per_second / TERA:.2f} TFLOP/s"

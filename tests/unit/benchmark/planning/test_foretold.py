@@ -1,6 +1,7 @@
 """The plan of a run as a whole: the network is not asked, what is told of servers, and the short and the long way."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from benchmark.planning.foretold import foretold, questions
 from benchmark.planning.model import architecture, parameters_of, tokenizer
 from benchmark.planning.plan import Planner
 from benchmark.planning.rows import rows_of
+from benchmark.planning.show import show
 from benchmark.planning.sizes import sizes
 from benchmark.planning.trials import baseline_seconds
 from benchmark.schema import EXTENDED
+from tallrec.cost.trial import Speeds
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -96,10 +99,21 @@ def test_a_baseline_that_is_tried_takes_longer_with_more_to_do(params: Params) -
 
 def test_measured_speeds_decide_the_time(params: Params) -> None:
     planner = Planner(params, sizes(params, n_tokens=24))
-    speeds = planner.speeds()
+    speeds = planner.speeds(params.llm.dtype)
     assert 1e6 < speeds.tuning < 1e14
     assert 1e6 < speeds.scoring < 1e14
     where = Device(CPU, 2**33, 1e12, 0.5, is_measured=False)
     slower = type(speeds)(speeds.scoring / 1000, speeds.tuning / 1000)
     fast, slow = ({work.stage: work.seconds for work in planner.works(where, s)} for s in (speeds, slower))
     assert all(slow[stage] > fast[stage] for stage in ("base", "instruct", "tune", "score", "icl"))
+
+
+@pytest.mark.parametrize(("times", "is_told"), [(2.0, True), (1.0, False), (0.5, False)])
+def test_a_faster_type_of_weights_is_told(
+    params: Params, times: float, is_told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = foretold(params, memory="24GB", n_tokens=24)
+    assert plan.speeds is not None
+    other = Speeds(plan.speeds.scoring, times * plan.speeds.tuning)
+    show(params, replace(plan, other_speeds=other))
+    assert ("llm.dtype: bfloat16 tunes 2.0 times as fast here" in capsys.readouterr().out) is is_told
