@@ -38,6 +38,7 @@ def select(groups: Iterable[Cell], selector: Mapping[str, Any]) -> Iterator[Cell
             and not fnmatchcase(cell.method, selector.get("except", ""))
             and train in ([trains] if isinstance(trains, str) else trains)
             and shots.get("at_least", 0) <= cell.n_shots <= shots.get("at_most", math.inf)
+            and cell.n_shots not in selector.get("except_k", {}).get(cell.test_domain, ())
         ):
             yield cell
 
@@ -143,20 +144,29 @@ def _judged_together(
     claim: Mapping[str, Any], results: Results, comparisons: Sequence[Comparison]
 ) -> Iterator[Evidence]:
     """Each comparison, or their mean where the claim is about a tendency."""
-    if claim.get("pooled") and len(comparisons) > 1:
-        run = [one for one in comparisons if all(_was_run(cell, results) for cell in one.terms)]
-        if len(run) < len(comparisons):
-            yield Evidence(f"{len(comparisons) - len(run)} of {len(comparisons)}", None, None, "not run")
-        if run:
-            pooled = replace(run[0], terms=_mean([one.terms for one in run]))
-            if len(run) > 1:
-                pooled = replace(pooled, subject=f"{run[0].subject} and {len(run) - 1} more, on average,")
-            if len({one.other for one in run}) > 1:
-                pooled = replace(pooled, other=f"{run[0].other} and its like")
-            yield evidence(pooled, claim, results)
-        return
-    for one in comparisons:
-        yield evidence(one, claim, results)
+    tendencies: dict[object, list[Comparison]] = {}
+    for number, one in enumerate(comparisons):
+        over = {True: None, False: number, "over_k": _without_k(one.terms)}[claim.get("pooled", False)]
+        tendencies.setdefault(over, []).append(one)
+    for parts in tendencies.values():
+        run = [one for one in parts if all(_was_run(cell, results) for cell in one.terms)]
+        if 0 < len(run) < len(parts):
+            yield Evidence(f"{len(parts) - len(run)} of {len(parts)}", None, None, "not run")
+        yield evidence(_on_average(run or parts), claim, results)
+
+
+def _without_k(terms: Terms) -> frozenset[tuple[Cell, float]]:
+    return frozenset((replace(cell, n_shots=0), factor) for cell, factor in terms.items())
+
+
+def _on_average(parts: Sequence[Comparison]) -> Comparison:
+    """The mean of comparisons, named after the first."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    other = first.other if len({one.other for one in parts}) == 1 else f"{first.other} and its like"
+    subject = f"{first.subject} and {len(parts) - 1} more, on average,"
+    return replace(first, subject=subject, other=other, terms=_mean([one.terms for one in parts]))
 
 
 def _was_run(cell: Cell, results: Results) -> bool:

@@ -29,6 +29,8 @@ class Selector(Section):
     train: Train | tuple[Train, ...] = ("same", "other", "both")
     """Where it was tuned, seen from the test domain."""
     n_shots: Shots = Shots()
+    except_k: Annotated[dict[str, tuple[Count, ...]], Field(default_factory=dict)]
+    """Test domain -> K that are not picked there."""
 
 
 class Needs(Section):
@@ -51,8 +53,8 @@ class Claim(Section):
     of: Literal["paper", "ours", "field"]
     """Whose sentence it is; `field`: about the papers after it."""
     metric: Literal["auc", "equal_share_auc", "uauc"] = "auc"
-    pooled: bool = False
-    """Whether the mean of the comparisons is judged, not each of them."""
+    pooled: bool | Literal["over_k"] = False
+    """Whether the mean of the comparisons is judged, not each of them; `over_k`: the mean over K of each pair."""
     needs: Needs = Needs()
 
 

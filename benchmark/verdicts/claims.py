@@ -3,7 +3,8 @@
 A claim about each of many things is supported if every comparison supports it: more comparisons make that harder, so
 it needs no correction. It is contradicted if one of them contradicts it; so that many comparisons don't find one by
 chance, such a comparison must hold after a correction over all comparisons of its claim (max-T). A claim about a
-tendency is judged by the mean of its comparisons. A run that lacks what the sentence names has a verdict `so far`.
+tendency is judged by the mean of its comparisons, and a part of them cannot contradict it. A run that lacks what the
+sentence names has a verdict `so far`.
 """
 
 import math
@@ -74,11 +75,12 @@ def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:
     found = corrected(tuple(TESTS[claim["kind"]](claim, results)), results)
     verdicts = [item.verdict for item in found if item.verdict != "not defined"]
     missing = _missing(claim, results)
-    if "contradicted" in verdicts:
+    is_partial = bool(missing) or "not run" in verdicts
+    if "contradicted" in verdicts and not (is_partial and claim.get("pooled")):
         verdict = "contradicted"
     elif not verdicts or set(verdicts) == {"not run"}:
         verdict = "not run"
-    elif missing or "not run" in verdicts:
+    elif is_partial:
         verdict = "so far"
     else:
         verdict = "supported" if set(verdicts) == {"supported"} else "inconclusive"

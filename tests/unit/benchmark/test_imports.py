@@ -18,6 +18,7 @@ COMMANDS = (
     ["validate"],
     ["show"],
     ["check", "--against", "results/metrics.csv"],
+    ["compare", "results/metrics.csv", "results/metrics.csv"],
     ["export", "movie", "--out", "movie.json"],
     ["use", "smoke"],
 )
@@ -40,7 +41,7 @@ def test_a_command_that_runs_no_model_imports_none(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     shutil.copy(ROOT / "params.yaml", finished_run)
-    if command[0] in ("show", "check", "export"):
+    if command[0] in ("show", "check", "compare", "export"):
         (finished_run / "params.yaml").write_text(json.dumps(params.model_dump(mode="json", serialize_as_any=True)))
         items = {name: Item(name, "movie", name, name) for name in ("i1", "i2")}
         files.write_items(paths.prepared_folder("movie") / "items.parquet", items)
