@@ -87,12 +87,12 @@ class OfAll:
             self._took += now - self._start
             self._foretold += self._seconds_of(self.running)
         self._start, self.running = now, stages
-        self._n_begun.update(map(_kind, stages))
+        self._n_begun.update(map(kind_of, stages))
 
     def skip(self, stage: str) -> None:
         """What ran before is done, and this one is up to date."""
         self.begin()
-        self._n_begun[_kind(stage)] += 1
+        self._n_begun[kind_of(stage)] += 1
 
     def line(self) -> str:
         """E.g. `stage 14 of 55 (tune@rt-movie-16-0), about 9 minutes left of all`."""
@@ -106,10 +106,10 @@ class OfAll:
         return f"{told}, about {spoken(max(0.0, of_these) + ratio * later)} left of all"
 
     def _seconds_of(self, stages: Iterable[str]) -> float:
-        return sum(self.expected.get(_kind(stage), (0, 0.0))[1] for stage in stages)
+        return sum(self.expected.get(kind_of(stage), (0, 0.0))[1] for stage in stages)
 
 
-def _kind(stage: str) -> str:
+def kind_of(stage: str) -> str:
     """`tune` of `tune@rt-movie-16-0` and of `tune rt movie`, `base` of `tallrec/dvc.yaml:base`."""
     return re.split("[@ ]", stage.removeprefix(MODEL_PIPELINE))[0]
 

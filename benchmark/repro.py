@@ -13,7 +13,9 @@ from typing import Any
 from benchmark.artifacts.paths import PARAMS_YAML
 from benchmark.config.pipeline import stage_counts
 from benchmark.config.reading import read_yaml
-from benchmark.progress import EVERY_SECONDS, OfAll
+from benchmark.progress import EVERY_SECONDS, OfAll, kind_of
+from benchmark.warm.shell import LIGHT
+from benchmark.warm.starting import WarmStages
 
 BEGUN = re.compile(r"(Running stage|Stage) '([^']+)'")
 """What DVC says of a stage that runs, or that is up to date or cached."""
@@ -34,7 +36,10 @@ def repro(arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
     plan: subprocess.Popen[str] | None = None
     threading.Thread(target=_tick, args=(told, is_done), daemon=True).start()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        WarmStages(Path(), environment) as warm,
+        subprocess.Popen(command, env=warm.environment, stdout=subprocess.PIPE, text=True) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
@@ -43,6 +48,8 @@ def repro(arguments: Sequence[str]) -> int:
                     told.skip(begun[2])
                 else:
                     told.begin(begun[2])
+                    if kind_of(begun[2]) not in LIGHT:
+                        warm.start()  # beside this first one, which starts by itself
                     plan = plan or _planned(environment, told)
                     _say(told)
     is_done.set()

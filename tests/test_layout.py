@@ -54,7 +54,7 @@ ROOMS_OF_TALLREC: dict[str, set[str]] = {
     "cost": {"prompts", "models", "scoring", "training", "tiny"},
 }
 """The same for `tallrec/`."""
-EVERY_ROOM = {"stages", "sweep"}
+EVERY_ROOM = {"stages", "sweep", "warm"}
 """Folders whose modules may use all of `benchmark/`, and that no room uses."""
 OF_ONE_KIND = {"benchmark/stages", "benchmark/data/domains", "tallrec/prompts/styles", "baselines"}
 """Folders whose modules are instances of one kind, or hold them: there may be more than `MOST_MODULES`."""

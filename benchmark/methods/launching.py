@@ -82,9 +82,14 @@ def _refuse_another_number(n_launched: int, n_processes: int, key: str) -> None:
         raise ConfigError(f"{key}: {n_processes}, and {n_launched} processes were launched")
 
 
-def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel send this process `by` when its parent dies (Linux), so that nothing outlives what started it."""
-    parent = os.getppid()
+def die_with_parent(by: signal.Signals = signal.SIGKILL, parent: int | None = None) -> None:
+    """Have the kernel send this process `by` when its parent dies (Linux), so that nothing outlives what started it.
+
+    Args:
+        by: the signal.
+        parent: who it is, where that is known; else who it is now.
+    """
+    parent = parent or os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, by)
         if os.getppid() != parent:  # it died before it was asked for

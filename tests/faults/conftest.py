@@ -14,7 +14,8 @@ import pytest
 import toy
 from ruamel.yaml import YAML
 from trials import TRIED, Repository, Stage
-from warm_shell import warm_shell
+
+from benchmark.warm.starting import WarmStages
 
 SERVER = {
     **{"kind": "api", "model": "loopback", "key_variable": None, "endpoint": "completions", "read": "logprobs"},
@@ -76,8 +77,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, loopback: str) -> Iter
     top = tmp_path_factory.mktemp("undisturbed")
     changes = CHANGES | {"icl.models": {"loopback": {**SERVER, "address": loopback}}}
     folder = toy.new_repository(top / "repository", changes)
-    repository = Repository(folder, str(top / "socket"), top / "shell", top / "site", top)
-    with warm_shell(top, folder, repository.environment):
+    repository = Repository(folder, Path("/bin/sh"), top / "site", top)
+    with WarmStages(folder, repository.environment) as warm:
+        warm.start()
+        assert warm.wait()
+        repository.shell = warm.shell
         _run_once(repository)
         yield repository
 

@@ -1,5 +1,6 @@
 """A repository that faults are tried on, what an undisturbed run leaves in it, and counts of what became of them."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import toy
-from warm_shell import ask, end_of
 
 STAGES = (
     *("raw@movie", "prepare@movie", "draw", "encode@movie", "controls@movie", "baselines@gru4rec-movie"),
@@ -47,12 +47,11 @@ class Stage:
 
 @dataclass
 class Repository:
-    """A repository with its own cache of DVC and its own warm shell."""
+    """A repository with its own cache of DVC."""
 
     folder: Path
-    address: str
     shell: Path
-    """Where DVC finds it."""
+    """By which DVC runs commands."""
     site: Path
     kept: Path
     """For what lies outside of the repository: logs, and the answers of the server."""
@@ -66,7 +65,10 @@ class Repository:
     def environment(self) -> dict[str, str]:
         chosen = {"SHELL": str(self.shell), "DVC_SITE_CACHE_DIR": str(self.site), "XDG_CACHE_HOME": str(self.kept)}
         chosen |= {"NO_PROXY": "127.0.0.1", "TALLREC_BENCH_MIRROR": "", "COLUMNS": "200"}
-        return toy.environment(self.folder) | chosen | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        chosen |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment = toy.environment(self.folder)
+        del environment["PYTHONPATH"]  # in a copy it would be another one, and nothing be forked
+        return environment | chosen
 
     @property
     def log(self) -> Path:
@@ -95,20 +97,20 @@ class Repository:
     ) -> tuple[int, str]:
         """Run a stage without DVC, and kill it with its children after `kill_after` seconds; exit code and output."""
         with self.log.open("wb") as stream:
-            # A group of its own, which a process that does nothing leads.
-            leader = subprocess.Popen(["sleep", "1000"], process_group=0)
-            try:
-                streams = [stream.fileno()] * 2
-                said, child = ask(self.address, stage.command, self.folder, streams, leader.pid, environment or {})
-                if kill_after is not None:
-                    time.sleep(kill_after)
-                    os.killpg(leader.pid, signal.SIGKILL)
-                code = end_of(said)
-                while is_alive(child):  # which closes its files before it is gone
-                    time.sleep(0.001)
-            finally:
-                leader.kill()
-                leader.wait()
+            process = subprocess.Popen(
+                [self.shell, "-c", stage.command],
+                **{"cwd": self.folder, "env": self.environment | (environment or {})},
+                **{"stdout": stream, "stderr": subprocess.STDOUT, "process_group": 0},
+            )
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            while True:  # a fork closes its files before it is gone
+                os.killpg(process.pid, 0)
+                time.sleep(0.001)
         return code, self.log.read_text()
 
     def outcome(self) -> dict[str, str]:
@@ -173,11 +175,3 @@ class Repository:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process runs that is no child of this one."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -1,6 +1,6 @@
 """The real `dvc repro` on a copy of the repository: a toy grid through every stage, and nothing left to do after it.
 
-Its commands are forked from a process with torch imported; `make smoke` starts each as a process of its own.
+Its commands are forked from a process with torch imported, as those of `make smoke` are.
 """
 
 import csv
@@ -9,14 +9,16 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from toy import CHANGES, commit, dvc, environment, new_repository, run
-from warm_shell import warm_shell
 
 from benchmark.artifacts.paths import METRICS_CSV
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import cells
+from benchmark.warm.starting import WarmStages
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,10 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository of its own with the toy grid, after `dvc repro`."""
     top = tmp_path_factory.mktemp("toy")
     folder = new_repository(top / "repository", CHANGES)
-    with warm_shell(top, folder, environment(folder)) as shell, pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("SHELL", str(shell))
+    with WarmStages(folder, environment(folder)) as warm, pytest.MonkeyPatch.context() as monkeypatch:
+        warm.start()
+        assert warm.wait()
+        monkeypatch.setenv("SHELL", warm.environment["SHELL"])
         dvc(folder, "repro")
         yield folder
 
@@ -77,6 +81,28 @@ def test_a_changed_value_is_compared_as_docs_running_says(toy: Path, monkeypatch
     assert {(point["rev"], point["method"]) for point in chart["data"]["values"]} == {
         (rev, method) for rev in ("HEAD", name) for method in ("gru4rec", "tallrec-movie")
     }
+
+
+@pytest.mark.slow
+def test_stages_that_start_by_themselves_give_the_same_bytes(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = new_repository(tmp_path / "repository", CHANGES)
+    monkeypatch.setenv("SHELL", "/bin/sh")
+    dvc(cold, "repro")
+    for name in ("dvc.lock", "tallrec/dvc.lock"):  # commands, parameters and digests of all that is read or written
+        assert without_records(cold / name) == without_records(toy / name)
+    assert (cold / METRICS_CSV).read_bytes() == (toy / METRICS_CSV).read_bytes()
+
+
+def without_records(lock: Path) -> dict[str, Any]:
+    """What a lock file says, but for the digests of what is never the same twice."""
+    stages = YAML(typ="safe").load(lock)["stages"]
+    for stage in stages.values():
+        for entry in (*stage.get("deps", ()), *stage.get("outs", ())):
+            if entry["path"].startswith(("runs", "results/cost", "results/report", "results/tables")):
+                entry.clear()
+    return stages
 
 
 @pytest.mark.slow

@@ -1,0 +1,94 @@
+"""The shell that DVC runs commands by: it asks a process with its imports done for a fork, and ends as the fork ends.
+
+DVC knows this process alone. A signal to it goes on to the fork; its death, and that of DVC, is the fork's. It leaves
+the group of DVC and the fork joins it, so that a signal to the group, as Ctrl-C is, reaches the stage once. What no
+fork is to be had for runs as ever, in the place of this process. Imports nothing but what Python brings.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from benchmark.methods.launching import die_with_parent
+
+PLAIN = re.compile(r"python -m benchmark\.stages\.(\w+)((?: [\w.-]+)*)")
+"""A command of a stage, without a sign that a shell would read."""
+LIGHT = {"raw", "prepare", "draw", "controls", "evaluate", "report"}
+"""Stages that import no torch: they start in a second, and their memory is told without it."""
+COLD = "cold"
+"""The answer where a fork would not be as good as a fresh process."""
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def write_shell(path: Path, address: Path, usual: str | None) -> None:
+    """Write an executable that is this shell, for `SHELL`.
+
+    Args:
+        path: of the executable.
+        address: socket of the process to fork.
+        usual: what `SHELL` is outside of the pipeline; stages see this one.
+    """
+    root = str(Path(__file__).parents[2])
+    path.write_text(
+        f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {root!r})\nfrom benchmark.warm.shell import main\n"
+        f"main({str(address)!r}, {usual!r}, sys.argv[-1])\n"
+    )
+    path.chmod(0o700)
+
+
+def main(address: str, usual: str | None, command: str) -> None:
+    """What DVC calls: `-c COMMAND`. Does not return."""
+    die_with_parent()
+    os.environ.pop("SHELL", None)
+    if usual is not None:
+        os.environ["SHELL"] = usual
+    plain = PLAIN.fullmatch(command)
+    if plain and plain[1] not in LIGHT:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            stand_for(*ask(connection, command))
+    arguments = command.split() if plain else ["/bin/sh", "-c", command]
+    os.execvp(arguments[0], arguments)  # noqa: S606 - what a shell does
+
+
+def ask(connection: socket.socket, command: str) -> tuple[bytes, BinaryIO]:
+    """Send what a fresh process would inherit; the answer, `COLD` or the fork's number, and where its end is told."""
+    os.umask(umask := os.umask(0o077))
+    order = {
+        **{"command": command, "folder": str(Path.cwd()), "group": os.getpgrp(), "umask": umask},
+        "environment": dict(os.environ),
+    }
+    socket.send_fds(connection, [b"\n"], [0, 1, 2])
+    connection.sendall(json.dumps(order).encode() + b"\n")
+    told = connection.makefile("rb")
+    return told.readline(), told
+
+
+def stand_for(answer: bytes, told: BinaryIO) -> None:
+    """Pass signals on to the fork, and end as it ends; returns where there is none."""
+    if not answer.strip().isdigit():
+        return
+    fork = int(answer)
+
+    def pass_on(number: int, _: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(fork, number)
+
+    for number in PASSED_ON:
+        signal.signal(number, pass_on)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    end = told.readline()
+    # Of a fork nothing is told where the process that it came from was killed, which is the fork's death too.
+    code = int(end) if end else -signal.SIGKILL
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
