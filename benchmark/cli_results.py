@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark.artifacts.paths import METRICS_CSV, PARAMS_YAML
+from benchmark.artifacts.paths import LOOK, METRICS_CSV, PARAMS_YAML, run_folder
 from benchmark.errors import ConfigError, exit_code_of
 
 
@@ -20,20 +20,23 @@ def finish(work: Callable[[], None]) -> None:
 
 def check(
     against: Annotated[
-        str, typer.Option("--against", help="Git revision that has results/metrics.csv, or such a file.")
+        str,
+        typer.Option("--against", help="Git revision with results/, or in docs/results a run like this; or a file."),
     ],
     alpha: Annotated[
         float, typer.Option("--alpha", help="How often noise alone may turn the check red, all comparisons together.")
     ] = 0.05,
 ) -> None:
-    """Compare results/ with a reference; exit with 1 if a cell is missing, or a method worse than noise explains."""
+    """Compare this run with a reference; exit with 1 if a cell is missing, or a method worse than noise explains."""
 
     def work() -> None:
         from benchmark.report.comparison import gate_lines
         from benchmark.verdicts.gate import FAILURES
         from benchmark.verdicts.gate import check as findings_of
 
-        findings = findings_of(against, alpha=alpha)
+        folder = run_folder()
+        before, findings = findings_of(against, alpha=alpha, folder=folder)
+        typer.echo(f"{folder / METRICS_CSV} beside {before.name}", err=True)
         for line in gate_lines(findings):
             typer.echo(line)
         if any(finding.verdict in FAILURES for finding in findings):
@@ -46,9 +49,7 @@ def compare(
     first: Annotated[
         str, typer.Argument(metavar="A", help="A git revision or DVC experiment with results/metrics.csv, or a file.")
     ],
-    second: Annotated[
-        str, typer.Argument(metavar="B", help="The same. By default: the results of this folder.")
-    ] = METRICS_CSV.as_posix(),
+    second: Annotated[str, typer.Argument(metavar="B", help="The same. By default: this run.")] = "",
     html: Annotated[Path | None, typer.Option("--html", help="Write a page too, with the intervals drawn.")] = None,
 ) -> None:
     """Print what changed from A to B: per method and K the difference, its margin and whether noise explains it."""
@@ -59,8 +60,9 @@ def compare(
         from benchmark.verdicts.compared_run import named_run
         from benchmark.verdicts.gate import differences
 
-        findings = differences(named_run(first), named_run(second), confidence=CONFIDENCE)
-        comparison = Comparison(first, second, findings)
+        folder = run_folder()
+        runs = named_run(first, folder), named_run(second or (folder / METRICS_CSV).as_posix(), folder)
+        comparison = Comparison(first, second or runs[1].name, differences(*runs, confidence=CONFIDENCE))
         for line in comparison_lines(comparison):
             typer.echo(line)
         if html:
@@ -90,7 +92,9 @@ def keep(
     folder: Annotated[Path, typer.Argument(help="Folder to write, e.g. docs/results/gemma-3-270m; replaced.")],
     families: Annotated[
         list[str] | None,
-        typer.Option("--family", help="Of cells: control, baseline, icl, tuned. By default: icl and tuned."),
+        typer.Option(
+            "--family", help="Of cells with scores: control, baseline, icl, tuned. By default: icl and tuned."
+        ),
     ] = None,
 ) -> None:
     """Write scores, records and metrics of this run into a folder that git can hold; samples are row numbers."""
@@ -100,8 +104,10 @@ def keep(
         from benchmark.report.kept import keep as write_kept
         from benchmark.stages import evaluate
 
-        evaluate.run(partial=True)
-        n_cells = write_kept(folder, load_config(PARAMS_YAML), families or ["icl", "tuned"])
+        target = folder.absolute()
+        with contextlib.chdir(run_folder()):
+            evaluate.run(partial=True)
+            n_cells = write_kept(target, load_config(PARAMS_YAML), families)
         typer.echo(f"{folder}: {n_cells} cells")
 
     finish(work)
@@ -170,7 +176,9 @@ def leaderboard(
 
 
 def show(
-    folder: Annotated[Path, typer.Option("--folder", help="Where the results/ lie.")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Where the results/ lie. By default: here, else of `look`.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a comment or an issue.")] = False,
 ) -> None:
     """Print the main table and what was found."""
@@ -180,7 +188,7 @@ def show(
         from benchmark.report.show import lines
         from benchmark.verdicts.paper import load_paper
 
-        with contextlib.chdir(folder):
+        with contextlib.chdir(folder or run_folder()):
             for line in lines(read_inputs(), load_paper(), is_markdown=markdown):
                 typer.echo(line)
 
@@ -195,12 +203,11 @@ def look(
     """Rules and recommenders on the real data in three minutes, in scratch/look; params.yaml stays as it is."""
 
     def work() -> None:
-        from benchmark.look import FOLDER
         from benchmark.look import look as run
 
-        run(FOLDER, presets or ["look"], lambda line: typer.echo(line, err=True))
-        show(FOLDER, markdown=False)
-        typer.echo(f"The page is {FOLDER / 'results/report.html'}")
+        run(LOOK, presets or ["look"], lambda line: typer.echo(line, err=True))
+        show(LOOK, markdown=False)
+        typer.echo(f"The page is {LOOK / 'results/report.html'}")
 
     finish(work)
 

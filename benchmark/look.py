@@ -19,7 +19,6 @@ from benchmark.methods.configuration import load_config, merge_presets
 from benchmark.planning.foretold import foretold
 from benchmark.progress import EVERY_SECONDS, OfAll
 
-FOLDER = Path("scratch/look")
 N_AT_ONCE = 2
 """Baselines that train at the same time, each on one thread."""
 

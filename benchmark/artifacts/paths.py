@@ -24,6 +24,12 @@ EFFICIENCY = Path("runs/efficiency")
 """What stage `efficiency` measured, a file a configuration: among the records, of which none has to be there."""
 MEMORISED = Path("runs/memorised")
 """What stage `memorised` found, a file a domain: among the records too."""
+KEPT_RUNS = Path("docs/results")
+"""Runs that git holds, a folder each, which `tallrec-bench keep` and `submit` write."""
+ENTRY_JSON = "entry.json"
+"""In such a folder: where the run comes from."""
+LOOK = Path("scratch/look")
+"""Where `tallrec-bench look` runs."""
 
 CELL_FOLDERS = {
     "control": "{train_domain}-{domain}/{test_set}/{method}",
@@ -33,6 +39,11 @@ CELL_FOLDERS = {
 }
 """Folder of a cell inside its family. The first part is the matrix item of the stage that writes it, so that each
 stage owns one folder."""
+
+
+def run_folder() -> Path:
+    """Where the run lies that a command speaks of: here, or where nothing was run here, that of `look`."""
+    return LOOK if not METRICS_CSV.exists() and (LOOK / METRICS_CSV).exists() else Path()
 
 
 def raw_folder(domain: str) -> Path:

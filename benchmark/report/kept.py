@@ -1,8 +1,9 @@
 """Results of one run in a folder that git can hold, and bringing the cells of several such folders together.
 
-A folder has `params.yaml`, `scores.parquet` (one row a cell and sample) and `records.jsonl` (how each cell came about),
-and of all cells that were run `metrics.csv`, `estimates.csv` and `influence.parquet`, since labels are not there.
-It holds no data: samples and users are numbers. What is missing in a grid can so be run on another machine, or later.
+A folder has `params.yaml`, `scores.parquet` (one row a cell and sample; without a language model there is none, since
+such a run is soon made anew) and `records.jsonl` (how each cell came about), and of all cells that were run
+`metrics.csv`, `estimates.csv` and `influence.parquet`, since labels are not there. It holds no data: samples and users
+are numbers. What is missing in a grid can so be run on another machine, or later.
 """
 
 import json
@@ -28,6 +29,7 @@ from benchmark.statistics.results import ESTIMATES_CSV, read_rows, write_rows
 
 SCORES, RECORDS = "scores.parquet", "records.jsonl"
 METRICS, ESTIMATES, INFLUENCE = METRICS_CSV.name, ESTIMATES_CSV.name, INFLUENCE_FILE.name
+OF_LANGUAGE_MODELS = ("icl", "tuned")
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
 
@@ -45,19 +47,26 @@ class Merged:
     """Keys of `OF_MACHINE` with another value."""
 
 
-def keep(folder: Path, params: Params, families: Sequence[str]) -> int:
-    """Write the cells of `families` that were run into `folder`, whole or not at all; their number.
+def keep(folder: Path, params: Params, families: Sequence[str] | None = None) -> int:
+    """Write the cells that were run into `folder`, whole or not at all; their number.
+
+    Args:
+        folder: is made, or replaced.
+        params: of the run.
+        families: of the cells whose scores and records are kept. None: those of language models, which take long; of
+            a run without any, the records of all.
 
     Raises:
         MissingArtifactError: no cell of them was run, or none is evaluated.
     """
-    found = {
-        cell: scores
-        for cell in grid_cells(params)
-        if cell.family in families and (scores := files.read_scores("predictions", cell)) is not None
-    }
+    grid = list(grid_cells(params))
+    wanted = [cell for cell in grid if cell.family in (families or OF_LANGUAGE_MODELS)]
+    has_scores = bool(wanted or families)
+    wanted = wanted if has_scores else grid
+    found = {cell: scores for cell in wanted if (scores := files.read_scores("predictions", cell)) is not None}
     if not found:
-        raise MissingArtifactError(f"no cell of {', '.join(families)} has predictions; `dvc repro` makes them")
+        names = ", ".join(families or dict.fromkeys(cell.family for cell in wanted))
+        raise MissingArtifactError(f"no cell of {names} has predictions; `dvc repro` makes them")
     records = [
         {"root": root, **files.read_json(path)}
         for cell in found
@@ -66,7 +75,8 @@ def keep(folder: Path, params: Params, families: Sequence[str]) -> int:
     ]
     with files.replacing_folder(folder) as temporary:
         files.write_bytes(temporary / paths.PARAMS_YAML, paths.PARAMS_YAML.read_bytes())
-        files.write_long_scores(temporary / SCORES, found)
+        if has_scores:
+            files.write_long_scores(temporary / SCORES, found)
         lines = (json.dumps(record, sort_keys=True) for record in records)
         files.write_bytes(temporary / RECORDS, ("\n".join(lines) + "\n").encode())
         write_rows(temporary / METRICS, [row for row in read_rows(METRICS_CSV) if row.status == "ok"])

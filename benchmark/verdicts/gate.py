@@ -15,6 +15,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.artifacts.paths import METRICS_CSV
 from benchmark.errors import ConfigError, MissingArtifactError
@@ -52,12 +53,13 @@ class Finding:
     reason: str = ""
 
 
-def check(against: str, *, alpha: float) -> list[Finding]:
-    """Compare the results of the working directory with those of `against`.
+def check(against: str, *, alpha: float, folder: Path = Path()) -> tuple[Run, list[Finding]]:
+    """Compare the results of a run with those of `against`, which is the first that is returned.
 
     Args:
         against: as `named_run`.
         alpha: as `compare`, in (0, 0.5).
+        folder: where the results/ of the run lie.
 
     Raises:
         ConfigError: `alpha` is out of its range.
@@ -66,7 +68,8 @@ def check(against: str, *, alpha: float) -> list[Finding]:
     """
     if not 0 < alpha < 0.5:
         raise ConfigError(f"--alpha: expected a rate above 0 and below 0.5, got {alpha:g}")
-    return compare(named_run(against), read_run(METRICS_CSV, INFLUENCE), alpha=alpha)
+    before = named_run(against, folder)
+    return before, compare(before, read_run(folder / METRICS_CSV, folder / INFLUENCE), alpha=alpha)
 
 
 def differences(first: Run, second: Run, *, confidence: float) -> list[Finding]:

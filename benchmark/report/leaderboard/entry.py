@@ -23,8 +23,7 @@ from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.influence_file import read_influence
 from benchmark.statistics.results import MetricRow, read_rows
 
-RESULTS = Path("docs/results")
-ENTRY = "entry.json"
+RESULTS, ENTRY = paths.KEPT_RUNS, paths.ENTRY_JSON
 KEYS = (
     "by",
     "note",
@@ -108,7 +107,8 @@ def _read(folder: Path, provenance: Mapping[str, Any]) -> Entry:
     rows = read_rows(folder / METRICS)
     estimates, test_rows = read_influence(folder / INFLUENCE, rows)
     entry = Entry(folder, provenance, rows, estimates, test_rows, read_records(folder))
-    for problem in _problems(entry, files.read_long_scores(folder / SCORES)):
+    has_scores = (folder / SCORES).exists()
+    for problem in _problems(entry, files.read_long_scores(folder / SCORES) if has_scores else {}):
         raise SchemaError(f"{folder}: {problem}")
     return entry
 
@@ -116,6 +116,9 @@ def _read(folder: Path, provenance: Mapping[str, Any]) -> Entry:
 def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Iterator[str]:
     """What does not fit together."""
     known = {row.cell: row for row in entry.rows}
+    for cell in scores or known:
+        if (cell, "runs") not in entry.records:
+            yield f"{RECORDS}: no record of {cell}"
     for row in entry.rows:
         if row.status != "ok":
             yield f"{METRICS}: {row.cell} is {row.status}, expected cells that were run"
@@ -127,8 +130,6 @@ def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Itera
             yield f"{SCORES}: {cell} has {len(found)} scores, {METRICS} says {row.n_samples}"
         if not all(map(math.isfinite, found.values())):
             yield f"{SCORES}: {cell} has a score that is not finite"
-        if (cell, "runs") not in entry.records:
-            yield f"{RECORDS}: no record of {cell}"
         strange = next((name for name in found if not ROW_NUMBER.fullmatch(name)), None)
         if strange:
             yield f"{SCORES}: sample {strange!r}: expected the number of a row, no id of a user or an item"

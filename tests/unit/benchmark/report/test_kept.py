@@ -71,6 +71,17 @@ def test_cells_that_are_here_stay_and_only_the_families_asked_for_are_kept(run: 
     assert not (run / "other").exists()
 
 
+def test_of_a_run_without_a_language_model_records_and_metrics_are_kept(run: Path, params: Params) -> None:
+    grid = params.grid.model_copy(update={"recipes": [], "icl_models": [], "other_models": []})
+    rules = params.model_copy(update={"grid": grid})
+    assert {cell.family for cell in grid_cells(rules)} == {"control", "baseline"}
+    n_cells = keep(Path("kept"), rules)
+    assert n_cells == len(list(grid_cells(rules))) == len((run / "kept" / RECORDS).read_text().splitlines())
+    assert not (run / "kept" / SCORES).exists()
+    keep(Path("kept"), params)
+    assert set(pq.read_table(run / "kept" / SCORES)["family"].to_pylist()) == {"icl", "tuned"}
+
+
 def test_a_value_that_decides_is_refused_and_one_of_the_machine_is_told(run: Path, params: Params) -> None:
     keep(Path("kept"), params, FAMILIES)
     shutil.rmtree("predictions")

@@ -12,12 +12,15 @@ from benchmark.artifacts import files, paths
 from benchmark.cli import app
 from benchmark.config.params import Params
 from benchmark.errors import MissingArtifactError, SchemaError
+from benchmark.methods.configuration import merge_presets
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
 from benchmark.statistics.estimates import INFLUENCE
 from benchmark.statistics.metrics import OTHERS
 from benchmark.statistics.results import MetricRow, write_rows
 from benchmark.verdicts.compared_run import named_run
+
+ROOT = Path(__file__).parents[4]
 
 
 def _rows(*aucs: float) -> list[MetricRow]:
@@ -145,6 +148,41 @@ def test_influences_of_a_revision_are_found(in_both: Path) -> None:
     for against, interval in (("HEAD", "paired"), ("HEAD:alone/metrics.csv", "independent")):
         assert f" {interval} " in _run("--against", against)[1]
     assert in_both.exists()
+
+
+@pytest.fixture
+def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone of what git holds here, after a `make look` that gave what docs/results/look has."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    monkeypatch.chdir(clone)
+    _git("checkout", "-q", "-B", "main")
+    shutil.copytree("docs/results/look", paths.LOOK / "results")
+    shutil.move(paths.LOOK / "results/params.yaml", paths.LOOK)
+    return clone
+
+
+def test_after_a_look_a_fresh_clone_is_compared_with_the_look_that_git_keeps(looked: Path) -> None:
+    code, out, err = _run("--against", "main")
+    assert (code, err) == (0, "scratch/look/results/metrics.csv beside main:docs/results/look/metrics.csv\n")
+    assert out.endswith(" same\n")
+    assert len(out.splitlines()) == 1
+    kept = looked / paths.LOOK / "results/metrics.csv"
+    lines = [line for line in kept.read_text().splitlines() if ",sasrec-shared,movie,movie,16,4," not in line]
+    kept.write_text("\n".join(lines) + "\n")
+    code, out, _ = _run("--against", "main")
+    assert code == 1
+    assert "missing: 4 of 5 seeds" in out
+    assert _run("main", command="compare")[1].splitlines()[:2] == ["A: main", "B: scratch/look/results/metrics.csv"]
+
+
+def test_a_run_that_git_keeps_none_like_is_told_which_there_are(looked: Path) -> None:
+    shutil.copy(looked / "docs/results/look/metrics.csv", looked / paths.LOOK / "results")
+    merge_presets(["follow-ups"], looked / paths.LOOK / "params.yaml", write=True)
+    code, _, err = _run("--against", "main")
+    assert code == 2
+    assert "no results/metrics.csv, and of the runs in docs/results none is of follow-ups, but of " in err
+    assert "look" in err.split("but of ")[1]
 
 
 def test_an_experiment_is_found_by_its_name_as_dvc_keeps_it(in_both: Path) -> None:

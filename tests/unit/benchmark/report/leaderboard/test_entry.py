@@ -55,6 +55,12 @@ def test_a_submitted_run_is_whole_and_says_where_it_comes_from(kept: Path) -> No
     assert {row.status for row in entry.rows} == {"ok"}
 
 
+def test_a_run_without_scores_has_a_record_of_every_cell(kept: Path) -> None:
+    (kept / SCORES).unlink()
+    with pytest.raises(SchemaError, match=r"records\.jsonl: no record of random"):
+        submit(FOLDER, "somebody")
+
+
 def _lines(change: Callable[[list[str]], list[str]], name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text("\n".join(change((folder / name).read_text().splitlines())) + "\n")
 
