@@ -1,5 +1,6 @@
 """`CITATION.cff` says of this software what `pyproject.toml` and the README say."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def test_its_address_is_one_that_the_project_names():
 
 def test_the_paper_is_that_of_the_readme():
     (paper,) = CITATION["references"]
-    names = ", ".join(f"{author['given-names']} {author['family-names']}" for author in paper["authors"])
-    section = " ".join((ROOT / "README.md").read_text().split("## Citation")[1].split())
-    assert f"The paper: {names}, RecSys {paper['year']}, doi:{paper['doi']}." in section
+    names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
+    entry = dict(re.findall(r"^  (\w+) += \{(.*)\},?$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    title = entry["title"].replace("{", "").replace("}", "")
+    assert (entry["author"], title) == (names, paper["title"])
+    assert (entry["year"], entry["doi"]) == (str(paper["year"]), paper["doi"])

@@ -20,6 +20,7 @@ from benchmark.config.overlays import preset_names
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
 from benchmark.report.leaderboard.page import write_leaderboard
+from benchmark.report.numbers.pages import line_of, wrong_numbers
 from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +118,7 @@ def of_python(words: list[str]) -> list[str]:
     files = [word.split("::")[0] for word in words if word.startswith(KEPT)]
     after = [module for option, module in pairwise(words) if option == "-m"]
     files += [f"{module.replace('.', '/')}.py" for module in after if f"{module.split('.')[0]}/" in KEPT]
-    return [file for file in files if not (ROOT / file).exists()]
+    return [file for file in files if not ((ROOT / file).exists() or (ROOT / file[:-3] / "__main__.py").exists())]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -202,6 +203,13 @@ def test_the_figure_of_the_findings_shows_the_kept_metrics_of_smoke(domain: str)
 
     tuned = [f"K {k} {mean(f'{recipe}-{domain}', k)}" for recipe in ("tallrec", "rt") for k in (16, 64)]
     assert shown == [*tuned, f"AT alone: {mean('icl-alpaca-released', 0)}"]
+
+
+def test_the_numbers_are_those_of_the_files_that_they_are_from(monkeypatch: pytest.MonkeyPatch):
+    """`python -m benchmark.report.numbers --write` mends one that is not."""
+    monkeypatch.chdir(ROOT)
+    wrong, problems = wrong_numbers()
+    assert [*map(line_of, wrong), *problems] == []
 
 
 def test_every_run_that_git_holds_is_whole_and_on_the_leaderboard(monkeypatch: pytest.MonkeyPatch):
