@@ -85,7 +85,8 @@ def wrong_numbers(root: Path = Path()) -> tuple[list[Wrong], list[str]]:
 def line_of(wrong: Wrong, root: Path = Path()) -> str:
     """What to tell of a wrong number."""
     at = _line_number((root / wrong.page).read_text(encoding="utf-8"), wrong.start)
-    return f"{wrong.page}:{at}: {wrong.found}, expected {wrong.expected}: {wrong.file} ({wrong.source})"
+    file = wrong.file.relative_to(Path.cwd()) if wrong.file.is_relative_to(Path.cwd()) else wrong.file
+    return f"{wrong.page}:{at}: {wrong.found}, expected {wrong.expected}: {file} ({wrong.source})"
 
 
 def mend(wrong: Sequence[Wrong], root: Path = Path()) -> None:

@@ -6,8 +6,8 @@ A source is a few words, the numbers AUC x100:
   (`uauc`), one seed (`seed0`), and a form: `0` without decimals, `±` with the margin over users and seeds, `±0` both
   without decimals, `[0]` or `[1]` with the interval (of one seed: over users alone).
 - `paper METHOD DOMAIN K`: of the paper's main table.
-- `follow-ups NAME METRIC WHICH`: what papers after TALLRec publish, by method or role, and by source or as the `mean`,
-  `lowest` or `highest` of several.
+- `papers-after NAME METRIC WHICH`: what papers after TALLRec publish, by method or role, and by source or as the
+  `mean`, `lowest` or `highest` of several.
 """
 
 import functools
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmark.errors import SchemaError
 from benchmark.report.kept import INFLUENCE, METRICS
+from benchmark.report.tables import points
 from benchmark.schema import group_of
 from benchmark.statistics.metrics import METRICS as DEFINED
 from benchmark.verdicts.compared_run import Run, read_run
@@ -70,17 +71,17 @@ def cited(source: str, runs: Mapping[str, Path]) -> Cited:
     name, *words = source.split()
     if name == "paper":
         return Cited(_paper(source, words), PAPER_YAML)
-    if name == "follow-ups":
+    if name == "papers-after":
         return Cited(_follow_ups(source, words), FOLLOW_UPS_YAML)
     if name not in runs:
-        raise SchemaError(f"{source}: expected paper, follow-ups or a run of {', '.join(runs)}, got {name!r}")
+        raise SchemaError(f"{source}: expected paper, papers-after or a run of {', '.join(runs)}, got {name!r}")
     return Cited(_run(source, words, runs[name]), runs[name] / METRICS)
 
 
 def _paper(source: str, words: Sequence[str]) -> str:
     for number in load_paper().numbers:
         if number.table == "main" and [number.method, number.test_domain, str(number.n_shots)] == [*words]:
-            return _points(number.auc)
+            return points(number.auc, 1)
     raise SchemaError(f"{source}: expected METHOD DOMAIN K of the main table of {PAPER_YAML.name}")
 
 
@@ -90,7 +91,7 @@ def _follow_ups(source: str, words: Sequence[str]) -> str:
     found = found if which in OF_SEVERAL else [one for one in found if one.source == which]
     if not found or metric not in ("auc", "uauc"):
         raise SchemaError(f"{source}: expected a method or role, auc or uauc, and a source of {FOLLOW_UPS_YAML.name}")
-    return _points(OF_SEVERAL.get(which, statistics.fmean)([one.value(metric) for one in found]))
+    return points(OF_SEVERAL.get(which, statistics.fmean)([one.value(metric) for one in found]), 1)
 
 
 def _run(source: str, words: Sequence[str], folder: Path) -> str:
@@ -125,16 +126,12 @@ def _told(source: str, value: float | None, margin: float | None, ends: tuple[fl
     if value is None or ("±" in form and margin is None) or ("[" in form and ends is None):
         raise SchemaError(f"{source}: not defined there, or without what the form {form!r} asks for")
     n_decimals = 0 if form in ("0", "±0") else 1
-    text = _points(value, n_decimals)
+    text = points(value, n_decimals)
     if "±" in form and margin is not None:
-        text += f" ± {_points(margin, n_decimals)}"
+        text += f" ± {points(margin, n_decimals)}"
     if "[" in form and ends:
-        text += f" [{', '.join(_points(end, int(form[1])) for end in ends)}]"
+        text += f" [{', '.join(points(end, int(form[1])) for end in ends)}]"
     return text
-
-
-def _points(value: float, n_decimals: int = 1) -> str:
-    return f"{100 * value:.{n_decimals}f}"
 
 
 @functools.cache

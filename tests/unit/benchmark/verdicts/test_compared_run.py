@@ -177,11 +177,11 @@ def test_after_a_look_a_fresh_clone_is_compared_with_the_look_that_git_keeps(loo
 
 
 def test_a_run_that_git_keeps_none_like_is_told_which_there_are(looked: Path) -> None:
-    shutil.copy(looked / "docs/results/look/metrics.csv", looked / paths.LOOK / "results")
-    merge_presets(["follow-ups"], looked / paths.LOOK / "params.yaml", write=True)
+    shutil.copy(looked / "params.yaml", looked / paths.LOOK)
+    merge_presets(["paper"], looked / paths.LOOK / "params.yaml", write=True)
     code, _, err = _run("--against", "main")
     assert code == 2
-    assert "no results/metrics.csv, and of the runs in docs/results none is of follow-ups, but of " in err
+    assert "no results/metrics.csv, and of the runs in docs/results none is of paper, but of " in err
     assert "look" in err.split("but of ")[1]
 
 

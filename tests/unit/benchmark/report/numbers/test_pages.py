@@ -33,8 +33,9 @@ Once it had 61.5.
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one page, whose numbers are right."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "page.md").write_text(PAGE)
     (tmp_path / "docs").mkdir()
     (tmp_path / NUMBERS_YAML).write_text(f"""
@@ -99,8 +100,8 @@ def test_a_text_or_a_heading_that_is_gone_is_named(root: Path) -> None:
         ("look liked_share movie 0 seed0 [1] auc", f"{RULE['value']:.1f} [{RULE['low']:.1f}, {RULE['high']:.1f}]"),
         ("look liked_share movie 0 equal_share_auc", "50.0"),  # by its definition
         ("paper sasrec book 64", "50.1"),  # the paper's table
-        ("follow-ups ThinkRec uauc thinkrec", "67.8"),
-        ("follow-ups tallrec auc highest", "72.7"),
+        ("papers-after ThinkRec uauc thinkrec", "67.8"),
+        ("papers-after tallrec auc highest", "72.7"),
     ],
 )
 def test_every_form_of_a_source(source: str, text: str) -> None:
@@ -110,14 +111,14 @@ def test_every_form_of_a_source(source: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("smoke liked_share movie 0", "expected paper, follow-ups or a run of look, got 'smoke'"),
+        ("smoke liked_share movie 0", "expected paper, papers-after or a run of look, got 'smoke'"),
         ("look liked_share movie 16", "expected one METHOD TEST_SET K"),
         ("look liked_share movie", "expected one METHOD TEST_SET K"),
         ("look liked_share movie 0 auk", "expected a metric, a seed or one of"),
         ("look sasrec movie 16 seed9", "not defined there"),
         ("look sasrec movie 16 seed0 ±", "not defined there, or without what the form '±' asks for"),
         ("paper sasrec music 64", "of the main table"),
-        ("follow-ups ThinkRec auc cora", "expected a method or role"),
+        ("papers-after ThinkRec auc cora", "expected a method or role"),
     ],
 )
 def test_what_is_no_source_is_refused_in_one_line(source: str, said: str) -> None:
