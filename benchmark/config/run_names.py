@@ -10,6 +10,8 @@ from benchmark.config.reading import parse_yaml
 
 SIZES = ("look", "smoke", "real-cpu", "paper", "follow-ups")
 """Presets that say what a run is about; others change a part of it."""
+PARTS = ("short", "in-depth", "data/ml-1m", "data/ml-32m")
+"""Of these others, those that are named where all their values hold."""
 DATA = {
     "ml-100k": "MovieLens-100K",
     "ml-1m": "MovieLens-1M",
@@ -68,7 +70,7 @@ def presets_of(params: Params) -> str:
     of = {name: dict(leaves(parse_yaml(preset_text(name), PRESETS / name))) for name in preset_names()}
     models = [name for name in of if name.startswith("llm/") and of[name].get("llm.model") == held["llm.model"]]
     models = models if asks_language_model(params) else []
-    parts = [name for name in of if name in ("short", "data/ml-1m", "data/ml-32m") and not _changed(of[name], held)]
+    parts = [name for name in of if name in PARTS and not _changed(of[name], held)]
     expected = {size: _joined(of[name] for name in (size, *models[:1], *parts)) for size in SIZES}
     best = min(SIZES, key=lambda size: len(_changed(expected[size], held)) / len(expected[size]))
     if best == "smoke":  # it is the tiny model on generated data

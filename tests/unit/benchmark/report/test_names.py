@@ -43,6 +43,11 @@ def test_a_model_has_a_short_name(model: str, name: str) -> None:
             "real-cpu llm/gemma-3-270m short",
             "MovieLens-100K and BookCrossing",
         ),
+        (
+            ["real-cpu", "llm/gemma-3-270m", "in-depth"],
+            "real-cpu llm/gemma-3-270m in-depth",
+            "MovieLens-100K and BookCrossing",
+        ),
     ],
 )
 def test_presets_are_recognised_and_changed_values_counted(

@@ -181,7 +181,7 @@ def test_a_run_that_git_keeps_none_like_is_told_which_there_are(looked: Path) ->
     merge_presets(["paper"], looked / paths.LOOK / "params.yaml", write=True)
     code, _, err = _run("--against", "main")
     assert code == 2
-    assert "no results/metrics.csv, and of the runs in docs/results none is of paper, but of " in err
+    assert "no results/metrics.csv, and of the runs in docs/results none is of paper llm/llama-7b, but of " in err
     assert "look" in err.split("but of ")[1]
 
 
