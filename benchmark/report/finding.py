@@ -60,7 +60,7 @@ def findings(inputs: Inputs, paper: Paper) -> list[str]:
     if not of_domains:
         return after
     released = list(_released_heads(inputs, domains[0])) if len(domains) == 1 else []
-    return [*of_domains, *released, _setting(inputs, paper), *_cannot_tell(inputs, paper), *after]
+    return [*of_domains, *released, _setting(inputs, paper), *_as_published(inputs, paper), *after]
 
 
 def _known(inputs: Inputs, domain: str) -> Mapping[Cell, Summary]:
@@ -143,15 +143,19 @@ def _setting(inputs: Inputs, paper: Paper) -> str:
     return f"The paper's setting, TALLRec with {PAPERS_MODEL}, was not run: {model}, and {rows}."
 
 
-def _cannot_tell(inputs: Inputs, paper: Paper) -> Iterator[str]:
-    """How many published numbers are undecided, and the widest reason."""
+def _as_published(inputs: Inputs, paper: Paper) -> Iterator[str]:
+    """What became of the published numbers; where none is beside ours, how much cannot be told."""
     counts = verdict_counts(inputs, paper)["published"]
-    n_judged = sum(n for verdict, n in counts.items() if verdict not in ("not comparable", "missing"))
-    if n_judged:
-        yield (
-            f"Of {n_judged} published numbers beside ours, {counts['cannot tell']} cannot be told to be the same or "
-            f"another, and {counts['at chance']} are at chance on both sides."
-        )
+    said = {
+        "equivalent": "equivalent",
+        "at chance": "at chance on both sides",
+        "different": "different",
+        "cannot tell": "not to be told from the same or from another",
+    }
+    judged = [f"{counts[verdict]} {words}" for verdict, words in said.items() if counts[verdict]]
+    if judged:
+        n_judged = sum(counts[verdict] for verdict in said)
+        yield f"Published numbers beside ours, {n_judged} in all: {', '.join(judged)}."
         return
     margins = [
         (margin, _who(inputs, group), f"{inputs.stats[domain]['splits']['test']['users']} test users of {domain}")

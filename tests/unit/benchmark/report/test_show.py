@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.run_names import method_name
+from benchmark.report import finding
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs, read_inputs
 from benchmark.report.page import build_page
@@ -65,6 +66,15 @@ def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users
     assert difference is not None
     assert any(f"{100 * difference.value:+.1f} ±" in sentence for sentence in found)
     assert "(generated data)" in found[0]
+
+
+def test_no_verdict_on_a_published_number_is_left_out(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {"equivalent": 0, "at chance": 2, "different": 1, "cannot tell": 3, "not comparable": 4, "missing": 5}
+    monkeypatch.setattr(finding, "verdict_counts", lambda *_: {"published": counts})
+    assert findings(inputs, load_paper())[-1] == (
+        "Published numbers beside ours, 6 in all: 2 at chance on both sides, 1 different, 3 not to be told from the "
+        "same or from another."
+    )
 
 
 def test_methods_that_were_not_run_are_counted_and_not_listed(finished_run: Path) -> None:
