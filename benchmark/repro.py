@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from benchmark.warm.starting import WarmStages
 
 BEGUN = re.compile(r"(Running stage|Stage) '([^']+)'")
 """What DVC says of a stage that runs, or that is up to date or cached."""
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that come to this process alone; Ctrl-C comes to DVC and its stage too."""
 
 
 def repro(arguments: Sequence[str]) -> int:
@@ -28,7 +31,7 @@ def repro(arguments: Sequence[str]) -> int:
         arguments: of `dvc repro`.
 
     Returns:
-        Its exit code.
+        Its exit code; as a shell tells it, 128 and the number of the signal, where one ended it.
     """
     told, is_done = OfAll(n_stages(Path(), read_yaml(PARAMS_YAML))), threading.Event()
     here = str(Path(sys.executable).parent)
@@ -41,6 +44,7 @@ def repro(arguments: Sequence[str]) -> int:
         subprocess.Popen(command, env=warm.environment, stdout=subprocess.PIPE, text=True) as process,
     ):
         assert process.stdout is not None
+        former = {number: signal.signal(number, lambda by, _: process.send_signal(by)) for number in ENDS}
         for line in process.stdout:
             print(line, end="", flush=True)
             if begun := BEGUN.match(line):
@@ -52,10 +56,12 @@ def repro(arguments: Sequence[str]) -> int:
                         warm.start()  # beside this first one, which starts by itself
                     plan = plan or _planned(environment, told)
                     _say(told)
+    for number, handler in former.items():
+        signal.signal(number, handler)
     is_done.set()
     if plan is not None and plan.poll() is None:
         plan.kill()
-    return process.returncode
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 def _planned(environment: Mapping[str, str], told: OfAll) -> subprocess.Popen[str]:

@@ -1,8 +1,11 @@
 """`tallrec-bench repro` around the real DVC: what it prints, how it counts, and its exit code."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,24 @@ def test_what_is_up_to_date_is_counted_and_a_failure_is_passed_on(
     assert repro(["last"]) != 0
     _, err = capfd.readouterr()
     assert "stage 3 of 3 (last)" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a stage dies with DVC where the kernel offers it")
+def test_whoever_ends_it_ends_dvc_and_the_stage(pipeline: Path) -> None:
+    Path("dvc.yaml").write_text("stages:\n  long:\n    cmd: echo $$ > number && exec sleep 60\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    program = "import sys; from benchmark.repro import repro; sys.exit(repro([]))"
+    with subprocess.Popen([sys.executable, "-c", program], env=environment) as process:
+        while not (Path("number").exists() and (number := Path("number").read_text().strip())):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    for _ in range(100):
+        if not Path("/proc", number).exists():
+            return
+        time.sleep(0.1)
+    pytest.fail("the stage goes on")
 
 
 def test_the_stages_that_make_the_model_are_counted_where_one_needs_it() -> None:
