@@ -21,6 +21,7 @@ from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
 from benchmark.report.leaderboard.page import write_leaderboard
 from benchmark.report.numbers.pages import line_of, wrong_numbers
+from benchmark.report.numbers.sources import cited
 from benchmark.statistics.results import read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -203,6 +204,24 @@ def test_the_figure_of_the_findings_shows_the_kept_metrics_of_smoke(domain: str)
 
     tuned = [f"K {k} {mean(f'{recipe}-{domain}', k)}" for recipe in ("tallrec", "rt") for k in (16, 64)]
     assert shown == [*tuned, f"AT alone: {mean('icl-alpaca-released', 0)}"]
+
+
+def test_the_figure_of_the_readme_shows_the_look_that_git_holds():
+    """`cp scratch/look/results/figures/overview-movie.svg docs/figures/look-movie.svg` renews it."""
+    figure = ElementTree.parse(ROOT / "docs/figures/look-movie.svg").findtext("{*}desc")
+    shown = re.findall(r"(\w[\w-]*): ([\d.]+ \[[^]]*\])", figure or "")
+    controls = ("random", "liked_share", "last_label")
+    expected = [
+        (
+            method,
+            cited(
+                f"look {method} movie {0 if method in controls else 256} [1]", {"look": ROOT / "docs/results/look"}
+            ).text,
+        )
+        for method, _ in shown
+    ]
+    assert len(shown) > 5
+    assert shown == expected
 
 
 def test_the_numbers_are_those_of_the_files_that_they_are_from(monkeypatch: pytest.MonkeyPatch):
