@@ -147,6 +147,12 @@ def test_commands_exist(page: Path):
     assert unknown_words(page.read_text()) == []
 
 
+def test_the_readme_is_one_page():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert len(text.split()) <= 900
+
+
 def test_a_command_that_does_not_exist_is_found():
     page = """
 `make tets`, `tallrec-bench pln --memory 24GB`, `dvc repro tume@x`, `pip install -e '.[dev,extra]'`

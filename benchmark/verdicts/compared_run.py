@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmark.artifacts.paths import ENTRY_JSON, KEPT_RUNS, METRICS_CSV, PARAMS_YAML
 from benchmark.config.run_names import presets_of
-from benchmark.errors import MissingArtifactError
+from benchmark.errors import MissingArtifactError, SchemaError
 from benchmark.methods.configuration import load_config
 from benchmark.statistics.estimates import INFLUENCE, Estimates
 from benchmark.statistics.influence_file import read_influence
@@ -90,11 +90,21 @@ def named_run(name: str, beside: Path = Path()) -> Run:
 
 
 def _kept_runs(revision: str) -> dict[str, str]:
-    """The folders in docs/results of a revision, by the presets of their runs."""
+    """The folders in docs/results of a revision, by the presets of their runs.
+
+    Raises:
+        SchemaError: an entry does not say its presets.
+    """
     listed = _git("ls-tree", "-r", "--full-tree", "--name-only", revision, f"{KEPT_RUNS.as_posix()}/")
     entries = [line for line in listed.stdout.decode().splitlines() if line.endswith(f"/{ENTRY_JSON}")]
-    told = {entry: json.loads(_git("show", f"{revision}:{entry}").stdout) for entry in entries}
-    return {_presets(one["presets"]): str(Path(entry).parent) for entry, one in told.items()}
+    found: dict[str, str] = {}
+    for entry in entries:
+        try:
+            presets = str(json.loads(_git("show", f"{revision}:{entry}").stdout)["presets"])
+        except (ValueError, LookupError, TypeError):
+            raise SchemaError(f"{revision}:{entry}: no presets; `tallrec-bench submit` writes them") from None
+        found[_presets(presets)] = str(Path(entry).parent)
+    return found
 
 
 def _presets(named: str) -> str:

@@ -183,6 +183,10 @@ def test_a_run_that_git_keeps_none_like_is_told_which_there_are(looked: Path) ->
     assert code == 2
     assert "no results/metrics.csv, and of the runs in docs/results none is of paper llm/llama-7b, but of " in err
     assert "look" in err.split("but of ")[1]
+    Path("docs/results/look/entry.json").write_text("[]")
+    _git("commit", "-qam", "broken")
+    code, _, err = _run("--against", "main")
+    assert (code, "main:docs/results/look/entry.json: no presets" in err) == (2, True)
 
 
 def test_an_experiment_is_found_by_its_name_as_dvc_keeps_it(in_both: Path) -> None:
