@@ -95,17 +95,19 @@ def _judged(claim: Mapping[str, Any], results: Results) -> ClaimVerdict:
 
 
 def _missing(claim: Mapping[str, Any], results: Results) -> list[str]:
-    """What the sentence names and no complete group of the claim has."""
+    """What the sentence names and the complete groups of the claim lack: a method, or a domain or K of either side."""
     needs: Mapping[str, Any] = claim.get("needs", {})
-    sides = [claim[side] for side in ("left", "right", "groups") if side in claim]
     there = {cell for cell, summary in results.groups.items() if summary and summary.is_complete}
-    chosen = [set(select(there, side)) for side in sides]
-    known = [cell for cells in chosen for cell in cells]
-    methods, domains, shots = ({getattr(c, name) for c in known} for name in ("method", "test_domain", "n_shots"))
+    sides = [list(select(there, claim[side])) for side in ("left", "right", "groups") if side in claim]
+
+    def of_each(name: str) -> list[set[Any]]:
+        return [{getattr(cell, name) for cell in side} for side in sides]
+
+    methods, domains, shots = map(of_each, ("method", "test_domain", "n_shots"))
     return [
-        *(method for method in needs.get("methods", ()) if method not in methods),
-        *(domain for domain in needs.get("domains", ()) if domain not in domains),
-        *(f"K = {n_shots}" for n_shots in needs.get("n_shots", ()) if n_shots not in shots),
+        *(method for method in needs.get("methods", ()) if method not in methods[-1]),
+        *(domain for domain in needs.get("domains", ()) if not all(domain in side for side in domains)),
+        *(f"K = {k}" for k in needs.get("n_shots", ()) if not all({0, k} & side for side in shots)),
     ]
 
 
