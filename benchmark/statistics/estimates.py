@@ -134,14 +134,18 @@ class Estimates:
         found = self._over_seeds(group, metric) if (group, metric) in self.known else None
         return found[0] if found else None
 
-    def adjusted(self, comparisons: Sequence[tuple[Terms, str]], p_values: Sequence[float]) -> list[float]:
+    def adjusted(
+        self, comparisons: Sequence[tuple[Terms, str]], p_values: Sequence[float], beside: Sequence[float] = ()
+    ) -> list[float]:
         """The p-value of each comparison, corrected for all of them.
 
         Args:
             comparisons: sums of methods that have a spread, and their metric.
             p_values: of each by itself.
+            beside: variance that each has beside that of its methods and shares with no other one; empty: none has.
         """
-        return adjusted(p_values, self._covariance(comparisons), derive_seed("max-T", len(comparisons)))
+        covariance = self._covariance(comparisons) + np.diag(beside or np.zeros(len(comparisons)))
+        return adjusted(p_values, covariance, derive_seed("max-T", len(comparisons)))
 
     def _influences(self, terms: Terms, metric: str) -> dict[str, tuple[Floats, float]]:
         """The influence of each user on the sum, and the effective users, by test set."""

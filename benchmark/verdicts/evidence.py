@@ -51,6 +51,8 @@ class Evidence:
     """The smallest true distance that is seen in most runs of this noise (`benchmark.statistics.power`)."""
     takes: str = ""
     """What it takes to see a true distance of this size; empty where it is decided, or nothing tells."""
+    published_variance: float = 0.0
+    """Of the published value behind the distance, which is not in `terms`; 0 where there is none, or nothing known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,18 @@ def against_published(one: Comparison, published: float, error: float, results: 
     said = one.said(distance, f"margin {100 * margin:.1f}")
     smallest = smallest_seen(spread, results.confidence)
     terms = ((cell, -1.0),)
-    return Evidence(one.what, distance, margin, verdict, "published value", p, terms, said=said, smallest=smallest)
+    return Evidence(
+        one.what,
+        distance,
+        margin,
+        verdict,
+        "published value",
+        p,
+        terms,
+        said=said,
+        smallest=smallest,
+        published_variance=error**2,
+    )
 
 
 def corrected(found: tuple[Evidence, ...], results: Results) -> tuple[Evidence, ...]:
@@ -208,7 +221,8 @@ def corrected(found: tuple[Evidence, ...], results: Results) -> tuple[Evidence, 
     tested = [place for place, item in enumerate(found) if item.p_value is not None and item.terms]
     comparisons = [(dict(found[place].terms), found[place].metric) for place in tested]
     p_values = [found[place].p_value or 0.0 for place in tested]
-    p_adjusted = dict(zip(tested, results.estimates.adjusted(comparisons, p_values), strict=True))
+    published = [found[place].published_variance for place in tested]
+    p_adjusted = dict(zip(tested, results.estimates.adjusted(comparisons, p_values, published), strict=True))
     return tuple(
         replace(item, verdict="inconclusive")
         if item.verdict == "contradicted" and p_adjusted.get(place, 0.0) >= 1 - results.confidence

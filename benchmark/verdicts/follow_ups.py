@@ -174,5 +174,7 @@ def _above(who: str, value: float, noise: Spread, rule: Cell, claim: Mapping[str
     spread = joined([ours.spread, noise])
     margin = half_width(spread, results.confidence)
     said, verdict = f"{what}: {100 * distance:+.1f} ± {100 * margin:.1f}", decide(distance, margin)
-    p, terms = p_value(distance, spread), ((rule, -1.0),)
-    return Evidence(what, distance, margin, verdict, "published value", p, terms, metric, said)
+    p, terms, of_noise = p_value(distance, spread), ((rule, -1.0),), noise.variance
+    return Evidence(
+        what, distance, margin, verdict, "published value", p, terms, metric, said, published_variance=of_noise
+    )

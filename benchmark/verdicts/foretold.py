@@ -69,7 +69,7 @@ class Foretold(Estimates):
         seeds = joined(of_seeds) if of_seeds else NOISELESS
         return Estimate(value, joined([users, *of_seeds]), parts=(users, seeds))
 
-    def adjusted(self, comparisons: object, p_values: Iterable[float]) -> list[float]:  # noqa: ARG002
+    def adjusted(self, comparisons: object, p_values: Iterable[float], beside: object = ()) -> list[float]:  # noqa: ARG002
         """No correction: nothing is contradicted before a run."""
         return list(p_values)
 

@@ -489,6 +489,21 @@ def test_a_published_value_has_the_noise_of_its_seeds(results_of: Any) -> None:
     assert _evidence_of("published_beats_controls", noisy).margin == pytest.approx(margin)
 
 
+def test_published_values_that_lie_below_one_rule_are_as_many_comparisons(results_of: Any) -> None:
+    """Each has noise of its own: p = 0.03 contradicts where it stands alone, and not as one of three."""
+    error = 0.05 / stats.t.ppf(0.985, 4)
+    published = {Cell(*_tuned("movie", "movie", n_shots), 0): 0.65 for n_shots in (16, 64, 256)}
+
+    def verdict(shots: tuple[int, ...]) -> str:
+        chosen = {cell: auc for cell, auc in published.items() if cell.n_shots in shots}
+        errors = dict.fromkeys(chosen, error)
+        found = results_of({CONTROL: 0.7}, error=1e-5, published=chosen, published_errors=errors)
+        return _verdict("published_beats_controls", found)
+
+    assert verdict((16,)) == "contradicted"
+    assert verdict((16, 64, 256)) == "inconclusive"
+
+
 def test_the_weakest_comparison_is_the_one_with_the_smallest_distance_for_its_margin() -> None:
     sure = Evidence("sure", 0.05, 0.01, "supported", "users and seeds", 0.001, said="sure")
     hardly = Evidence("hardly", 0.10, 0.09, "supported", "users and seeds", 0.03, said="hardly")

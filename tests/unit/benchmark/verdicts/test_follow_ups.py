@@ -78,6 +78,14 @@ def test_each_follow_up_is_compared_with_the_biases_alone(judged: Callable[..., 
     assert judged({ITEM: 0.65})["follow_ups_beat_biases"].verdict == "not run"
 
 
+def test_follow_ups_share_the_rule_and_not_their_own_noise(judged: Callable[..., dict[str, ClaimVerdict]]) -> None:
+    """The lowest of ten values is further below the rule than its margin, as one of ten may be by chance."""
+    claim = judged({RULE: 0.764})["follow_ups_beat_biases"]
+    lowest = min(claim.evidence, key=lambda item: item.distance or 0.0)
+    assert (lowest.distance or 0.0) < -(lowest.margin or 0.0)
+    assert lowest.verdict == "inconclusive"
+
+
 def test_each_ledger_is_of_its_own_domains(judged: Callable[..., dict[str, ClaimVerdict]]) -> None:
     assert "beats_controls" not in judged({RULE: 0.74})
     assert "gains_exceed_reruns" not in judged({MOVIE: 0.7}, ())
