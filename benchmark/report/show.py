@@ -57,17 +57,17 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
         if number.table == "main" and not why_not_comparable(number, inputs.params, paper, inputs.test_rows)
     }
     for family, heading in FAMILIES.items():
-        was_run: dict[tuple[str, str], bool] = {}
+        was_run: dict[tuple[str, str, int], bool] = {}
         for group, summary in inputs.groups.items():
             if (group.family, group.test_domain) == (family, test_domain):
-                key = group.method, group.train_domain
+                key = group.method, group.train_domain, _shown(group)
                 was_run[key] = was_run.get(key, False) or summary is not None
         n_missing = sum(not any_run for any_run in was_run.values())
         if was_run:
             yield [heading + (f" ({n_missing} not run)" if n_missing else ""), *[""] * (len(shots) + 1)]
-        for method, train_domain in (key for key, any_run in was_run.items() if any_run):
+        for method, train_domain, n_shown in (key for key, any_run in was_run.items() if any_run):
             groups = [Cell(family, method, train_domain, test_domain, n_shots, 0) for n_shots in shots]
-            without = Cell(family, method, train_domain, test_domain, 0, 0)
+            without = Cell(family, method, train_domain, test_domain, n_shown, 0)
             if without in inputs.groups:
                 cells = [_cell(inputs.groups[without], None), *["the same"] * (len(shots) - 1)]
                 within = inputs.groups[without]
@@ -76,10 +76,15 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
                 within = inputs.groups.get(groups[-1])
             uauc = within.mean("uauc") if within else None
             yield [
-                f"  {method_name(params, method, domain_of(test_domain))}",
+                f"  {method_name(params, method, domain_of(test_domain))}" + (f" ({n_shown} shown)" if n_shown else ""),
                 *cells,
                 "" if uauc is None else points(uauc, 1),
             ]
+
+
+def _shown(group: Cell) -> int:
+    """Demonstrations of a model in context, which is a row of its own with each number of them."""
+    return group.n_shots if group.family == "icl" else 0
 
 
 def _cell(summary: Summary | None, published: float | None) -> str:

@@ -42,6 +42,19 @@ def test_each_test_set_has_a_table_with_every_method_and_its_margin(inputs: Inpu
     assert not any("(" in line.replace("(tiny LM)", "") for line in movie)
 
 
+def test_each_number_of_demonstrations_is_a_row_whether_or_not_a_k_of_the_grid(inputs: Inputs) -> None:
+    plain = next(g for g in inputs.groups if g.family == "icl" and g.test_domain == "movie")
+    summary = inputs.groups[plain]
+    assert summary is not None
+    name = method_name(inputs.params, plain.method, "movie")
+    both = {**inputs.groups, replace(plain, n_shots=2): replace(summary, auc=0.875, margin=None)}
+    alone = {group: one for group, one in both.items() if group != plain}
+    for groups in (both, alone):
+        shown = list(lines(replace(inputs, groups=groups), load_paper(), is_markdown=False))
+        (line,) = [line for line in shown if line.strip().startswith(f"{name} (2 shown) ")]
+        assert line.split()[3:6] == ["87.5", "the", "same"]
+
+
 def test_markdown_has_a_row_for_each_line_of_the_table(inputs: Inputs) -> None:
     plain = list(lines(inputs, load_paper(), is_markdown=False))
     table = list(lines(inputs, load_paper(), is_markdown=True))
