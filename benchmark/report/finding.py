@@ -21,7 +21,7 @@ from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.follow_ups import load_follow_ups
 from benchmark.verdicts.paper import Paper
-from benchmark.verdicts.published import other_test_rows
+from benchmark.verdicts.published import RESERVED, other_test_rows
 from benchmark.verdicts.setting import has_the_papers_model
 
 MOST_DOMAINS = 2
@@ -152,10 +152,15 @@ def _as_published(inputs: Inputs, paper: Paper) -> Iterator[str]:
         "different": "different",
         "cannot tell": "not to be told from the same or from another",
     }
-    judged = [f"{counts[verdict]} {words}" for verdict, words in said.items() if counts[verdict]]
+    reserved = {verdict: counts.get(f"{verdict} {RESERVED}", 0) for verdict in said}
+    n_of = {verdict: counts[verdict] + reserved[verdict] for verdict in said}
+    judged = [
+        f"{n_of[verdict]} {words}" + (f" ({reserved[verdict]} {RESERVED})" if reserved[verdict] else "")
+        for verdict, words in said.items()
+        if n_of[verdict]
+    ]
     if judged:
-        n_judged = sum(counts[verdict] for verdict in said)
-        yield f"Published numbers beside ours, {n_judged} in all: {', '.join(judged)}."
+        yield f"Published numbers beside ours, {sum(n_of.values())} in all: {', '.join(judged)}."
         return
     margins = [
         (margin, _who(inputs, group), f"{inputs.stats[domain]['splits']['test']['users']} test users of {domain}")

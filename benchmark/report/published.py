@@ -9,7 +9,7 @@ from benchmark.schema import Cell
 from benchmark.statistics.metrics import METRICS
 from benchmark.verdicts.follow_ups import BIASES, FollowUps, Number, biases, load_follow_ups, named
 from benchmark.verdicts.paper import STATUSES, Paper
-from benchmark.verdicts.published import VERDICTS
+from benchmark.verdicts.published import RESERVED, VERDICTS
 from benchmark.verdicts.setting import has_the_papers_model
 
 NOT_SAID = "not said"
@@ -23,13 +23,17 @@ ROLES = {
 
 
 def verdict_counts(inputs: Inputs, paper: Paper) -> dict[str, dict[str, int]]:
-    """How often each verdict was given, by status; a result that stands in several tables counts once."""
-    found: dict[str, dict[str, int]] = {status: dict.fromkeys(VERDICTS, 0) for status in STATUSES}
+    """How often each verdict was given, by status; a result that stands in several tables counts once.
+
+    A verdict with reservation is counted as `<verdict> with reservation`, after the plain ones.
+    """
+    labels = [f"{verdict}{end}" for end in ("", f" {RESERVED}") for verdict in VERDICTS]
+    found: dict[str, dict[str, int]] = {status: dict.fromkeys(labels, 0) for status in STATUSES}
     seen: set[tuple[Cell, float]] = set()
     for number in sorted(paper.numbers, key=lambda one: STATUSES.index(one.status)):
         if (number.group, number.auc) not in seen:
             seen.add((number.group, number.auc))
-            found[number.status][verdict_on(inputs, paper, number).verdict] += 1
+            found[number.status][verdict_on(inputs, paper, number).label] += 1
     return found
 
 

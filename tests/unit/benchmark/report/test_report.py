@@ -16,6 +16,9 @@ from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
 from benchmark.report.export import table_tex
+from benchmark.report.finding import findings
+from benchmark.report.inputs import read_inputs
+from benchmark.report.published import verdict_counts
 from benchmark.report.tables import DASH, Entry, Row, Table
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate, report
@@ -182,6 +185,11 @@ def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
     judged = ("equivalent", "at chance", "different", "cannot tell")
     # Of the values of smoke, many decide a score and are not the paper's.
     assert verdicts["movie"] | verdicts["book"] <= {f"{verdict} with reservation" for verdict in judged}
+    inputs = read_inputs()
+    counts = verdict_counts(inputs, load_paper())["published"]
+    assert sum(counts[f"{verdict} with reservation"] for verdict in judged) > 0
+    assert not any(counts[verdict] for verdict in judged), "what never is a plain verdict never counts as one"
+    assert " with reservation)" in findings(inputs, load_paper())[-1]
     assert "; stand-in training rows; " in page.text
     assert "; fidelity.draw: shared, the paper's released" in page.text
     ledger = {claim["id"]: claim for claim in json.loads(Path("results/claims.json").read_text())["claims"]}

@@ -88,6 +88,9 @@ def test_no_verdict_on_a_published_number_is_left_out(inputs: Inputs, monkeypatc
         "Published numbers beside ours, 6 in all: 2 at chance on both sides, 1 different, 3 not to be told from the "
         "same or from another."
     )
+    counts |= {"different with reservation": 2, "equivalent with reservation": 1}
+    said = "1 equivalent (1 with reservation), 2 at chance on both sides, 3 different (2 with reservation)"
+    assert said in findings(inputs, load_paper())[-1]
 
 
 def test_methods_that_were_not_run_are_counted_and_not_listed(finished_run: Path) -> None:
