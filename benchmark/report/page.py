@@ -14,7 +14,7 @@ from benchmark.report.inputs import Inputs
 from benchmark.report.memory import memory_tables
 from benchmark.report.tables import Table
 from benchmark.verdicts.chance import ChanceBounds
-from benchmark.verdicts.claims import ClaimVerdict, Results, judge_with_follow_ups
+from benchmark.verdicts.claims import VERDICTS, ClaimVerdict, Results, judge_with_follow_ups
 from benchmark.verdicts.doubts import doubts
 from benchmark.verdicts.follow_ups import load_follow_ups
 from benchmark.verdicts.paper import Paper
@@ -63,6 +63,7 @@ class Page:
     """What a reader must know before any number, and what the records of the run say against its results."""
     claims: Sequence[ClaimVerdict]
     claim_counts: Counter[str]
+    """By `ClaimVerdict.label`, so that one on another model is counted as such; in the order of `VERDICTS`."""
     verdict_counts: Mapping[str, Mapping[str, int]]
     """Of the distinct published numbers, by status (`published`, `pre-publication`) and verdict."""
     cell_counts: Counter[str]
@@ -177,7 +178,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
             *doubts(inputs.rows, ChanceBounds(params)),
         ],
         claims=claims,
-        claim_counts=Counter(claim.verdict for claim in claims),
+        claim_counts=Counter(claim.label for claim in sorted(claims, key=lambda one: VERDICTS.index(one.verdict))),
         verdict_counts=counted,
         cell_counts=Counter(row.status for row in inputs.rows),
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],

@@ -21,6 +21,7 @@ from benchmark.verdicts.follow_ups import CLAIMS_YAML as FOLLOW_UP_CLAIMS
 from benchmark.verdicts.follow_ups import parts
 
 CLAIMS_YAML = Path(__file__).with_name("claims.yaml")
+VERDICTS = ("supported", "contradicted", "inconclusive", "so far", "not run")
 FIRST_LOOK = "a first look at a part of the test rows decides nothing"
 
 
@@ -32,11 +33,11 @@ class ClaimVerdict:
     sentence: str
     where: str
     verdict: str
-    """`supported`, `contradicted`, `inconclusive`, `so far` or `not run`."""
+    """One of `VERDICTS`."""
     reason: str
     evidence: tuple[Evidence, ...]
     of: str = "paper"
-    """`paper` or `ours`."""
+    """Whose sentence it is: `paper`, `ours`, or `field`, which is about the papers after it."""
     model: str = ""
     """The language model that was asked, where it is not the paper's."""
 

@@ -146,7 +146,13 @@ def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path) -> N
     assert "The data of movie and book are generated" in head
     assert "not the paper's LLaMA-7B" in head
     assert "The data of movie and book are generated" in (finished_run / "results/report.md").read_text()
-    assert json.loads(Path("results/claims.json").read_text())["generated_domains"] == ["movie", "book"]
+    ledger = json.loads(Path("results/claims.json").read_text())
+    assert ledger["generated_domains"] == ["movie", "book"]
+    of_model = {claim["verdict"] for claim in ledger["claims"] if claim["model"]} & {"supported", "contradicted"}
+    summary = page.text.partition("Claims ledger")[2].partition("Numbers of the paper")[0]
+    for verdict in of_model:
+        assert f" {verdict} for another model" in summary
+    assert of_model, "the small run decides a claim on its own model"
 
 
 def test_stand_in_data_are_said_first(finished_run: Path) -> None:
