@@ -54,7 +54,7 @@ def correlation_table(inputs: Inputs, domain: str) -> Table:
     ]
     note = (
         "Spearman's rank correlation with the scores of each rule on the same test rows, mean over seeds; a rule that "
-        "learns has seen all training rows. One near +1 or -1 says what a score is made of; near 0, what it is not."
+        "learns has seen all training rows. Near +1 or -1 a score orders rows as the rule does, whatever it is made of."
     )
     title = f"What a score is made of, {domain}"
     return Table(f"correlations_{domain}", title, ("K", *rules), tuple(rows), note, domain)

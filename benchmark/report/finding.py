@@ -21,7 +21,7 @@ from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.follow_ups import load_follow_ups
 from benchmark.verdicts.paper import Paper
-from benchmark.verdicts.published import RESERVED, other_test_rows
+from benchmark.verdicts.published import RESERVED, other_test_rows, reservations
 from benchmark.verdicts.setting import has_the_papers_model
 
 MOST_DOMAINS = 2
@@ -40,12 +40,14 @@ def title(inputs: Inputs) -> str:
 
 def facts(inputs: Inputs, generated: Sequence[str]) -> list[str]:
     """The size of the run."""
-    n_ok, n_seeds = sum(row.status == "ok" for row in inputs.rows), len(inputs.params.grid.every_seed)
+    n_ok, grid = sum(row.status == "ok" for row in inputs.rows), inputs.params.grid
+    n_seeds, has_fewer = len(grid.every_seed), len(grid.seeds) < len(grid.every_seed)
+    models = f" ({len(grid.seeds)} of language models)" if has_fewer and asks_language_model(inputs.params) else ""
     tested = {domain: stats["splits"]["test"] for domain, stats in inputs.stats.items()}
     return [
         f"{n_ok} of {len(inputs.rows)} cells",
-        f"{n_seeds} seed{'s' if n_seeds > 1 else ''}",
-        f"K = {', '.join(map(str, inputs.params.grid.n_shots))}",
+        f"{n_seeds} seed{'s' if n_seeds > 1 else ''}{models}",
+        f"K = {', '.join(map(str, grid.n_shots))}",
         *(f"{domain}: {found['rows']} test rows of {found['users']} users" for domain, found in tested.items()),
         *([f"generated data: {' and '.join(generated)}"] if generated else []),
     ]
@@ -129,14 +131,17 @@ def _released_heads(inputs: Inputs, domain: str) -> Iterator[str]:
 
 
 def _setting(inputs: Inputs, paper: Paper) -> str:
-    """Whether this is a reproduction of TALLRec itself."""
+    """Whether this is a reproduction of TALLRec itself: its model, on its test rows, with its values."""
     params = inputs.params
     numbers = [n for n in paper.numbers if n.table == "main" and n.method == f"tallrec-{n.test_domain}"]
-    on_papers_rows = {n.test_domain for n in numbers if not other_test_rows(n, params, paper, inputs.test_rows)}
-    was_run = any(s for g, s in inputs.groups.items() if g.method == f"tallrec-{g.test_domain}")
-    if has_the_papers_model(params, paper) and on_papers_rows and was_run:
-        tested = " and ".join(sorted(on_papers_rows))
-        return f"The paper's setting was run: {PAPERS_MODEL}, tested on the paper's rows of {tested}."
+    on_papers_rows = [n for n in numbers if not other_test_rows(n, params, paper, inputs.test_rows)]
+    run = [n for n in on_papers_rows if (summary := inputs.groups.get(n.group)) and summary.is_complete]
+    if has_the_papers_model(params, paper) and run:
+        shots = ", ".join(map(str, sorted({n.n_shots for n in run})))
+        what = f"{PAPERS_MODEL}, tested on the paper's rows of {' and '.join(sorted({n.test_domain for n in run}))}"
+        if any(reservations(number, params, inputs.stand_ins) for number in run):
+            return f"The paper's model was run at K = {shots}, with values that are not the paper's: {what}."
+        return f"The paper's setting was run at K = {shots}: {what}."
     asks = asks_language_model(params)
     model = f"the language model is {model_name(params.llm)}" if asks else "no language model ran"
     rows = "the test rows are the paper's" if on_papers_rows else "the test rows are others"

@@ -195,7 +195,15 @@ def test_stand_in_rows_give_no_plain_match_and_independent_runs_stand_beside_it(
     counts = verdict_counts(inputs, load_paper())["published"]
     assert sum(counts[f"{verdict} with reservation"] for verdict in judged) > 0
     assert not any(counts[verdict] for verdict in judged), "what never is a plain verdict never counts as one"
-    assert " with reservation)" in findings(inputs, load_paper())[-1]
+    *_, setting, counted = findings(inputs, load_paper())
+    assert " with reservation)" in counted
+    assert setting == (
+        "The paper's model was run at K = 16, with values that are not the paper's: LLaMA-7B, tested on the paper's "
+        "rows of book and movie."
+    )
+    lost = {group: None if group.test_domain == "book" else summary for group, summary in inputs.groups.items()}
+    *_, setting, _ = findings(replace(inputs, groups=lost), load_paper())
+    assert setting.endswith("tested on the paper's rows of movie.")
     assert "; stand-in training rows; " in page.text
     assert "; fidelity.draw: shared, the paper's released" in page.text
     ledger = {claim["id"]: claim for claim in json.loads(Path("results/claims.json").read_text())["claims"]}

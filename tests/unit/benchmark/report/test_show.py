@@ -101,6 +101,13 @@ def test_methods_that_were_not_run_are_counted_and_not_listed(finished_run: Path
     assert "RT alone (tiny LM), tuned on both" not in shown
 
 
+def test_the_seeds_of_language_models_are_told_where_they_are_fewer(inputs: Inputs) -> None:
+    assert finding.facts(inputs, ())[1] == "2 seeds"
+    grid = inputs.params.grid.model_copy(update={"cheap_seeds": (0, 1, 2)})
+    more = replace(inputs, params=inputs.params.model_copy(update={"grid": grid}))
+    assert finding.facts(more, ())[1] == "3 seeds (2 of language models)"
+
+
 def test_a_page_without_a_language_model_says_so(inputs: Inputs) -> None:
     nothing = {"recipes": (), "icl_models": (), "other_models": ()}
     params = inputs.params.model_copy(update={"grid": inputs.params.grid.model_copy(update=nothing)})
