@@ -18,25 +18,32 @@ HEADINGS = {"control": "rules", "baseline": "recommenders", "icl": "in context",
 
 
 def tables(entries: Sequence[Entry], paper: Paper) -> list[Table]:
-    """A table a test set, the best AUC first."""
-    names = dict.fromkeys(row.cell.test_domain for entry in entries for row in entry.rows)
-    return [_table(name, entries, paper) for name in names]
+    """A table a test set, the best AUC first; entries that call other rows by the same name have one of their own."""
+    found: list[Table] = []
+    for name, digest in dict.fromkeys(item for entry in entries for item in entry.test_rows.items()):
+        n_before = sum(table.domain == name for table in found)
+        place = f"{name}-{n_before + 1}" if n_before else name
+        found.append(_table(place, name, [one for one in entries if one.test_rows.get(name) == digest], paper))
+    return found
 
 
-def _table(test_domain: str, entries: Sequence[Entry], paper: Paper) -> Table:
+def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper) -> Table:
+    """The table of entries that have the same test rows, which the page calls `place`."""
     found: list[tuple[float, Row]] = []
     seen: set[object] = set()
     for entry in entries:
-        rules = _best_rule(entry, test_domain, entries)
+        rule = _best_rule(test_domain, (entry, *entries))
         for group in _largest(entry, test_domain):
             auc = entry.estimates.known[group, "auc"].measured.value
             if (group, auc) not in seen:  # rules of several runs on the same rows are the same
                 seen.add((group, auc))
-                found.append((auc, _row(entry, group, rules)))
-    if test_domain == domain_of(test_domain):
+                found.append((auc, _row(entry, group, rule)))
+    first = next(row for row in entries[0].rows if row.cell.test_domain == test_domain)
+    if first.n_samples == paper.test_rows.get(test_domain):
         found += list(_published(paper, test_domain))
     rows = [row for _, row in sorted(found, key=lambda item: -item[0])]
-    return Table(test_domain, f"Test set {test_domain}", COLUMNS, tuple(rows), domain=test_domain)
+    title = f"Test set {test_domain}: {first.n_samples:,} rows of {first.n_users:,} users"
+    return Table(place, title, COLUMNS, tuple(rows), domain=test_domain)
 
 
 def _largest(entry: Entry, test_domain: str) -> Iterator[Cell]:
@@ -51,16 +58,16 @@ def _largest(entry: Entry, test_domain: str) -> Iterator[Cell]:
     yield from found.values()
 
 
-def _best_rule(entry: Entry, test_domain: str, entries: Sequence[Entry]) -> tuple[Cell, Estimates] | None:
-    """The rule without training with the highest AUC on these rows, of this entry or of another one."""
-    for one in (entry, *entries):
+def _best_rule(test_domain: str, entries: Sequence[Entry]) -> tuple[Cell, Estimates] | None:
+    """The rule without training with the highest AUC, of the first of the entries that has any."""
+    for one in entries:
         rules = [
             group
             for group, metric in one.estimates.known
             if metric == "auc" and group.test_domain == test_domain and group.family == "control"
         ]
         rules = [group for group in rules if not (CONTROLS[group.method].learns or CONTROLS[group.method].is_random)]
-        if rules and one.test_rows[test_domain] == entry.test_rows.get(test_domain):
+        if rules:
             return max(rules, key=lambda group: one.estimates.known[group, "auc"].measured.value), one.estimates
     return None
 
@@ -116,7 +123,7 @@ def _more(entry: Entry, group: Cell) -> Iterator[tuple[str, str]]:
 
 
 def _published(paper: Paper, domain: str) -> Iterator[tuple[float, Row]]:
-    """TALLRec as published, at its largest K; which rows it was tested on is not known to be those of every entry."""
+    """TALLRec as published, at its largest K."""
     numbers = [n for n in paper.numbers if n.table == "main" and n.method == f"tallrec-{domain}"]
     for number in sorted(numbers, key=lambda n: n.n_shots)[-1:]:
         texts = (str(number.n_shots), "5", points(number.auc, 1), *[DASH] * 4, "the paper")

@@ -16,10 +16,12 @@ from benchmark.config.params import Params
 from benchmark.errors import DataError, SchemaError
 from benchmark.methods.running import rows_digest
 from benchmark.report.kept import ESTIMATES, METRICS, RECORDS, SCORES, grid_cells, keep
-from benchmark.report.leaderboard.entry import ENTRY, read_entry, submit
+from benchmark.report.leaderboard.board import tables
+from benchmark.report.leaderboard.entry import ENTRY, read_entries, read_entry, submit
 from benchmark.report.leaderboard.page import LEADERBOARD, write_leaderboard
 from benchmark.schema import Cell
 from benchmark.stages import evaluate
+from benchmark.verdicts.paper import load_paper
 
 REPOSITORY = Path(__file__).parents[5]
 FOLDER = Path("docs/results/small")
@@ -121,6 +123,18 @@ def test_the_page_compares_every_method_with_the_best_rule_on_the_same_users(kep
     row = next(part for part in movie.split("<tbody")[1:] if "TALLRec (tiny LM)</label>" in part)
     assert f"<td>{100 * difference.value:+.1f}<small>" in row
     assert "<td>2 s</td>" in row
-    assert '<a href="results/small">' in row
-    assert "TALLRec (LLaMA-7B), paper" in movie
+    assert "run: small throughout" in movie
+    assert "TALLRec (LLaMA-7B), paper" not in movie, "these rows are generated"
     assert kept.exists()
+
+
+def test_other_rows_of_the_same_name_have_a_table_of_their_own() -> None:
+    """The further movie test set of `look` has four rows of each user, that of the runs of language models has two."""
+    entries = read_entries(REPOSITORY / "docs/results")
+    titles = {table.id: table.title for table in tables(entries, load_paper())}
+    assert titles["movie-extended"] == "Test set movie-extended: 1,670 rows of 835 users"
+    assert titles["movie-extended-2"] == "Test set movie-extended: 3,340 rows of 835 users"
+    movie = next(table for table in tables(entries, load_paper()) if table.id == "movie")
+    assert "TALLRec (LLaMA-7B), paper" in [row.name for row in movie.rows]
+    assert {row.entries[-1].text for row in movie.rows} > {"look", "gemma-3-270m", "the paper"}
+    assert {row.entries[-1].href for row in movie.rows} > {"results/look", "results/gemma-3-270m", ""}
