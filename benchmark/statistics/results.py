@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -188,7 +188,7 @@ def read_rows(path: Path) -> list[MetricRow]:
 
     Raises:
         MissingArtifactError: the file is not there.
-        SchemaError: a column is missing or a value is malformed; the message names the row.
+        SchemaError: a column is missing, a value is malformed, or a cell stands twice; the message names the row.
     """
     try:
         text = require(path).read_text(encoding="utf-8")
@@ -214,6 +214,9 @@ def parse_rows(text: str, name: str) -> list[MetricRow]:
             rows.append(_row_of(line, others))
     except (ValueError, TypeError, OverflowError, csv.Error) as error:
         raise SchemaError(f"{name}: line {reader.line_num}: {error}") from None
+    again = [cell for cell, n in Counter(row.cell for row in rows).items() if n > 1]
+    if again:  # it would count as another seed
+        raise SchemaError(f"{name}: {again[0]} stands twice")
     return rows
 
 

@@ -62,6 +62,9 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     Path("infinite.csv").write_text(other.replace(",0.25,", ",inf,"))
     with pytest.raises(SchemaError, match=r"infinite\.csv: line 2: status ok, but a number is missing or not finite"):
         named_run("infinite.csv")
+    Path("again.csv").write_text(other + other.splitlines()[1] + "\n")
+    with pytest.raises(SchemaError, match=r"again\.csv: \S+ movie-movie k\d+ seed0 stands twice"):
+        named_run("again.csv")
     assert repository.exists()
 
 
