@@ -19,8 +19,8 @@ from benchmark.methods.launching import die_with_parent
 
 PLAIN = re.compile(r"python -m benchmark\.stages\.(\w+)((?: [\w.-]+)*)")
 """A command of a stage, without a sign that a shell would read."""
-LIGHT = {"raw", "prepare", "draw", "controls", "evaluate", "report"}
-"""Stages that import no torch: they start in a second, and their memory is told without it."""
+LIGHT = {"raw", "prepare", "draw", "encode", "controls", "baselines", "evaluate", "report"}
+"""Stages without a language model: they start in a second or two, and their records tell their own memory alone."""
 COLD = "cold"
 """The answer where a fork would not be as good as a fresh process."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
