@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -34,11 +35,11 @@ def write_shell(path: Path, address: Path, usual: str | None) -> None:
         address: socket of the process to fork.
         usual: what `SHELL` is outside of the pipeline; stages see this one.
     """
-    root = str(Path(__file__).parents[2])
-    path.write_text(
-        f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {root!r})\nfrom benchmark.warm.shell import main\n"
-        f"main({str(address)!r}, {usual!r}, sys.argv[-1])\n"
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); from benchmark.warm.shell import main; "
+        f"main({str(address)!r}, {usual!r}, sys.argv[-1])"
     )
+    path.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-IS", "-c", program])} "$@"\n')
     path.chmod(0o700)
 
 
