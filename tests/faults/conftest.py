@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections import Counter
@@ -46,7 +47,8 @@ class _Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         prompt = json.loads(self.rfile.read(int(self.headers["content-length"])))["prompt"]
         liked = int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 97 / 100 + 0.01
-        top = {" Yes": -liked, "Yes": -liked, " No": liked - 1, "No": liked - 1}
+        yes, no = math.log(liked / 2), math.log((1 - liked) / 2)
+        top = {" Yes": yes, "Yes": yes, " No": no, "No": no}
         choice = {"text": " Yes", "logprobs": {"top_logprobs": [top]}, "finish_reason": "length"}
         usage = {"prompt_tokens": len(prompt), "completion_tokens": 1}
         body = json.dumps({"choices": [choice], "usage": usage}).encode()
