@@ -1,14 +1,17 @@
 """A baseline at one K, every draw under every seed of initial weights: what its scatter is made of."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from benchmark.config.params import Params
 from benchmark.data.tasks import few_shot_task
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, MetricError
 from benchmark.methods.baselines import text_vectors, train_baseline
+from benchmark.schema import Prediction
 from benchmark.statistics.components import Component, components
-from benchmark.statistics.labels import in_order, read_test_rows
+from benchmark.statistics.influence import Measured
+from benchmark.statistics.labels import TestRows, in_order, read_test_rows
 from benchmark.statistics.metrics import auc
 
 
@@ -31,6 +34,7 @@ def variance_table(
     Raises:
         ConfigError: the grid has fewer seeds, or the baseline has no section.
         MissingArtifactError: the draws or the domain are not there.
+        MetricError: a run has a test sample without a finite score, or the test set one label alone.
     """
     seeds = params.grid.every_seed[:n_seeds]
     if len(seeds) < n_seeds:
@@ -47,8 +51,16 @@ def variance_table(
     )
     rows = read_test_rows(domain)
     for method, runs in found.items():
-        scores = (in_order({one.sample_id: one.score for one in predictions}, rows) for predictions in runs)
-        measured = [one for values in scores if values is not None and (one := auc(rows, values))]
+        measured = [_auc(f"{method} {domain} k{n_shots}", rows, predictions) for predictions in runs]
         by_draw = [measured[start : start + n_seeds] for start in range(0, len(measured), n_seeds)]
-        mean = sum(one.value for one in measured) / len(measured)
+        mean = fmean(one.value for one in measured)
         yield method, mean, components(by_draw, params.evaluate.confidence)
+
+
+def _auc(name: str, rows: TestRows, predictions: Sequence[Prediction]) -> Measured:
+    """Of one run; a run that is left out would move all others to other draws."""
+    scores = in_order({one.sample_id: one.score for one in predictions}, rows)
+    found = None if scores is None else auc(rows, scores)
+    if found is None:
+        raise MetricError(f"{name}: no AUC: expected one finite score a test sample, and both labels among them")
+    return found

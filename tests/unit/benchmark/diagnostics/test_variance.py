@@ -14,10 +14,10 @@ from benchmark.config.params import Params
 from benchmark.data.tasks import few_shot_task
 from benchmark.diagnostics import variance
 from benchmark.diagnostics.variance import variance_table
-from benchmark.errors import ConfigError, MissingArtifactError
+from benchmark.errors import ConfigError, MetricError, MissingArtifactError
 from benchmark.methods.baselines import train_baseline
 from benchmark.report.show import component_lines
-from benchmark.schema import FewShotTask, Sample
+from benchmark.schema import FewShotTask, Prediction, Sample
 from benchmark.seeding import derive_seed
 from benchmark.statistics.components import Component
 from benchmark.statistics.influence import Measured
@@ -70,6 +70,16 @@ def test_rows_are_draws_and_columns_initial_weights(
     assert np.array(seen) == pytest.approx(np.array(expected))
     assert any(of_head[0][1] != of_head[1][0] for of_head in expected), "else rows and columns could be exchanged"
     assert list(means.values()) == pytest.approx([sum(map(sum, of_head)) / 4 for of_head in expected])
+
+
+def test_a_run_without_an_auc_is_named_and_moves_no_other(
+    toy: Params, toy_task: FewShotTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [Prediction(sample.sample_id, float(place)) for place, sample in enumerate(toy_task.test)]
+    runs = [whole, whole[1:], whole, whole]
+    monkeypatch.setattr(variance, "train_baseline", lambda *_, **__: {"gru4rec": runs})
+    with pytest.raises(MetricError, match="gru4rec movie k8: no AUC: expected one finite score a test sample"):
+        table(toy)
 
 
 def test_seeds_that_the_grid_lacks_are_refused(toy: Params) -> None:
