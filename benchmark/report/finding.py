@@ -75,9 +75,10 @@ def _known(inputs: Inputs, domain: str) -> Mapping[Cell, Summary]:
 
 
 def _best(inputs: Inputs, domain: str) -> list[Cell]:
-    """The best rule without training and the best model of a domain, the better one first."""
+    """The best rule without training (random scores are none) and the best model of a domain, the better one first."""
     known = _known(inputs, domain)
-    rules = [group for group in known if group.family == "control" and not CONTROLS[group.method].learns]
+    controls = [(group, CONTROLS[group.method]) for group in known if group.family == "control"]
+    rules = [group for group, control in controls if not (control.learns or control.is_random)]
     models = [group for group in known if group.family in MODELS]
     best = [max(groups, key=lambda group: known[group].auc) for groups in (rules, models) if groups]
     return sorted(best, key=lambda group: -known[group].auc)

@@ -81,6 +81,11 @@ def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users
     assert "(generated data)" in found[0]
 
 
+def test_random_scores_are_no_rule_however_well_they_rank_by_chance(inputs: Inputs) -> None:
+    lucky = {g: replace(s, auc=0.999) if s and g.method == "random" else s for g, s in inputs.groups.items()}
+    assert not any("random" in sentence for sentence in findings(replace(inputs, groups=lucky), load_paper()))
+
+
 def test_no_verdict_on_a_published_number_is_left_out(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {"equivalent": 0, "at chance": 2, "different": 1, "cannot tell": 3, "not comparable": 4, "missing": 5}
     monkeypatch.setattr(finding, "verdict_counts", lambda *_: {"published": counts})
