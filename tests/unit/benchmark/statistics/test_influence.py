@@ -6,7 +6,7 @@ import numpy as np
 import plain_statistics as plain
 import pytest
 
-from benchmark.statistics.auc import roc_auc, user_auc
+from benchmark.statistics.auc import roc_auc
 from benchmark.statistics.influence import (
     Measured,
     auc_of_pairs,
@@ -73,7 +73,6 @@ def test_within_users_the_plain_mean_and_the_mean_by_pairs(seed: int) -> None:
     assert mean is not None
     assert by_pairs is not None
     assert mean.value == pytest.approx(sum(auc for auc, _ in judged) / len(judged), abs=1e-12)
-    assert mean.value == pytest.approx(user_auc(liked, scores, users.astype(str)), abs=1e-12)
     assert mean.influence == pytest.approx([one[0] if one else np.nan for one in aucs], abs=1e-12, nan_ok=True)
     assert mean.n_effective == len(judged)
     n_pairs, won = sum(n for _, n in judged), sum(auc * n for auc, n in judged)
@@ -86,6 +85,24 @@ def test_within_users_the_plain_mean_and_the_mean_by_pairs(seed: int) -> None:
     ]
     assert by_pairs.influence == pytest.approx(left_out, abs=1e-9, nan_ok=True)
     assert by_pairs.n_effective == pytest.approx(plain.effective([n for _, n in judged]), abs=1e-9)
+
+
+def uauc(users: list[int], liked: list[bool], scores: list[float]) -> float | None:
+    found = mean_of_users(np.array(liked), np.array(scores), np.array(users))
+    return found and found.value
+
+
+def test_within_users_by_hand() -> None:
+    users, liked = [0] * 4 + [1] * 2 + [2] * 2, [True, False, False, False, True, False, True, True]
+    scores = [0.9, 0.1, 0.2, 0.3, 0.1, 0.2, 0.5, 0.6]
+    assert uauc(users, liked, scores) == (1.0 + 0.0) / 2  # the last user has one label and no AUC
+    assert uauc([0, 1], [True, False], [0.2, 0.1]) is None
+
+
+def test_within_users_nothing_is_gained_by_knowing_how_lenient_a_user_is() -> None:
+    liked, scores = [True, True, True, False, True, False, False, False], [0.75] * 4 + [0.25] * 4
+    assert roc_auc(liked, scores) == 0.75
+    assert uauc([0] * 4 + [1] * 4, liked, scores) == 0.5
 
 
 def test_the_value_is_the_auc_of_all_pairs_and_not_of_those_between_users() -> None:
