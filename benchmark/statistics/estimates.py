@@ -157,17 +157,54 @@ class Estimates:
         return found
 
     def _seed_parts(self, terms: Terms, metric: str) -> list[Spread] | None:
-        """The noise of seeds of a sum, one part a method, or a pool where it is that; None where one is not known."""
+        """The noise of seeds of a sum: of each method, pool or side; None where one of them is not known."""
+        found = self._noise_of_seeds(terms, metric)
+        if found is None:
+            return None
         parts: dict[Any, Spread] = {}
-        for group, factor in terms.items():
-            found = self._over_seeds(group, metric)
-            if found is None:
-                return None
-            spread, is_pooled = found
-            key = _pool(group, metric) if is_pooled else group
+        for source, factor, spread, is_pooled in found:
+            key = _pool(source[0], metric) if is_pooled else source
             before = parts[key].variance if key in parts else 0.0
             parts[key] = Spread(before + spread.variance * factor**2, spread.dof)
         return [spread for spread in parts.values() if spread.variance]
+
+    def _noise_of_seeds(self, terms: Terms, metric: str) -> list[tuple[tuple[Cell, ...], float, Spread, bool]] | None:
+        """What of a sum varies with the seed: methods, factor, noise, and whether it is that of a pool.
+
+        A side is what is added up, or taken away, of methods that learn from the same draws. They are nested over K, so
+        that it may vary more than if the seeds of its methods had nothing in common; it counts as one then.
+        """
+        parts: list[tuple[tuple[Cell, ...], float, Spread, bool]] = []
+        for side in self._sides(terms, metric):
+            alone: list[tuple[tuple[Cell, ...], float, Spread, bool]] = []
+            for group, factor in side.items():
+                found = self._over_seeds(group, metric)
+                if found is None:
+                    return None
+                alone.append(((group,), factor, *found))
+            whole = self._scatter(side, metric)
+            if whole and whole.variance > sum(spread.variance * factor**2 for _, factor, spread, _ in alone):
+                sign = 1.0 if alone[0][1] > 0 else -1.0
+                parts.append((tuple(side), sign, whole, False))
+            else:
+                parts += alone
+        return parts
+
+    def _sides(self, terms: Terms, metric: str) -> Iterable[Terms]:
+        """The terms by their sign, what they learn from, and their number of seeds."""
+        sides: dict[Any, dict[Cell, float]] = defaultdict(dict)
+        for group, factor in terms.items():
+            one = self.known[group, metric]
+            sides[factor > 0, group.train_domain, len(one.seeds) if one.is_seeded else 0][group] = factor
+        return sides.values()
+
+    def _scatter(self, side: Terms, metric: str) -> Spread | None:
+        """The noise of a side, by its sum at each seed; None of one method, which has its own, or without seeds."""
+        known = [self.known[group, metric] for group in side]
+        if len(known) < 2 or not known[0].is_seeded:
+            return None
+        sums = np.array(list(side.values())) @ np.array([one.seeds for one in known])
+        return over_seeds(sums.tolist(), None)[0]
 
     def _over_seeds(self, group: Cell, metric: str) -> tuple[Spread, bool] | None:
         """The noise of seeds of a method, and whether it is its pool's; 0 for one without any, None if not known."""
@@ -185,9 +222,8 @@ class Estimates:
                 known = np.isfinite(influence)
                 n = int(known.sum())
                 row[test_domain] = np.where(known, influence - influence[known].mean(), 0.0) / np.sqrt(n * (n - 1))
-            for group, factor in terms.items():
-                found = self._over_seeds(group, metric)
-                row[group, metric] = np.array([factor * found[0].standard_error if found else 0.0])
+            for source, factor, spread, _ in self._noise_of_seeds(terms, metric) or ():
+                row[source, metric] = np.array([factor * spread.standard_error])
             rows.append(row)
         covariance = np.zeros((len(rows), len(rows)))
         for i, one in enumerate(rows):
