@@ -5,6 +5,7 @@ An error may come with the status of a success, as the body or inside the choice
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +14,18 @@ ROUNDING = 1e-3
 """A log-probability is at most 0, and probabilities add up to 1 at most; servers round."""
 MOST_PROBABILITY = 1.01
 """Of all tokens together, each of which is rounded."""
-FILTERED = {
-    "content_filter",
-    "content_policy_violation",
-    "moderation_blocked",
-    "data_inspection_failed",
-    "refusal",
-    "ResponsibleAIPolicyViolation",
-}
+FILTERED = re.compile(
+    r"content_?(filter|policy)|moderation|data_?inspection|responsible_?ai|guardrail|blocklist|prohibited_content|"
+    r"recitation|^(safety|sensitive|spii|refusal)$",
+    re.IGNORECASE,
+)
 """Codes of errors, and reasons to end, by which servers say that a filter took the question or the reply away."""
+ENDED = {"stop", "length", "eos", "eos_token", "end_turn", "stop_sequence", "max_tokens", "tool_calls", "function_call"}
+"""Reasons to end a reply that may be empty."""
+FAILED = {"error", "abort", "aborted", "cancelled", "canceled"}
+"""Reasons to end a reply that is none, whatever there is of it."""
+LEAST_PROBABILITY = 1e-6
+"""Of the likeliest tokens together: no vocabulary is so large that none of them is likelier."""
 PASSING = (408, 409, 429)
 """Codes below 500 of errors that pass."""
 N_SHOWN = 200
@@ -64,19 +68,20 @@ def body_of(content: bytes) -> Any:
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"{error}: {_beginning(content.decode(errors='replace'))}") from None
+        raise ValueError(f"{error}: {beginning(content.decode(errors='replace'))}") from None
 
 
 def is_filtered(body: object) -> bool:
     """Whether the body of an error says that a filter took the question away."""
     error = body.get("error") if isinstance(body, Mapping) else None
-    return isinstance(error, Mapping) and not FILTERED.isdisjoint(_codes(error))
+    if not isinstance(error, Mapping):
+        return False
+    inner, more = (part if isinstance(part := error.get(key), Mapping) else {} for key in ("innererror", "metadata"))
+    return any(map(_is_of_filter, (error.get("code"), error.get("type"), inner.get("code")))) or "flagged_input" in more
 
 
-def _codes(error: Mapping[str, Any]) -> set[str]:
-    inner = error.get("innererror")
-    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
-    return {code for code in codes if isinstance(code, str)}
+def _is_of_filter(code: object) -> bool:
+    return isinstance(code, str) and FILTERED.search(code) is not None
 
 
 def reply_of(body: object) -> Reply:
@@ -92,17 +97,16 @@ def reply_of(body: object) -> Reply:
         whole = _mapping(body)
         _refuse_error(whole)
         choice = _mapping(whole["choices"][0])
-        usage = _mapping(whole.get("usage") or {})
+        usage = whole["usage"] if isinstance(whole.get("usage"), Mapping) else {}
         message = _mapping(choice["message"]) if "message" in choice else {"content": choice["text"]}
-        is_withheld = bool(message.get("refusal")) or is_filtered(choice) or choice.get("finish_reason") in FILTERED
+        end = choice.get("finish_reason")
+        is_withheld = bool(message.get("refusal")) or is_filtered(choice) or _is_of_filter(end)
         if not is_withheld:
             for part in (choice, message):
                 _refuse_error(part)
-            if choice.get("finish_reason") == "error":
-                raise ServedError(f"no answer in it, but an error: {_beginning(json.dumps(choice))}", may_pass=True)
         text, thoughts = _texts(message.get("content"))
         given = message.get("reasoning_content") or message.get("reasoning")
-        return Reply(
+        reply = Reply(
             text=text,
             top=_top(choice.get("logprobs")),
             is_withheld=is_withheld,
@@ -112,7 +116,12 @@ def reply_of(body: object) -> Reply:
         )
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise ValueError(f"no answer in it ({what}): {_beginning(json.dumps(body))}") from error
+        raise ValueError(f"no answer in it ({what}): {beginning(json.dumps(body))}") from error
+    reason = end.lower() if isinstance(end, str) else "stop"
+    is_empty = not (reply.text or reply.top or reply.thoughts)
+    if not is_withheld and (reason in FAILED or (is_empty and reason not in ENDED)):
+        raise ServedError(f"no answer in it, but an error: {beginning(json.dumps(choice))}", may_pass=True)
+    return reply
 
 
 def _refuse_error(part: Mapping[str, Any]) -> None:
@@ -125,7 +134,7 @@ def _refuse_error(part: Mapping[str, Any]) -> None:
         said, code = error.get("message") or error, error.get("code")
     number = int(str(code)) if str(code).isdecimal() else 500
     text = said if isinstance(said, str) else json.dumps(said)
-    raise ServedError(f"no answer in it, but an error: {_beginning(text)}", may_pass=number >= 500 or number in PASSING)
+    raise ServedError(f"no answer in it, but an error: {beginning(text)}", may_pass=number >= 500 or number in PASSING)
 
 
 def _texts(content: object) -> tuple[str, str]:
@@ -150,21 +159,33 @@ def _top(logprobs: object) -> tuple[tuple[str, float], ...] | None:
         entries = [(entry["token"], entry["logprob"], entry.get("bytes")) for entry in listed]
     elif found.get("top_logprobs"):
         entries = [(token, value, None) for token, value in _mapping(found["top_logprobs"][0] or {}).items()]
-    seen: dict[tuple[str, str], list[float]] = {}
+    seen: dict[str, list[tuple[float, object]]] = {}
     for token, value, content in entries:
-        number = float(value)
-        if not number <= ROUNDING:  # false for NaN too
-            raise ValueError(f"the log-probability of {token!r:.60} is {value}, expected none above 0")
+        number = _log_probability(token, value)
         # Some servers list the token that was sampled first, and again among the likeliest. Two tokens of one text are
-        # told apart by their bytes, or by their probabilities.
-        values = seen.setdefault((str(token), json.dumps(content)), [])
-        if not any(math.isclose(number, other, abs_tol=ROUNDING) for other in values):
-            values.append(number)
-    top = [(token, value) for (token, _), values in seen.items() for value in values]
+        # told apart by their bytes, where both have them, or by their probabilities.
+        others = seen.setdefault(str(token), [])
+        if not any(
+            math.isclose(number, other, abs_tol=ROUNDING) and (content is None or known is None or content == known)
+            for other, known in others
+        ):
+            others.append((number, content))
+    top = [(token, value) for token, values in seen.items() for value, _ in values]
     total = sum(math.exp(value) for _, value in top)
+    if top and total < LEAST_PROBABILITY:
+        raise ValueError(f"the probabilities of the likeliest first tokens add up to {total:.0e}, expected more")
     if total > MOST_PROBABILITY:
         raise ValueError(f"the probabilities of the first token add up to {total:.3f}, expected 1 at most")
     return tuple(sorted(top, key=lambda pair: -pair[1])) or None
+
+
+def _log_probability(token: object, value: object) -> float:
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        raise TypeError(f"the log-probability of {token!r:.60} is {value!r:.60}, expected a number")
+    number = float(value)
+    if not number <= ROUNDING:  # false for NaN too
+        raise ValueError(f"the log-probability of {token!r:.60} is {value}, expected none above 0")
+    return number
 
 
 def _mapping(part: object) -> Mapping[str, Any]:
@@ -177,5 +198,6 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _beginning(text: str) -> str:
+def beginning(text: str) -> str:
+    """Its first letters."""
     return text if len(text) <= N_SHOWN else f"{text[:N_SHOWN]}..."

@@ -14,11 +14,12 @@ from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
-from benchmark.errors import DataError, ServerError
+from benchmark.errors import DataError, ServerError, reason_of
 from benchmark.seeding import derive_seed
-from tallrec.api.bodies import Reply, ServedError, body_of, is_filtered, reply_of
+from tallrec.api.bodies import Reply, ServedError, beginning, body_of, is_filtered, reply_of
 from tallrec.api.cache import ReplyCache, key_of
-from tallrec.api.keys import NO_KEY, secret_of, silence, without
+from tallrec.api.connection import connected
+from tallrec.api.keys import body_without, secret_of, without
 from tallrec.api.model import ApiModel, served_by
 from tallrec.api.served import identity, of_another
 from tallrec.telling import Tell, silent
@@ -89,7 +90,8 @@ def ask(
         tell(len(replies), len(questions))
 
     while wanted:
-        n_retries += asyncio.run(_ask_server(model, secret_of(model.key_variable), wanted, keep))
+        secret = secret_of(model.key_variable)
+        n_retries += asyncio.run(_ask_server(connected(model, secret), model, secret, wanted, keep))
         # A reply of another model than the one that answers now is none of this cell.
         wanted = {key: questions[key] for key in of_another(model, bodies, asked)}
     if not asked and n_known and model.is_local:
@@ -133,16 +135,16 @@ def _n_tokens(replies: Sequence[Reply]) -> tuple[int | None, int | None]:
 
 
 async def _ask_server(
+    client: AsyncOpenAI,
     model: ApiModel,
     secret: str,
     questions: Mapping[str, Mapping[str, Any]],
     keep: Callable[[str, dict[str, Any], Reply], None],
 ) -> int:
     """Send all questions, the first one alone: what is wrong with every one is learnt from it. Returns the retries."""
-    silence()
     failures: list[ServerError] = []
     n_retries = 0
-    async with AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0) as client:
+    async with client:
 
         async def work(keys: Iterator[str]) -> None:
             nonlocal n_retries
@@ -177,9 +179,7 @@ async def _replied(
         try:
             async with asyncio.timeout(model.timeout_seconds):
                 content = await _sent(client, question)
-            if secret != NO_KEY:  # a server may repeat what it was sent
-                content = content.replace(secret.encode(), b"***")
-            body = body_of(content)
+            body = body_of(body_without(content, secret))
             reply = reply_of(body)
         except (OpenAIError, TimeoutError, ValueError) as error:
             if isinstance(error, APIStatusError) and (refusal := _filtered(error)):
@@ -252,9 +252,10 @@ def _retry_after_seconds(error: Exception) -> float:
 def _problem(error: Exception, model: ApiModel) -> str:
     """What went wrong."""
     if isinstance(error, APIStatusError):
-        return f"status {error.status_code}: {error.message}"
+        said = error.message.removeprefix(f"Error code: {error.status_code}").lstrip(" -")
+        return f"status {error.status_code}: {said or beginning(error.response.text) or 'without a word'}"
     if isinstance(error, TimeoutError):
         return f"nothing within {model.timeout_seconds:g} s"
     if isinstance(error, APIConnectionError):
-        return f"connection: {error.__cause__ or error}"
+        return f"connection: {reason_of(error.__cause__ or error)}"
     return f"unreadable: {error}"

@@ -19,14 +19,22 @@ SMALLEST_PROBABILITY = 1e-10
 """Of an answer that rounding leaves nothing, or less, of one minus the others; its logarithm must be finite."""
 SPACES = " \t\r\n\u2581\u0120\u010a"
 """White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
-ANSWER = re.compile(r"\W*(?:answer\W+)?(yes|no)\b", re.IGNORECASE)
+ANSWER = re.compile(
+    r"\W*(?:<\|?(?:start|begin)?_?(?:of_)?(?:response|solution)\|?>\W*)?"
+    r"(?:(?:the\W+)?(?:final\W+)?answer\W+(?:is\W+)?|boxed\W+)?(yes|no)\b",
+    re.IGNORECASE,
+)
 """An answer is what a reply begins with: a "no" further on may belong to "no way to know"."""
+_THOUGHTS = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|analysis)"
 END_OF_THOUGHTS = re.compile(
-    r"</\s*(?:think|thinking|thoughts?|reasoning|analysis)\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|channel\|>\s*final\s*<\|message\|>",
+    rf"</\s*{_THOUGHTS}\s*>|<[|\uff5c]end[_\u2581](?:of[_\u2581])?{_THOUGHTS}[|\uff5c]>|\[/THINK\]|\u25c1/think\u25b7|"
+    r"<\|channel\|>\s*final\s*<\|message\|>|assistantfinal|\.\.\.done thinking\.",
     re.IGNORECASE,
 )
 BEGIN_OF_THOUGHTS = re.compile(
-    r"<\s*(?:think|thinking|thoughts?|reasoning|analysis)\s*>|\[THINK\]|\u25c1think\u25b7|<\|channel\|>", re.IGNORECASE
+    rf"<\s*{_THOUGHTS}\s*>|<[|\uff5c](?:begin|start)[_\u2581](?:of[_\u2581])?{_THOUGHTS}[|\uff5c]>|\[THINK\]|"
+    r"\u25c1think\u25b7|<\|channel\|>",
+    re.IGNORECASE,
 )
 """How models write thoughts into their text, where a server leaves them there; the answer is what follows them."""
 REFUSAL = re.compile(r"\b(sorry|apologi[sz]e|can ?not|can['\u2019]t|(un|not )able|as an ai)\b", re.IGNORECASE)

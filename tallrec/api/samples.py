@@ -77,9 +77,11 @@ def _what_came_instead(found: Sequence[Reply]) -> str:
     """Why there is nothing to score: no answer is among the first tokens of any sample."""
     likeliest = Counter(reply.top[0][0] for reply in found if reply.top)
     seen = ", ".join(f"{token!r}" for token, _ in likeliest.most_common(3)) or "none"
+    n_withheld = sum(reply.is_withheld for reply in found)
+    withheld = f"; {n_withheld} withheld" * bool(n_withheld)
     return (
-        f"no answer of {len(found)} has Yes or No among its likeliest first tokens (most often {seen}), so all "
-        "scores would be the same; try another prompt, more n_top_logprobs, or `read: text`"
+        f"no answer of {len(found)} has Yes or No among its likeliest first tokens (most often {seen}{withheld}), so "
+        "all scores would be the same; try another prompt, more n_top_logprobs, or `read: text`"
     )
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from openai import APIConnectionError, AsyncOpenAI, OpenAIError
 
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, ServerError
 from tallrec.api.bodies import body_of
 from tallrec.api.cache import ReplyCache, key_of
-from tallrec.api.keys import secret_of, silence
+from tallrec.api.connection import connected
+from tallrec.api.keys import secret_of
 from tallrec.api.model import ApiModel, served_by
 
 LISTING_SECONDS = 10.0
@@ -23,8 +24,9 @@ def identity(model: ApiModel, cache: ReplyCache) -> dict[str, Any]:
     """
     key = key_of({"models of": model.address.rstrip("/"), "model": model.model})
     try:
-        listing = body_of(asyncio.run(_listed(model, secret_of(model.key_variable))))
-    except (ConfigError, APIConnectionError, TimeoutError):
+        client = connected(model, secret_of(model.key_variable))
+        listing = body_of(asyncio.run(_listed(client, model)))
+    except (ConfigError, ServerError, APIConnectionError, TimeoutError):
         told = cache.get(key) or {}
     except (OpenAIError, ValueError):  # it has no such list
         told = {}
@@ -34,12 +36,8 @@ def identity(model: ApiModel, cache: ReplyCache) -> dict[str, Any]:
     return {"served": told} if told else {}
 
 
-async def _listed(model: ApiModel, secret: str) -> bytes:
-    silence()
-    async with (
-        asyncio.timeout(min(model.timeout_seconds, LISTING_SECONDS)),
-        AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0) as client,
-    ):
+async def _listed(client: AsyncOpenAI, model: ApiModel) -> bytes:
+    async with asyncio.timeout(min(model.timeout_seconds, LISTING_SECONDS)), client:
         return (await client.models.with_raw_response.list()).content
 
 

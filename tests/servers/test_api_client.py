@@ -494,3 +494,40 @@ def test_a_local_cell_that_comes_from_the_cache_alone_is_told(
 )
 def test_a_server_of_ones_own_is_known_by_its_address(address: str, is_local: bool, model: ApiModel):
     assert replace(model, address=address).is_local is is_local
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"detail": [{"msg": "extra fields"}]}', b"<html>extra fields</html>", b"extra fields"]
+)
+def test_the_words_of_a_refusal_are_told_whatever_their_form(
+    body: bytes, serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+) -> None:
+    with (
+        serving(lambda *_: reply(422, body)) as server,
+        pytest.raises(ServerError, match=r"status 422: .*extra fields"),
+    ):
+        asked(replace(model, address=server.address), tmp_path / "answers")
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "problem"),
+    [
+        ("http://127.0.0.1:abc/v1", {}, "Invalid port"),
+        ("http://127.0.0.1:1/v1\n", {}, "non-printable"),
+        ("http://127.0.0.1:1/v1", {"HTTP_PROXY": "ftp://user:sk-planted@127.0.0.1:9"}, "Unknown scheme for proxy"),
+        ("http://127.0.0.1:1/v1", {"SSL_CERT_FILE": "nowhere.pem"}, "No such file"),
+    ],
+)
+def test_an_address_or_environment_that_no_client_takes_is_one_line(
+    address: str,
+    environment: dict[str, str],
+    problem: str,
+    model: ApiModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ServerError, match=f"no client with this address .*{problem}") as caught:
+        asked(replace(model, address=address), tmp_path / "answers")
+    assert "sk-planted" not in str(caught.value)

@@ -165,3 +165,57 @@ def test_a_question_that_a_filter_took_away_is_withheld(error: Any) -> None:
 def test_the_beginning_of_what_is_no_json_is_told(content: bytes) -> None:
     with pytest.raises(ValueError, match=re.escape(content.decode())):
         body_of(content + b" " * 5)
+
+
+@pytest.mark.parametrize("reason", ["abort", "ERROR", "cancelled", "network_error", "insufficient_system_resource"])
+def test_an_empty_reply_that_ended_for_no_reason_of_its_own_is_an_error(reason: str) -> None:
+    with pytest.raises(ServedError, match=reason) as caught:
+        of_choice(text="", finish_reason=reason)
+    assert caught.value.may_pass
+    for ended in ("stop", "LENGTH", "eos_token", None):
+        assert of_choice(text="", finish_reason=ended) == Reply("", None, False, None, None)
+
+
+@pytest.mark.parametrize(
+    "reason", ["CONTENT_FILTER", "content_filter: RECITATION", "SAFETY", "PROHIBITED_CONTENT", "sensitive", "refusal"]
+)
+def test_every_spelling_of_a_filter_is_withheld(reason: str) -> None:
+    assert of_choice(text="", finish_reason=reason).is_withheld
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "DataInspectionFailed", "message": "inappropriate"},
+        {"type": "content_filter", "message": "filtered"},
+        {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"], "flagged_input": "a film"}},
+    ],
+)
+def test_other_gateways_mark_a_filtered_question_in_their_own_way(error: Any) -> None:
+    assert is_filtered({"error": error})
+    assert not is_filtered({"error": {"code": "case_sensitive_name", "metadata": {"provider_name": "x"}}})
+
+
+def test_a_token_that_stands_twice_counts_once_where_one_place_lacks_its_bytes() -> None:
+    twice = [{**ENTRIES[0], "bytes": None}, *ENTRIES]
+    found = of_choice(text="", logprobs={"content": [{"top_logprobs": twice}]})
+    assert found.top == (("Yes", -0.5), ("No", -1.5))
+
+
+@pytest.mark.parametrize("value", [None, True, [-0.5]])
+def test_a_log_probability_that_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"the log-probability of 'Yes' is .*, expected a number"):
+        chat([("Yes", value), ("No", -1.0)])
+
+
+def test_likeliest_tokens_of_no_probability_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"add up to 0e\+00, expected more"):
+        chat([("Yes", -9999.0), ("No", -9999.0)])
+    assert chat([("Yes", -0.1), ("No", float("-inf"))]).top
+
+
+def test_odd_counts_of_tokens_lose_no_answer() -> None:
+    for usage in ("many", [1], None):
+        assert reply_of({**COMPLETION, "usage": usage}) == Reply(
+            " Yes", ((" Yes", -0.5), (" No", -1.5)), False, None, None
+        )

@@ -1,0 +1,22 @@
+"""The client of a server, made of its address, the key, and what the environment says of proxies and certificates."""
+
+from openai import AsyncOpenAI
+
+from benchmark.errors import ServerError, reason_of
+from tallrec.api.keys import silence, without
+from tallrec.api.model import ApiModel
+
+
+def connected(model: ApiModel, secret: str) -> AsyncOpenAI:
+    """The client, which has not spoken with the server yet. To be made outside of an event loop.
+
+    Raises:
+        ServerError: there is none for this address in this environment.
+    """
+    silence()
+    try:
+        return AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0)
+    except Exception as error:  # noqa: BLE001  # of the client or whatever it is made of
+        problem = without(reason_of(error), secret)
+        what = "no client with this address and the proxies and certificates of the environment"
+        raise ServerError(f"{model.address}: {what}: {problem}") from None
