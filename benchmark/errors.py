@@ -11,6 +11,9 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 POINTER = b"version https://git-lfs"
 """What git LFS leaves in the place of a file that it has not fetched begins with this."""
 
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""What a text begins with that a spreadsheet calls Unicode."""
+
 
 class BenchmarkError(Exception):
     """Base of every error that is the user's to mend; ends a command with exit code 2 and one line."""
@@ -60,12 +63,24 @@ def refuse_pointer(path: Path) -> None:
                 raise DataError(f"{path}: a pointer of git LFS, not the file: run `git lfs pull` there")
 
 
+def refuse_other_text(path: Path) -> None:
+    """Refuse a file of text that is a pointer of git LFS, or in another encoding than those that are read.
+
+    Raises:
+        DataError: it is.
+    """
+    refuse_pointer(path)
+    if path.is_file():
+        with path.open("rb") as stream:
+            if stream.read(2) in UTF_16:
+                raise DataError(f"{path}: in UTF-16, expected UTF-8; save it as that")
+
+
 def reason_of(error: BaseException) -> str:
-    """What an error of a library says, in one line: the first that is no heading such as "Error(s) in loading:"."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if not line.endswith(":")), lines[0] if lines else "")
+    """What an error of a library says, in one line of 400 letters: any line of it may be the one with the reason."""
+    said = " ".join(str(error).split())
     is_bare = not said or isinstance(error, LookupError)  # a KeyError says its key alone
-    return f"{type(error).__name__}{': ' * bool(said)}{said}" if is_bare else f"{said:.400}"
+    return f"{type(error).__name__}{': ' * bool(said)}{said:.400}" if is_bare else f"{said:.400}"
 
 
 def exit_code_of(main: Callable[[], None]) -> int:

@@ -16,7 +16,7 @@ import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from benchmark.artifacts.paths import cell_folder
-from benchmark.errors import MissingArtifactError, SchemaError
+from benchmark.errors import MissingArtifactError, SchemaError, reason_of
 from benchmark.schema import Cell, Interaction, Item, Labelled, Prediction, Sample
 
 # pyarrow has no types. Whatever passes through these two names is `Any`; the functions below say what it is.
@@ -102,11 +102,7 @@ def _naming(path: Path) -> Generator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path}: not a whole table ({_first_line(error)}); `dvc repro` makes it anew") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no reason"])[0]
+        raise SchemaError(f"{path}: not a whole table ({reason_of(error)}); `dvc repro` makes it anew") from None
 
 
 def write_items(path: Path, items: Mapping[str, Item]) -> None:

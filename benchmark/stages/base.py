@@ -85,12 +85,13 @@ def refer(params: Params, folder: Path) -> None:
 
     name, revision, is_random = params.llm.model, params.llm.revision, params.llm.weights == "random"
     snapshot = _snapshot(name, revision, [*SMALL_FILES] if is_random else [*SMALL_FILES, "*.safetensors"])
+    if not is_random:
+        refuse_adapter_beside(str(snapshot), None, "llm.model")  # which may lie there without a model
     architecture = config_of(str(snapshot))
     refuse_few_positions(architecture, params.llm.max_length)
     if is_random:
         _copy_architecture(snapshot, folder)
     else:
-        refuse_adapter_beside(str(snapshot), None, "llm.model")
         refuse_stored_quantization(architecture, params.llm.quantization, "llm.model")
     write_origin(folder, name, revision, file_digests(folder if is_random else snapshot), params.llm.weights)
 

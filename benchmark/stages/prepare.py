@@ -104,8 +104,12 @@ def _refuse_one_class(data: DomainData, raw: Path, most: int | None) -> None:
             )
         if len({row.sample.user_id for row in rows}) == 1:
             _LOG.warning("%s: split %r is of one user: its numbers will have no interval", raw, name)
-    if len({row.liked for row in data.splits["valid"]}) == 1:
-        _LOG.warning("%s: the rows of split 'valid' are of one class, by which no checkpoint can be chosen", raw)
+    for split, purpose in (
+        ("train", "from which nothing is learnt"),
+        ("valid", "by which no checkpoint can be chosen"),
+    ):
+        if len({row.liked for row in data.splits[split]}) == 1:
+            _LOG.warning("%s: the rows of split %r are of one class, %s", raw, split, purpose)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

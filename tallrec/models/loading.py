@@ -89,9 +89,9 @@ def load_model(
         for path in Path(source).iterdir():
             refuse_pointer(path)
     try:
+        refuse_adapter_beside(source, revision, key)
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         refuse_stored_quantization(config, loading.quantization, key)
-        refuse_adapter_beside(source, revision, key)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         with _silent_loading():
             loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.errors import DataError, reason_of
@@ -81,10 +80,10 @@ def _in_template(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = False
 ) -> str:
     """The text of a conversation, with or without the opening of a further reply."""
-    template = tokenizer.get_chat_template()
-    if ASKS_FOR_THE_DAY in template:
-        template = TELL_THE_DAY + template
     try:
+        template = tokenizer.get_chat_template()
+        if ASKS_FOR_THE_DAY in template:
+            template = TELL_THE_DAY + template
         text = tokenizer.apply_chat_template(
             list(messages),
             chat_template=template,
@@ -92,7 +91,7 @@ def _in_template(
             tokenize=False,
             enable_thinking=False,
         )
-    except (TemplateError, ValueError) as error:
+    except Exception as error:  # a template is a program
         told = reason_of(error)
         raise DataError(f"tokenizer: its chat template does not take a question and a reply: {told}") from error
     assert isinstance(text, str)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import DataError, reason_of, refuse_pointer
+from benchmark.errors import DataError, reason_of, refuse_other_text
 
 KEYS = ("instruction", "input", "output")
 HUB = "hub:"
@@ -26,11 +26,13 @@ def read_instructions(source: str) -> list[dict[str, str]]:
     if source.startswith(HUB):
         return list(_checked(_hub_rows(source), source))
     path = Path(source)
-    refuse_pointer(path)
+    refuse_other_text(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DataError(f"instruct.data: {source}: {error.__class__.__name__}, expected a readable file") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"instruct.data: {source}: expected UTF-8: {reason_of(error)}") from None
     # Whatever the file is called, a row a line begins with a brace. Not splitlines(): it would break lines in texts.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     is_a_row_a_line = path.suffix == ".jsonl" or (len(lines) > 1 and _is_json(lines[0][1]))

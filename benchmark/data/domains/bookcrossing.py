@@ -74,6 +74,7 @@ def read(raw: Path, params: Params) -> DomainData:
         "books": books.summary(),
         "first_lines_left_out": {"ratings": ratings.first, "books": books.first},
         "books_not_utf8": books.not_utf8,
+        "books_garbled": books.garbled,
         "users": len(users),
         "titles_changed": n_changed,
     }
@@ -86,7 +87,7 @@ def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], LineCount,
     n_changed = 0
     count = LineCount(left_out=dict.fromkeys(("broken_line", "duplicate"), 0))
     for number, row in _rows(path, ("ISBN", "Book-Title", "Book-Author"), count):
-        if row is None:
+        if row is None or not row[1].strip():
             count.leave_out("broken_line", [number])
             continue
         isbn, title, author = row
@@ -136,10 +137,12 @@ def _rows(path: Path, columns: tuple[str, ...], count: LineCount) -> Iterator[tu
     Lines are read one by one: a quote left open would otherwise swallow the lines after it.
     """
     lines = numbered_lines(path, count)
-    header = _fields(next(lines, (1, ""))[1]) or []
+    first = next(lines, (1, ""))[1]
+    header = _fields(first) or []
     missing = [column for column in columns if column not in header]
     if missing:
-        raise DataError(f"{path}: line 1: no column {missing[0]!r} in the header {header}")
+        expected = f"expected a header with the columns {', '.join(columns)}, separated by ';'"
+        raise DataError(f"{path}: line 1: {expected}: no column {missing[0]!r} in {first!r:.80}")
     positions = [header.index(column) for column in columns]
     for number, line in lines:
         if line.strip():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import DataError, refuse_pointer
+from benchmark.errors import DataError, refuse_other_text
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -37,9 +37,11 @@ class LineCount:
     first: dict[str, int] = field(default_factory=dict[str, int])
     """Number of the first line left out for each reason."""
     example: dict[str, str] = field(default_factory=dict[str, str])
-    """What that line says, where a reader keeps it."""
+    """What that line says, or what of it is wrong; of those that `tell` has told."""
     not_utf8: int = 0
     """Lines that are no UTF-8, so that their letters were guessed."""
+    garbled: int = 0
+    """Lines whose letters somebody guessed wrongly before (`CrÃ³nica`, U+FFFD), kept as they are."""
 
     def leave_out(self, reason: str, lines: Sequence[int] | Integers) -> None:
         """Count lines by their numbers."""
@@ -58,11 +60,28 @@ class LineCount:
         return {"read": self.used + sum(self.left_out.values()), "used": self.used, **self.left_out}
 
     def tell(self, path: Path) -> None:
-        """Log what of the file at `path` is left out, and of how many lines the letters are guessed."""
+        """Log what of the file at `path` is left out, and of how many lines the letters are guessed or garbled."""
+        self._quote(path)
         if any(self.left_out.values()):
             _LOG.warning("%s: %s", path, self)
         if self.not_utf8:
             _LOG.warning("%s: %d lines are no UTF-8, read as Latin-1", path, self.not_utf8)
+        if self.garbled:
+            _LOG.warning(
+                "%s: %d lines hold letters that an earlier reading garbled, kept as they are", path, self.garbled
+            )
+
+    def _quote(self, path: Path) -> None:
+        """Find what the first line says that is left out for each reason of `MOST_LEFT_OUT`."""
+        wanted = {
+            number: reason for reason, number in self.first.items() if reason in MOST_LEFT_OUT.keys() - self.example
+        }
+        if wanted:
+            for number, line in numbered_lines(path, LineCount()):
+                if number in wanted:
+                    self.example[wanted.pop(number)] = f"{line!r:.80}"
+                if not wanted:
+                    break
 
     def refuse_large_share(self, path: Path) -> None:
         """Refuse a file of which too much is left out.
@@ -106,17 +125,30 @@ def numbered_lines(path: Path, count: LineCount) -> Iterator[tuple[int, str]]:
     """
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
-    refuse_pointer(path)
+    refuse_other_text(path)
     with path.open("rb") as stream:  # as bytes, a line ends in a line feed alone: other ends stand inside titles
         for number, line in enumerate(stream, start=1):
             content = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
             content = content.removesuffix(b"\n").removesuffix(b"\r")
             try:
                 text = content.decode()
+                count.garbled += not content.isascii() and is_garbled(text)
             except UnicodeDecodeError:
                 count.not_utf8 += 1
                 text = _of_single_bytes(content)
             yield number, text
+
+
+def is_garbled(text: str) -> bool:
+    """Whether a text was read in a wrong encoding and saved so: UTF-8 taken for single bytes, or letters lost."""
+    if "\ufffd" in text:
+        return True
+    for encoding in ("latin-1", "cp1252"):
+        try:
+            return text.encode(encoding).decode() != text
+        except UnicodeError:
+            continue
+    return False
 
 
 def _of_single_bytes(content: bytes) -> str:

@@ -122,6 +122,7 @@ def read(raw: Path, params: Params) -> DomainData:
         "ratings": sum(map(len, ratings.values())),
         "eligible_rows": n_eligible,
         "titles_not_utf8": count.not_utf8,
+        "titles_garbled": count.garbled,
         "titles_changed": sum(plain(title) != title for title in titles.values()),
         "titles_of_several_items": sum(count > 1 for count in Counter(titles.values()).values()),
         "target_times": target_times(
@@ -161,7 +162,7 @@ def _read_titles(path: Path, count: LineCount) -> dict[str, str]:
     titles: dict[str, str] = {}
     for number, line in filter(itemgetter(1), numbered_lines(path, count)):
         fields = line.split("|", 2)
-        if len(fields) < 3 or not fields[0] or not fields[1] or fields[0] in titles:
+        if len(fields) < 3 or not fields[0] or not fields[1].strip() or fields[0] in titles:
             raise DataError(f"{path}: line {number}: expected a new item id, a title and more, separated by '|'")
         titles[fields[0]] = fields[1]
     return titles

@@ -19,11 +19,12 @@ from pydantic import Field
 from benchmark.artifacts.paths import SPLITS
 from benchmark.config.params import DomainParams
 from benchmark.data.domains import DomainData
+from benchmark.data.domains.lines import LineCount
 from benchmark.data.domains.rating_columns import read_ratings, read_titles
 from benchmark.data.domains.splits import occurring
 from benchmark.data.domains.titles import plain
 from benchmark.data.sources import SourceFile
-from benchmark.errors import DataError, refuse_pointer
+from benchmark.errors import DataError, refuse_other_text
 from benchmark.schema import Interaction, Item, Labelled, Sample, item_ids
 
 SCALE = (1.0, 5.0)
@@ -88,15 +89,17 @@ def read(raw: Path, params: Params) -> DomainData:
     Raises:
         DataError: a file is missing or malformed, or a split has other rows than MovieLens-1M.
     """
+    lines: dict[str, LineCount] = {}
     if params.selection == "collm":
         titles, rows = (
             dict(_fields(raw / "items.csv", _TITLE_COLUMNS)),
             {s: _released(raw / f"{s}.csv") for s in SPLITS},
         )
     else:
-        titles, rows = cut(raw, params.liked_above)
+        titles, rows = cut(raw, params.liked_above, lines)
         if (found := {split: len(rows[split]) for split in SPLITS}) != N_ROWS:
-            raise DataError(f"{raw / 'ratings.dat'}: the months have {found} rows, expected those of 1M: {N_ROWS}")
+            told = f"the months have {found} rows, expected those of 1M: {N_ROWS}; {lines['ratings.dat']}"
+            raise DataError(f"{raw / 'ratings.dat'}: {told}; of the titles, {lines['movies.dat']}")
     splits = {split: _samples(f"{raw.name}-{split}", rows[split], params) for split in SPLITS}
     items = {_item_id(item, params): plain(title) for item, title in titles.items()}
     samples = list(chain.from_iterable(splits.values()))
@@ -110,17 +113,29 @@ def read(raw: Path, params: Params) -> DomainData:
         },
     }
     shown = {item: Item(item, params.noun, title, mention=f'"{title}"') for item, title in items.items()}
-    return DomainData(occurring(shown, samples), splits, notes)
+    return DomainData(occurring(shown, samples), splits, notes, lines=lines)
 
 
-def cut(raw: Path, liked_above: float) -> tuple[dict[str, str], dict[str, list[Row]]]:
+def cut(
+    raw: Path, liked_above: float, lines: dict[str, LineCount] | None = None
+) -> tuple[dict[str, str], dict[str, list[Row]]]:
     """`movies.dat` and `ratings.dat` -> titles by item and the rows of each split, as CoLLM makes them.
+
+    Args:
+        raw: folder of the two files.
+        liked_above: a rating above this is a like.
+        lines: gets what became of the lines of each file, by its name.
 
     Raises:
         DataError: a file is missing.
     """
-    known, _ = read_titles(raw / "movies.dat", "dat")
-    ratings, _ = read_ratings(raw / "ratings.dat", "dat", known, liked_above)
+    known, of_titles = read_titles(raw / "movies.dat", "dat")
+    ratings, of_ratings = read_ratings(raw / "ratings.dat", "dat", known, liked_above)
+    counts = {"movies.dat": of_titles, "ratings.dat": of_ratings}
+    for name, count in counts.items():
+        count.tell(raw / name)
+    if lines is not None:
+        lines.update(counts)
     names = list(known)
     item_of_row: list[int] = ratings.item.tolist()
     # Equal times of a user keep the order of pandas.merge: item after item, as they first occur in the file.
@@ -171,8 +186,8 @@ def _fields(path: Path, columns: list[str]) -> Iterator[list[str]]:
     """The fields of each line after the header."""
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
-    refuse_pointer(path)
-    with path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as stream:
+    refuse_other_text(path)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, strict=True)
         try:
             for number, fields in enumerate(lines, start=1):
@@ -182,6 +197,8 @@ def _fields(path: Path, columns: list[str]) -> Iterator[list[str]]:
                     yield fields
         except csv.Error as error:
             raise DataError(f"{path}: line {lines.line_num}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: below line {lines.line_num}: expected UTF-8: {error}") from None
 
 
 def _samples(name: str, rows: Sequence[Row], params: Params) -> tuple[Labelled, ...]:

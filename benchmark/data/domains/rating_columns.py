@@ -15,7 +15,7 @@ import pyarrow.csv  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from benchmark.data.domains.lines import Integers, LineCount, is_off_scale, numbered_lines
-from benchmark.errors import DataError, refuse_pointer
+from benchmark.errors import DataError, refuse_other_text
 
 # pyarrow has no types. Whatever passes through these names is `Any`.
 pa: Any = pyarrow
@@ -71,7 +71,7 @@ def read_titles(path: Path, layout: str) -> tuple[dict[str, str], LineCount]:
         if number < _FIRST_LINE[layout]:
             continue
         item, title = _title_fields(line, layout)
-        if not (item and title):
+        if not (item and title.strip()):
             count.leave_out("broken_line", [number])
         elif item in titles:
             count.leave_out("duplicate", [number])
@@ -84,7 +84,7 @@ def read_titles(path: Path, layout: str) -> tuple[dict[str, str], LineCount]:
 def _check(path: Path, layout: str, columns: Sequence[str]) -> None:
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
-    refuse_pointer(path)
+    refuse_other_text(path)
     if layout == "csv":
         with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as stream:
             line = stream.readline(1000)

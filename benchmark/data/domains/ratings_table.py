@@ -85,6 +85,7 @@ def read(raw: Path, params: Params) -> DomainData:
         "titles": of_titles.summary(),
         "first_lines_left_out": {"ratings": of_ratings.first, "titles": of_titles.first},
         "titles_not_utf8": of_titles.not_utf8,
+        "titles_garbled": of_titles.garbled,
         "eligible_rows": len(eligible),
         "titles_changed": sum(plain(title) != title for title in titles.values()),
         "titles_of_several_items": len(titles) - len(set(titles.values())),

@@ -14,7 +14,7 @@ from benchmark.artifacts.paths import SPLITS
 from benchmark.data.domains import DomainData
 from benchmark.data.domains.released_json import SCALE, Params, max_n_shots
 from benchmark.data.sources import SourceFile
-from benchmark.errors import DataError, refuse_pointer
+from benchmark.errors import DataError, refuse_other_text
 from benchmark.schema import Interaction, Item, Labelled, Sample, item_ids
 
 __all__ = ["FILES", "SCALE", "Params", "max_n_shots", "read"]
@@ -49,7 +49,7 @@ def read(raw: Path, params: Params) -> DomainData:
 def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:
     if not path.exists():
         raise DataError(f"{path}: not there; stage `raw` writes it")
-    refuse_pointer(path)
+    refuse_other_text(path)
     # What is not ASCII is escaped, so that it is refused with the line where it stands.
     with path.open(encoding="ascii", errors="backslashreplace", newline="") as stream:
         rows = csv.reader(stream)

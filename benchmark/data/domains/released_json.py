@@ -19,7 +19,7 @@ from benchmark.config.params import DomainParams
 from benchmark.data.domains import DomainData
 from benchmark.data.domains.titles import MOST_LETTERS, plain
 from benchmark.data.sources import SourceFile, read_manifest
-from benchmark.errors import DataError, refuse_pointer
+from benchmark.errors import DataError, refuse_other_text
 from benchmark.schema import Interaction, Item, Labelled, Sample
 
 _FOLDER = "https://raw.githubusercontent.com/SAI990323/TALLRec/c1db29ce6501bce32cc8c3e343c4eb14155beeb1/data/book"
@@ -162,7 +162,7 @@ def render_input(prompt: Prompt, noun: str) -> str:
 def _read_prompts(path: Path) -> Iterator[tuple[Prompt, str]]:
     """Each row parsed, and its `input` as it stands in the file."""
     try:
-        refuse_pointer(path)
+        refuse_other_text(path)
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: not there; stage `raw` writes it") from None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import DataError, exit_code_of
+from benchmark.errors import DataError, exit_code_of, reason_of
 
 
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +54,19 @@ def test_what_a_terminal_would_act_on_is_escaped(capsys: pytest.CaptureFixture[s
 
     assert exit_code_of(refuse) == 2
     assert capsys.readouterr().err == "error: a\\x1b[2J\\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Error(s) in loading state_dict for Model:\n\tsize mismatch for q_proj", "size mismatch for q_proj"),
+        ("401 Client Error. (Request ID: Root=1)\n\nRepository Not Found for url: x", "Repository Not Found"),
+        ("Couldn't instantiate the tokenizer from one of:\n(1) a file,\n(2) a slow tokenizer", "Couldn't instantiate"),
+        ("", "ValueError"),
+    ],
+)
+def test_the_reason_is_told_in_whichever_line_it_stands(message: str, reason: str) -> None:
+    assert reason in reason_of(ValueError(message))
+    assert "\n" not in reason_of(ValueError(message))
+    assert reason_of(KeyError("magic")) == "KeyError: 'magic'"
+    assert len(reason_of(ValueError("x" * 1000))) == 400

@@ -90,3 +90,6 @@ def test_a_test_split_of_one_user_and_a_validation_of_one_class_are_told(
     caplog.clear()
     prepared(rated(lambda user, item: 2 if user == 5 else 1 + item % 5), split=(0.2, 0.3, 0.5))
     assert "the rows of split 'valid' are of one class" in caplog.text
+    caplog.clear()
+    prepared(rated(lambda user, item: 2 if (user, item) < (5, 11) else 1 + item % 5), split=(0.3, 0.2, 0.5))
+    assert "the rows of split 'train' are of one class, from which nothing is learnt" in caplog.text

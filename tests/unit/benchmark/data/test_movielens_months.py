@@ -120,6 +120,23 @@ def test_other_ratings_than_those_of_1m_are_refused(tmp_path: Path):
         read(raw, Params(**{**KEYS, "selection": "months"}))
 
 
+def test_what_is_left_out_of_the_official_files_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    raw = official(tmp_path / "movie", (1, 1, 5, 991440000))
+    with (raw / "ratings.dat").open("a") as stream:
+        stream.write("1::2::9::991440000\n")
+    left_out = r"left out 1 rating_off_scale \(first: line 2, '9' lies outside 0\.5 to 5\) of 2 lines"
+    with pytest.raises(DataError, match=rf"expected those of 1M: .*; {left_out}; of the titles, left out none"):
+        read(raw, Params(**{**KEYS, "selection": "months"}))
+    assert "movies.dat: 6 lines are no UTF-8, read as Latin-1" in caplog.text
+
+
+def test_a_released_file_in_another_encoding_is_refused(tmp_path: Path):
+    raw = released(tmp_path / "movie")
+    (raw / "items.csv").write_bytes("item_id,title\n1,Ni\u00f1o\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"items\.csv: below line 0: expected UTF-8: .*0xf1"):
+        read(raw, Params(**KEYS))
+
+
 def test_the_released_rows_come_from_a_mirror_alone(tmp_path: Path):
     with pytest.raises(
         DataError, match=r"collm-ml-1m/train\.csv: made from https://.*ml-1m\.zip.* TALLREC_BENCH_MIRROR"

@@ -175,8 +175,8 @@ def test_a_line_left_out_is_counted_with_its_number(
     assert rows(data) == EVERYTHING[-4:]
     assert data.notes["ratings"] == {"read": 11, "used": 9, reason: 2}
     assert data.notes["first_lines_left_out"]["ratings"] == {reason: 8}
-    what = f", '{bad.split(',')[2]}' lies outside 0.5 to 5" if reason == "rating_off_scale" else ""
-    assert f"ratings.csv: left out 2 {reason} (first: line 8{what}) of 11 lines" in caplog.text
+    what = f"'{bad.split(',')[2]}' lies outside 0.5 to 5" if reason == "rating_off_scale" else repr(bad)
+    assert f"ratings.csv: left out 2 {reason} (first: line 8, {what}) of 11 lines" in caplog.text
 
 
 @pytest.mark.parametrize("bad", ["7", "7,Gus", '7,"Gus,Drama', "7,,Drama", ",Gus,Drama", "7,Gus,Drama,x"])
@@ -208,7 +208,9 @@ def test_more_samples_than_there_are_is_an_error(tmp_path: Path, ratings: str):
 
 def test_where_too_few_are_left_the_error_says_why(tmp_path: Path):
     wrong = RATINGS.replace("5.0,", "4.0,").replace(".5,", ".7,").replace(".0,", ".2,")
-    with pytest.raises(DataError, match=r"0 ratings have 2 .*; left out 8 broken_line \(first: line 2\) of 9 lines"):
+    with pytest.raises(
+        DataError, match=r"0 ratings have 2 .*; left out 8 broken_line \(first: line 2, '.*\) of 9 lines"
+    ):
         read(write(tmp_path / "movie", wrong), Params(**KEYS))
 
 
@@ -301,3 +303,25 @@ def test_files_with_a_known_checksum_are_nobodys_own() -> None:
     content["domains"]["movie"]["source"] = "local"
     with pytest.raises(ConfigError, match=r"domains\.movie\.source: ml-100k reads published files alone"):
         parse_config(content, Path("params.yaml"))
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+def test_a_file_in_utf_16_is_refused_as_one(tmp_path: Path, name: str):
+    folder = write(tmp_path / "movie")
+    (folder / name).write_text((folder / name).read_text(), encoding="utf-16")
+    with pytest.raises(DataError, match=rf"{name}: in UTF-16, expected UTF-8"):
+        read(folder, Params(**KEYS))
+
+
+@pytest.mark.parametrize(("title", "n_garbled"), [("CrÃ³nica", 1), ("T\ufffdtulo", 1), ("Señor Ã", 0), ("Mañana", 0)])
+def test_letters_that_were_garbled_before_are_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, title: str, n_garbled: int
+):
+    data = read(write(tmp_path / "movie", titles=f"{TITLES}\n99,{title},Drama\n".replace("\n\n", "\n")), Params(**KEYS))
+    assert data.notes["titles_garbled"] == n_garbled
+    assert ("movies.csv: 1 lines hold letters that an earlier reading garbled" in caplog.text) is bool(n_garbled)
+
+
+def test_a_title_of_white_space_is_none(tmp_path: Path):
+    data = read(write(tmp_path / "movie", titles=f"{TITLES}\n99, ,Drama\n".replace("\n\n", "\n")), Params(**KEYS))
+    assert data.notes["titles"]["broken_line"] == 1

@@ -406,6 +406,16 @@ def test_a_model_in_a_folder_is_referred_to_with_its_digests(
     assert re.fullmatch("[0-9a-f]{64}", origin["files"]["model.safetensors"])
 
 
+def test_an_adapter_alone_is_no_base_model(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = (finished / paths.STARTS / "tallrec").resolve()
+    monkeypatch.chdir(tmp_path)
+    use(PARAMS.model_copy(update={"llm": PARAMS.llm.model_copy(update={"model": str(adapter)})}), monkeypatch)
+    assert base.main([]) == 2
+    assert "holds adapter_config.json" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("stage", "arguments", "problem"),
     [

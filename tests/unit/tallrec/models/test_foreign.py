@@ -117,6 +117,11 @@ def test_an_adapter_beside_the_weights_is_refused_whatever_loads_them(
     for file in (tmp_path / "adapter").iterdir():
         shutil.copy(file, folder / file.name)
     assert "holds adapter_config.json" in refused(folder)
+    for name in ("config.json", "model.safetensors"):  # an adapter alone, which transformers follows to its base model
+        (folder / name).rename(tmp_path / name)
+    assert "holds adapter_config.json" in refused(folder)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).rename(folder / name)
     (tmp_path / "reference").mkdir()
     write_origin(tmp_path / "reference", str(folder), None, {})
     with pytest.raises(DataError, match=r"llm\.model: .* and an adapter in instruct\.adapter"):

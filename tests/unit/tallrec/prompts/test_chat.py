@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from datetime import date
+from typing import Any
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -43,7 +44,7 @@ CLOSED = {THINKING: "<|im_end|>\n", THOUGHTS_NOT_KEPT: "</turn>", WITH_CHANNELS:
 """What ends a message."""
 
 
-def with_template(tokenizer: PreTrainedTokenizerFast, template: str) -> PreTrainedTokenizerFast:
+def with_template(tokenizer: PreTrainedTokenizerFast, template: Any) -> PreTrainedTokenizerFast:
     chat = deepcopy(tokenizer)
     chat.chat_template = template
     return chat
@@ -137,14 +138,16 @@ def test_without_a_template_a_chat_style_is_text(tokenizer: PreTrainedTokenizerF
     [
         ("{{ raise_exception('Only a system may speak') }}", "a question and a reply: Only a system may speak"),
         ("{% for message in messages %}", "a question and a reply: .*end of template"),
+        ("{{ 1 / 0 }}", "a question and a reply: division by zero"),
+        (7, "a question and a reply: .*int"),
         (ALWAYS_THINKING, "has the model think first"),
         ("{{ messages[0].content }}", "does not write a reply as it is"),
         ("{% for message in messages %}{{ message.content | upper }}{% endfor %}", "does not write a reply as it is"),
     ],
-    ids=["refuses", "broken", "always thinking", "drops replies", "changes replies"],
+    ids=["refuses", "broken", "fails", "no text", "always thinking", "drops replies", "changes replies"],
 )
 def test_a_template_that_cannot_hold_the_answer_is_refused(
-    tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, template: str, problem: str
+    tokenizer: PreTrainedTokenizerFast, toy_task: FewShotTask, template: Any, problem: str
 ) -> None:
     with pytest.raises(DataError, match=problem):
         ask_first(with_template(tokenizer, template), "gpt", toy_task)

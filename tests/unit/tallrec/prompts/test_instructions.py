@@ -189,3 +189,11 @@ def test_a_pointer_of_git_lfs_is_told(tmp_path: Path):
     (tmp_path / "rows.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 16822989\n")
     with pytest.raises(DataError, match="a pointer of git LFS, not the file"):
         read_instructions(str(tmp_path / "rows.json"))
+
+
+@pytest.mark.parametrize(("encoding", "problem"), [("latin-1", "expected UTF-8: .*0xf1"), ("utf-16", "in UTF-16")])
+def test_instructions_in_another_encoding_are_refused_as_such(tmp_path: Path, encoding: str, problem: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_bytes('[{"instruction": "Ni\u00f1o?", "output": "x"}]'.encode(encoding))
+    with pytest.raises(DataError, match=problem):
+        read_instructions(str(path))
