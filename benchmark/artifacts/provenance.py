@@ -83,15 +83,26 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 
 def head_commit(folder: Path) -> tuple[str | None, str]:
-    """The checked-out commit, in full; None where git knows none, and then git's own words, in one line."""
+    """The checked-out commit, in full; None where git knows none of this folder, and then why, in one line.
+
+    A copy without `.git` may lie inside of another repository, whose commits say nothing of it.
+    """
+    commit, said = _asked(folder, "rev-parse", "--verify", "HEAD")
+    is_inside = commit and _asked(folder, "rev-parse", "--show-prefix")[0]
+    pipeline = paths.PIPELINES[0]
+    if is_inside and (folder / pipeline).exists() and not _asked(folder, "ls-files", str(pipeline))[0]:
+        return None, "git knows that of a repository around this folder, which is not in it"
+    return commit, said
+
+
+def _asked(folder: Path, *question: str) -> tuple[str | None, str]:
+    """What git answers in `folder`; None where it fails or says nothing, and then its own words, in one line."""
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--verify", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return None, "git is not installed"
-    said = next((line for line in done.stderr.splitlines() if line.strip()), "")
-    return (done.stdout.strip() or None, "") if done.returncode == 0 else (None, said)
+        done = subprocess.run(["git", *question], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return None, "git is not installed" if isinstance(error, FileNotFoundError) else f"git: {error.strerror}"
+    said = " ".join(done.stderr.split())
+    return (done.stdout.strip() or None, "") if done.returncode == 0 else (None, f"{said:.300}")
 
 
 @functools.cache
@@ -100,16 +111,11 @@ def _commit() -> Mapping[str, str | bool | None]:
     commit, problem = head_commit(Path())
     if commit is None:
         _LOG.warning("the records of this run name no commit: %s", problem)
-    changes = _git("status", "--porcelain", "--", *SOURCES) if commit else None
-    return {"commit": commit or None, "is_dirty": None if changes is None else bool(changes)}
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+        return {"commit": None, "is_dirty": None}
+    changes, problem = _asked(Path(), "status", "--porcelain", "--", *SOURCES)
+    if problem:
+        _LOG.warning("the records of this run do not say whether the code is that of %s: %s", commit[:12], problem)
+    return {"commit": commit, "is_dirty": None if problem else bool(changes)}
 
 
 @functools.cache

@@ -93,8 +93,6 @@ def _git(root: Path) -> Finding:
     commit, problem = head_commit(root)
     if commit is None:
         return Finding("git", f"no commit: {problem}", False)
-    if (root / "dvc.yaml").exists() and not _first_line(["git", "-C", str(root), "ls-files", "dvc.yaml"]):
-        return Finding("git", f"commit {commit[:12]}: of a repository around this folder, which is not in it", False)
     return Finding("git", f"commit {commit[:12]}")
 
 

@@ -77,6 +77,33 @@ def test_outside_git_commit_and_dirty_flag_are_unknown(repository: Path, monkeyp
     assert (record["commit"], record["is_dirty"]) == (None, None)
 
 
+def test_a_commit_of_a_repository_around_the_folder_is_none_of_the_record(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    git("init")
+    git("commit", "--allow-empty", "-m", "Other work")
+    for folder in ("unzipped", "scratch"):
+        Path(folder).mkdir()
+    Path("unzipped/dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir("unzipped")
+    assert record_of()["commit"] is None
+    assert "no commit: git knows that of a repository around this folder" in caplog.text
+    monkeypatch.chdir("../scratch")  # such as that of `look`, where the code is that of the repository
+    provenance._commit.cache_clear()
+    assert record_of()["commit"] == git("rev-parse", "HEAD")
+
+
+def test_a_git_that_cannot_compare_is_told(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    git("init")
+    git("commit", "--allow-empty", "-m", "Start")
+    Path(".git/index").write_bytes(b"broken")
+    record = record_of()
+    assert (record["commit"], record["is_dirty"]) == (git("rev-parse", "HEAD"), None)
+    assert "do not say whether the code is that of" in caplog.text
+
+
 def test_a_machine_without_git_still_gets_a_record(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert record_of()["commit"] is None
