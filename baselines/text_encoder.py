@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
@@ -47,12 +48,16 @@ def encode_texts(
     if Path(source).is_dir():
         for path in Path(source).iterdir():
             refuse_pointer(path)
+    former = logging.get_verbosity()
+    logging.set_verbosity_error()  # else transformers prints a table of weights; what is wrong with them is one line
     try:
         tokenizer, encoder = _loaded(source, revision, where)
     except BenchmarkError:
         raise
     except Exception as error:  # there is no list of what the many classes of transformers raise
         raise DataError(f"{where}: {reason_of(error)}") from error
+    finally:
+        logging.set_verbosity(former)
     encoder.eval()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     vectors = torch.empty(len(texts), encoder.config.hidden_size)
@@ -69,8 +74,15 @@ def encode_texts(
                 )
             except Exception as error:  # of Rust or Python, of any kind
                 raise DataError(f"{where}: its tokenizer cannot be used: {reason_of(error)}") from error
-            vectors[chosen] = encoder(**batch).last_hidden_state[:, 0]
+            try:
+                vectors[chosen] = encoder(**batch).last_hidden_state[:, 0]
+            except (IndexError, RuntimeError) as error:
+                advice = "fewer baselines.text_encoder.max_length, or the tokenizer of these weights"
+                told = f"it takes no text of {batch['input_ids'].shape[1]} tokens; expected {advice}"
+                raise DataError(f"{where}: {told}: {reason_of(error)}") from error
             tell(first + len(chosen), len(order))
+    if not vectors.isfinite().all():
+        raise DataError(f"{where}: its vectors hold numbers that are not finite")
     return vectors
 
 
@@ -82,11 +94,19 @@ def _loaded(source: str, revision: str | None, where: str) -> tuple[Any, Any]:
     if getattr(AutoConfig.from_pretrained(source, **pinned), "quantization_config", None):
         raise DataError(f"{where}: its config.json has a quantization_config; expected weights as they are")
     tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-    encoder, told = AutoModel.from_pretrained(source, use_safetensors=True, output_loading_info=True, **pinned)
+    encoder, told = AutoModel.from_pretrained(
+        source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **pinned
+    )
     missing = {*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}
-    lost = sorted(key for key in missing if "pooler" not in key)  # which no vector is of
-    if lost:
-        raise DataError(f"{where}: it has no weights {lost[0]} ({len(lost)} in all), which would be drawn at random")
+    layers = {name for name, _ in encoder.named_modules()} - {"", encoder.base_model_prefix}
+    extra = {key for key in told["unexpected_keys"] if any(key.startswith(f"{layer}.") for layer in layers)}
+    for keys, what in (
+        (missing, "it has no weights {}, which would be drawn at random"),
+        (extra, "its files hold {}, for which its config.json has no place"),
+    ):
+        lost = sorted(key for key in keys if "pooler" not in key)  # which no vector is of
+        if lost:
+            raise DataError(f"{where}: {what.format(f'{lost[0]} ({len(lost)} in all)')}")
     return tokenizer, encoder
 
 

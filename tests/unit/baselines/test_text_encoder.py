@@ -1,13 +1,15 @@
 """The vectors of texts, against the same encoder on one text alone."""
 
 import importlib.util
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from baselines.text_encoder import encode_texts, located
 from baselines.training import untold
@@ -85,3 +87,60 @@ def test_a_folder_without_a_model_is_named_in_one_line(kind: str, tmp_path: Path
         encode(TEXTS, missing[kind], batch_size=2)
     assert missing[kind] in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A BERT of random weights with 16 positions."""
+    tokenizer = AutoTokenizer.from_pretrained(located(MODEL))
+    tokenizer.save_pretrained(tmp_path / "bert")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=16, **sizes)).save_pretrained(
+        tmp_path / "bert"
+    )
+    return tmp_path / "bert"
+
+
+def test_more_tokens_than_positions_are_one_line(folder: Path) -> None:
+    assert encode(["Up " * 40], str(folder), batch_size=2, max_length=16).shape == (1, 8)
+    with pytest.raises(
+        DataError, match=r"takes no text of 32 tokens; expected fewer baselines\.text_encoder\.max_length"
+    ):
+        encode(["Up " * 40], str(folder), batch_size=2)
+
+
+Weights = Mapping[str, Tensor]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda found: {key: weight for key, weight in found.items() if "embeddings.word" not in key},
+            r"no weights embeddings\.word_embeddings\.weight \(1 in all\)",
+        ),
+        (
+            lambda found: found | {"embeddings.word_embeddings.weight": torch.ones(5, 8)},
+            r"no weights embeddings\.word_embeddings\.weight \(1 in all\)",
+        ),
+        (
+            lambda found: found | {"encoder.layer.1.output.dense.weight": torch.ones(8, 8)},
+            r"its files hold encoder\.layer\.1\.output\.dense\.weight \(1 in all\), for which",
+        ),
+        (lambda found: {key: weight * torch.nan for key, weight in found.items()}, "numbers that are not finite"),
+    ],
+    ids=["missing", "another shape", "a layer more", "not finite"],
+)
+def test_weights_that_are_not_those_of_the_files_are_refused(
+    folder: Path, change: Callable[[Weights], dict[str, Tensor]], problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match=problem):
+        encode(TEXTS, str(folder), batch_size=2, max_length=16)
+    assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+def test_what_another_head_has_left_in_the_files_may_be_there(folder: Path) -> None:
+    kept = load_file(folder / "model.safetensors") | {"cls.predictions.bias": torch.ones(3)}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    assert encode(TEXTS, str(folder), batch_size=2, max_length=16).isfinite().all()
