@@ -91,8 +91,8 @@ def load_adapter(
 
     Raises:
         MissingArtifactError: there is no adapter in `folder`.
-        DataError: a file is broken or of another model, a tensor was not loaded, a weight is not finite, or all LoRA-B
-            weights are zero, so that the adapter does nothing.
+        DataError: a file is broken or of another model, a tensor was not loaded, a weight is not finite, or all LoRA-A
+            or LoRA-B weights are zero, so that the adapter does nothing.
     """
     shown = source or folder / WEIGHTS
     if not (folder / WEIGHTS).exists():
@@ -103,11 +103,15 @@ def load_adapter(
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=is_trainable)
     except (*UNREADABLE, ImportError) as error:
         raise DataError(f"{source or folder}: not an adapter of this model: {reason_of(error)}") from error
+    if other := [key for key, tensor in stored.items() if not tensor.is_floating_point()]:
+        raise DataError(f"{shown}: {other[0]} holds {stored[other[0]].dtype}, expected real numbers")
     if not all(tensor.isfinite().all() for tensor in stored.values()):
         raise DataError(f"{shown}: holds weights that are not finite")
     check_arrived(shown, stored, get_peft_model_state_dict(adapted, state_dict=adapter_weights(adapted)))
-    if not any(tensor.any() for key, tensor in stored.items() if "lora_B" in key):
-        raise DataError(f"{shown}: all LoRA-B weights are zero; the adapter was saved empty")
+    for half in ("lora_B", "lora_A"):  # which are multiplied
+        if not any(tensor.any() for key, tensor in stored.items() if half in key):
+            name = half.replace("lora_", "LoRA-")
+            raise DataError(f"{shown}: all {name} weights are zero; the adapter was saved empty")
     return adapted
 
 
@@ -122,9 +126,13 @@ def refuse_other_adapter(folder: Path, lora: Lora) -> None:
         raise DataError(f"instruct.adapter: expected {folder / WEIGHTS} or {PICKLED}: missing")
     path = folder / CONFIG
     try:
+        for name in (WEIGHTS, PICKLED, CONFIG):
+            refuse_pointer(folder / name)
         config = json.loads(path.read_text(encoding="utf-8"))
+    except DataError as error:
+        raise DataError(f"instruct.adapter: {error}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"instruct.adapter: expected {path}: {error.__class__.__name__}") from None
+        raise DataError(f"instruct.adapter: expected {path}: {error.__class__.__name__}: {reason_of(error)}") from None
     if not isinstance(config, dict):
         raise DataError(f"instruct.adapter: expected {path}: an object, got {type(config).__name__}")
     expected = {

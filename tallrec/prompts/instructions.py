@@ -33,6 +33,8 @@ def read_instructions(source: str) -> list[dict[str, str]]:
         raise DataError(f"instruct.data: {source}: {error.__class__.__name__}, expected a readable file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"instruct.data: {source}: expected UTF-8: {reason_of(error)}") from None
+    if not text.strip():
+        raise DataError(f"{source}: holds no row")
     # Whatever the file is called, a row a line begins with a brace. Not splitlines(): it would break lines in texts.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     is_a_row_a_line = path.suffix == ".jsonl" or (len(lines) > 1 and _is_json(lines[0][1]))

@@ -14,7 +14,7 @@ from benchmark.artifacts.paths import STARTS
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params, Population
 from benchmark.data.sources import OUTSIDE, checksum
-from benchmark.errors import BenchmarkError, DataError
+from benchmark.errors import POINTER, BenchmarkError, DataError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
 from benchmark.seeding import derive_seed
@@ -359,6 +359,8 @@ def test_instructions_of_a_file_are_recorded(finished: Path, tmp_path: Path, mon
         ),
         ({"peft_type": "IA3"}, "adapter_config.json: peft_type is 'IA3', expected 'LORA' as in section lora"),
         ("no config", "adapter_config.json: FileNotFoundError"),
+        ("pointer", "adapter_config.json: a pointer of git LFS"),
+        ("pointer of weights", "published/adapter_model.safetensors: a pointer of git LFS"),
         ("pickle", "adapter_model.bin: damaged: EOFError"),
         ("nothing", "adapter_model.safetensors or adapter_model.bin: missing"),
     ],
@@ -378,6 +380,8 @@ def test_a_published_adapter_of_another_kind_is_one_line(
         config.write_text(json.dumps(json.loads(config.read_text()) | change))
     elif change == "no config":
         config.unlink()
+    elif change.startswith("pointer"):
+        (config if change == "pointer" else published / WEIGHTS).write_bytes(POINTER)
     else:
         (published / WEIGHTS).unlink()
     if change == "pickle":

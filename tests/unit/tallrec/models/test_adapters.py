@@ -58,6 +58,21 @@ def test_an_adapter_of_zeros_is_refused(tiny_model: LlamaForCausalLM, saved: Pat
         load_adapter(tiny_model, saved)
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda key, tensor: tensor * ("lora_A" not in key), "all LoRA-A weights are zero"),
+        (lambda _, tensor: tensor.to(torch.int8), r"lora_A\.weight holds torch\.int8, expected real numbers"),
+    ],
+)
+def test_an_adapter_that_does_nothing_or_was_rounded_away_is_refused(
+    tiny_model: LlamaForCausalLM, saved: Path, change: Callable[[str, torch.Tensor], torch.Tensor], problem: str
+) -> None:
+    save_file({key: change(key, tensor) for key, tensor in load_file(saved / WEIGHTS).items()}, saved / WEIGHTS)
+    with pytest.raises(DataError, match=problem):
+        load_adapter(tiny_model, saved)
+
+
 def test_a_new_adapter_is_zero_and_so_refused(
     new_tiny_model: Callable[[], LlamaForCausalLM], fresh_start: Path, lora: Lora, tmp_path: Path
 ) -> None:

@@ -197,3 +197,9 @@ def test_instructions_in_another_encoding_are_refused_as_such(tmp_path: Path, en
     path.write_bytes('[{"instruction": "Ni\u00f1o?", "output": "x"}]'.encode(encoding))
     with pytest.raises(DataError, match=problem):
         read_instructions(str(path))
+
+
+def test_an_empty_file_is_said_to_hold_no_row(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(" \n")
+    with pytest.raises(DataError, match=r"rows\.json: holds no row"):
+        read_instructions(str(tmp_path / "rows.json"))
