@@ -13,6 +13,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "what is tuned: the instruction-tuned model (tallrec) or the base model (rt)",
     },
     "variant": {"help": "a recipe and what it is trained on, such as tallrec-movie or rt-both"},
+    "name": {"help": "a name of `external` in params.yaml"},
+    "test-domain": {"help": "a key of `domains` in params.yaml, or one followed by `-extended`"},
     "n-shots": {"type": int, "help": "number of training samples, K of the paper"},
     "seed": {"type": int, "help": "number of the draw"},
     "model": {"help": "one of `grid.icl_models`, or for stage `others` of `grid.other_models`, in params.yaml"},

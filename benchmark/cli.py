@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.artifacts.paths import PARAMS_YAML
+from benchmark.cli_export import app as export
 from benchmark.cli_results import COMMANDS, finish
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(export, name="export")
 
 
 def _version(asked: bool) -> None:
@@ -44,7 +46,7 @@ def options(
 
 @app.command("list")
 def list_names() -> None:
-    """Print what params.yaml may name: presets, domains, controls, baselines, prompt styles, probes, claims."""
+    """Print what params.yaml may name: presets, domains, methods, prompt styles, files of scores, probes, claims."""
 
     def work() -> None:
         from benchmark.config.overlays import preset_names
@@ -62,6 +64,7 @@ def list_names() -> None:
             ("controls", CONTROLS),
             ("baselines", params.baselines.models),
             ("prompts", prompt_names()),
+            ("external", dict.fromkeys(entry.name for entry in params.external)),
             ("probes", PROBES),
             ("claims", [claim["id"] for claim in read_claims(CLAIMS_YAML)]),
         ):

@@ -1,9 +1,9 @@
-"""Commands of `tallrec-bench` on results: comparing, exporting, keeping and merging them."""
+"""Commands of `tallrec-bench` on results: comparing, keeping and merging them."""
 
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -71,29 +71,12 @@ def compare(
     finish(work)
 
 
-def export(
-    domain: Annotated[str, typer.Argument(help="Domain of params.yaml, e.g. movie.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    split: Annotated[Literal["train", "valid", "test"], typer.Option("--split", help="Split to write.")] = "test",
-) -> None:
-    """Write a prepared split as JSON in the form of the released code."""
-
-    def work() -> None:
-        from benchmark.data.export import export as write_released
-        from benchmark.methods.configuration import load_config
-
-        write_released(domain, split, out, load_config(PARAMS_YAML))
-        typer.echo(f"{out}: written", err=True)
-
-    finish(work)
-
-
 def keep(
     folder: Annotated[Path, typer.Argument(help="Folder to write, e.g. docs/results/gemma-3-270m; replaced.")],
     families: Annotated[
         list[str] | None,
         typer.Option(
-            "--family", help="Of cells with scores: control, baseline, icl, tuned. By default: icl and tuned."
+            "--family", help="Of cells with scores: control, baseline, icl, tuned, external. By default: icl and tuned."
         ),
     ] = None,
 ) -> None:
@@ -252,4 +235,4 @@ def repro(
     raise typer.Exit(run(arguments or []))
 
 
-COMMANDS = (look, repro, show, compare, check, export, keep, merge, submit, leaderboard, variance)
+COMMANDS = (look, repro, show, compare, check, keep, merge, submit, leaderboard, variance)

@@ -4,6 +4,7 @@ Read this file first. A control, a conventional baseline, an in-context LLM and 
 and return `Prediction`s. Test labels do not exist in these types, so no method can look at them.
 """
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,6 +72,17 @@ def item_ids(samples: Iterable[Sample]) -> set[str]:
     return found
 
 
+def asked_of(sample: Sample) -> str:
+    """What a sample asks, as one text, of which digests are made."""
+    events = [(event.item_id, event.liked) for event in sample.history]
+    return repr((sample.sample_id, sample.user_id, sample.target_item_id, events))
+
+
+def digest_of(sample: Sample) -> str:
+    """16 hexadecimal digits that stand for what a sample asks and spell no user and no item."""
+    return hashlib.sha256(asked_of(sample).encode()).hexdigest()[:16]
+
+
 def reveals(row: Labelled, following: Labelled) -> bool:
     """Whether the history of the next row ends with the target of this one and its label."""
     history = following.sample.history
@@ -107,7 +119,7 @@ class Cell:
     """The key of one result. It names folders, log lines and rows."""
 
     family: str
-    """`control`, `baseline`, `icl` or `tuned`."""
+    """`control`, `baseline`, `icl`, `tuned`, or `external` for scores that were not made here."""
     method: str
     train_domain: str
     """A domain, or `both`."""

@@ -36,9 +36,10 @@ CELL_FOLDERS = {
     "baseline": "{train_domain}-{domain}/{model}/{test_set}/{method}",
     "icl": "{method}/{train_domain}-{domain}/{test_set}",
     "tuned": "{method}/{train_domain}-{domain}/{test_set}",
+    "external": "{method}/{test_domain}",
 }
 """Folder of a cell inside its family. The first part is the matrix item of the stage that writes it, so that each
-stage owns one folder."""
+stage owns one folder; of `external`, each cell."""
 
 
 def run_folder() -> Path:
@@ -101,6 +102,7 @@ def cell_folder(root: str | Path, cell: Cell) -> Path:
         method=cell.method,
         model=cell.method.split("-")[0],
         train_domain=cell.train_domain,
+        test_domain=cell.test_domain,
         domain=domain_of(cell.test_domain),
         test_set=_test_set(cell.test_domain) if cell.test_domain.endswith(EXTENDED) else ".",
     )

@@ -12,6 +12,7 @@ STAGES = {
     "baseline": ("prepare", "draw", "encode", "baselines"),
     "icl": ("base", "prepare", "draw", "icl"),
     "tuned": ("base", "prepare", "draw", "tune", "score"),
+    "external": ("prepare", "external"),
 }
 """What makes the cells of a family. The keys that these stages read decide a result, but for those below."""
 CHOICES = (

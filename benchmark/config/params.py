@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from benchmark.config.baselines import BaselineParams
+from benchmark.config.external import ExternalParams
 from benchmark.config.in_context import IclParams
 from benchmark.config.values import Count, Fraction, Name, PositiveFloat, PositiveInt, Section
 from benchmark.schema import EXTENDED
@@ -270,6 +271,8 @@ class Params(Section):
     tune: TuneParams
     score: ScoreParams
     icl: IclParams
+    external: tuple[ExternalParams, ...]
+    """Scores from elsewhere, each a cell of the grid."""
     probe: ProbeParams
     memory: MemoryParams
     efficiency: EfficiencyParams

@@ -25,6 +25,7 @@ def cells(params: Params, n_train: Mapping[str, int]) -> Iterator[Cell]:
         for prompt in params.grid.prompts:
             for domain in params.grid.domains:
                 yield from icl_cells(params, model, prompt, domain)
+    yield from (entry.cell for entry in params.external)
     for recipe in params.grid.recipes:
         for train_domain in params.grid.train_domains:
             yield from tuned_cells(params, recipe, train_domain)
@@ -35,6 +36,8 @@ def is_seeded(params: Params, cell: Cell) -> bool:
     if cell.family == "control":
         control = CONTROLS[cell.method]
         return control.is_random or (control.learns and cell.n_shots in params.grid.n_shots)
+    if cell.family == "external":
+        return any(entry.is_seeded for entry in params.external if entry.cell == cell)
     return cell.family != "icl" or cell.n_shots > 0
 
 

@@ -13,7 +13,7 @@ from benchmark.methods.controls import CONTROLS
 from benchmark.methods.pinning import OWN_MODELS, model_problems
 from benchmark.methods.probes import PROBES, PROMPT_STYLES
 from benchmark.methods.tuning import n_updates
-from benchmark.schema import EXTENDED
+from benchmark.schema import EXTENDED, Cell, group_of
 
 STYLES_FOLDER = Path(__file__).parents[2] / "tallrec" / "prompts" / "styles"
 
@@ -26,6 +26,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from _sources(params)
     yield from _world(params)
     yield from _grid_sizes(params)
+    yield from _external(params)
     yield from _probes(params)
     yield from _memory(params)
     yield from model_problems(params)
@@ -128,6 +129,23 @@ def _grid_sizes(params: Params) -> Iterator[Problem]:
         if n_train is not None and max(params.grid.n_shots) > n_train:
             asked = max(params.grid.n_shots)
             yield "grid.n_shots", f"{asked} is more than the {n_train} training samples of domain {domain!r}"
+
+
+def _external(params: Params) -> Iterator[Problem]:
+    test_sets = [name for domain in params.grid.domains for name in params.test_sets(domain)]
+    taken = (*CONTROLS, *params.baselines.models, "icl", "tallrec", "rt")
+    seen: dict[Cell, bool] = {}
+    for number, entry in enumerate(params.external):
+        key, group = f"external.{number}", group_of(entry.cell)
+        if entry.name.split("-")[0] in taken:
+            yield f"{key}.name", f"{entry.name!r} would look like a method of this benchmark; call it otherwise"
+        if entry.test_domain not in test_sets:
+            yield f"{key}.test_domain", unknown(entry.test_domain, test_sets)
+        if [other.cell for other in params.external].count(entry.cell) > 1:
+            yield key, f"{entry.cell} stands twice"
+        if group in seen and not (entry.is_seeded and seen[group]):
+            yield f"{key}.seed", f"{entry.name!r} has two, and no seed changes what is not trained and saw no row"
+        seen[group] = entry.is_seeded
 
 
 def _probes(params: Params) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.artifacts.files import write_predictions
 from benchmark.artifacts.provenance import recorded
-from benchmark.schema import Cell, FewShotTask, Method, Prediction, Sample, check_predictions
+from benchmark.schema import Cell, FewShotTask, Method, Prediction, Sample, asked_of, check_predictions
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,8 +93,7 @@ def rows_digest(samples: tuple[Sample, ...]) -> str:
     """SHA-256, in hexadecimal, of what is asked: two runs that share it scored the same rows."""
     digest = hashlib.sha256()
     for sample in samples:
-        events = [(event.item_id, event.liked) for event in sample.history]
-        digest.update(repr((sample.sample_id, sample.user_id, sample.target_item_id, events)).encode())
+        digest.update(asked_of(sample).encode())
     return digest.hexdigest()
 
 

@@ -57,6 +57,8 @@ def works(params: Params, rows: Mapping[str, Rows | None], n_test: Mapping[str, 
             n_cells += own
     if n_cells:
         yield Work("baselines", n * len(grid.baselines), n_cells, 0, seconds)
+    if n_files := len(params.external):
+        yield Work("external", n_files, n_files, 0, n_files * START_SECONDS)
     n_rows = sum(n_test[cell.test_domain] for cell in cells(params, dict.fromkeys(domains, 0)))
     yield Work("evaluate", 1, 0, 0, START_SECONDS + n_rows / EVALUATED_A_SECOND)
     yield Work("report", 1, 0, 0, START_SECONDS + REPORT_SECONDS)

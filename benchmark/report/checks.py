@@ -10,7 +10,7 @@ from benchmark.config.params import DomainParams
 from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
-from benchmark.statistics.comparisons import METRICS, Difference, compare, table_pairs
+from benchmark.statistics.comparisons import METRICS, OTHERS, Difference, compare, table_pairs
 from benchmark.statistics.metrics import METRICS as METRICS_BY_NAME
 from benchmark.statistics.power import POWER, smallest_seen
 
@@ -33,10 +33,11 @@ def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Seq
     for difference in differences:
         left, right = difference.pair.left, difference.pair.right
         entry = _difference_entry(difference, confidence)
-        if left.method == f"tallrec-{domain}" and right.family in ("baseline", "control"):
+        if left.method == f"tallrec-{domain}" and right.family in OTHERS:
             found[right.family, right.method][tallrec, left.n_shots] = entry
-        if right.method == "liked_share" and left.family == "baseline":
-            found[left.family, left.method]["it minus liked_share", left.n_shots] = entry
+        if right.method == "liked_share" and left.family in ("baseline", "external"):
+            for n_shots in (left.n_shots,) if left.n_shots else shots:
+                found[left.family, left.method]["it minus liked_share", n_shots] = entry
     places = [(what, n_shots) for what in (tallrec, "it minus liked_share") for n_shots in shots]
     rows = [
         Row(method, tuple(entries.get(place, Entry(DASH)) for place in places), family)

@@ -26,7 +26,7 @@ from benchmark.verdicts.setting import has_the_papers_model
 
 MOST_DOMAINS = 2
 """That have a sentence; the figure has them all."""
-MODELS = ("baseline", "icl", "tuned")
+MODELS = ("baseline", "icl", "tuned", "external")
 
 
 def title(inputs: Inputs) -> str:
@@ -208,6 +208,12 @@ def warnings(inputs: Inputs, generated: Sequence[str], *, model_is_papers: bool)
     n_lost = sum(row.status != "ok" for row in inputs.rows)
     if n_lost:
         said.append(f"{n_lost} of {len(inputs.rows)} cells have no valid result and are shown as missing.")
+    unchecked = [str(cell) for cell, record in inputs.records.items() if record.get("ids_checked_by") == []]
+    if unchecked:
+        said.append(
+            f"The scores of {'; '.join(unchecked)} were made elsewhere, and their files repeat nothing of the samples "
+            "beside the ids: whether each score is that of its sample cannot be known."
+        )
     for method, reason in unavailable(inputs.params, root="runs").items():
         stage = method.removeprefix("icl-")
         said.append(f"{method} could not be had: {reason}. It is asked again by `dvc repro -f -s others@{stage}`.")

@@ -139,7 +139,8 @@ def _commands(rows: Sequence[MetricRow]) -> dict[Cell, str]:
     owners = {Path(out["path"]): name for name, stage in stages.items() for out in stage.get("outs", [])}
     commands: dict[Cell, str] = {}
     for row in rows:
-        for folder in cell_folder("predictions", row.cell).parents:
+        own = cell_folder("predictions", row.cell)
+        for folder in (own, *own.parents):
             if folder in owners:
                 commands[row.cell] = f"dvc repro {owners[folder]}"
                 break

@@ -7,17 +7,19 @@ from benchmark.methods.baselines import baseline_rows
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import (
     DASH,
+    OTHER_TITLES,
     Entry,
     Row,
     Table,
     behind,
-    control_group,
+    other_entries,
     other_entry,
     points,
     summary_entry,
+    untrained_or,
     verdict_on,
 )
-from benchmark.schema import Cell, domain_of
+from benchmark.schema import Cell, domain_of, group_of
 from benchmark.verdicts.paper import TRUST, Paper, PaperNumber
 from benchmark.verdicts.published import Verdict
 from benchmark.verdicts.setting import has_the_papers_model
@@ -37,8 +39,8 @@ def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
 
     def add(family: str, method: str, heading: str, beside: Mapping[Cell, PaperNumber]) -> None:
         groups = [Cell(family, method, domain, domain, n_shots, 0) for n_shots in grid.n_shots]
-        if family == "control":
-            groups = [control_group(inputs, method, domain, n_shots) for n_shots in grid.n_shots]
+        if family in ("control", "external"):
+            groups = [untrained_or(inputs, group) for group in groups]
         entries = tuple(entry for group in groups for entry in _four(inputs, paper, beside.get(group), group))
         is_run = any(inputs.groups.get(group) for group in groups)
         name, more = method_name(inputs.params, method, domain), tuple(_more(inputs, paper, beside, groups))
@@ -55,6 +57,8 @@ def main_table(inputs: Inputs, paper: Paper, domain: str) -> Table:
         add("tuned", f"tallrec-{domain}", "Tuned language model", numbers if is_papers else {})
     if not is_papers and published:
         rows.append(_row_of_paper(paper, domain, grid.n_shots))
+    for name in dict.fromkeys(entry.name for entry in inputs.params.external if entry.test_domain == domain):
+        add("external", name, "Scores from elsewhere", {})
     for name in grid.controls:
         add("control", name, "Controls: no model is trained", {})
     if domain in inputs.ceilings:
@@ -92,10 +96,10 @@ def _left_out(published: Sequence[PaperNumber], inputs: Inputs) -> str:
 
 def _four(inputs: Inputs, paper: Paper, number: PaperNumber | None, group: Cell) -> Iterator[Entry]:
     yield Entry(points(number.auc) if number else DASH)
-    yield summary_entry(inputs.groups.get(group))
+    yield summary_entry(inputs.groups[group]) if group in inputs.groups else Entry(DASH)
     verdict = verdict_on(inputs, paper, number) if number else None
     yield Entry("", badge=verdict.label) if verdict else Entry("")
-    yield other_entry(inputs, group, "equal_share_auc")
+    yield other_entry(inputs, group, "equal_share_auc") if group in inputs.groups else Entry(DASH)
 
 
 def _more(
@@ -145,3 +149,16 @@ def extended_table(inputs: Inputs, test_domain: str) -> Table:
     keys = tuple(f"k{n_shots}_{name}" for n_shots in shots for name in ("auc", "uauc"))
     note = f"{stats['rows']} rows of {stats['users']} users who are in no split of {domain_of(test_domain)}."
     return Table(f"main_{test_domain}", f"Few-shot AUC, {test_domain}", columns, tuple(rows), note, test_domain, keys)
+
+
+def external_table(inputs: Inputs, test_domain: str) -> Table:
+    """Scores from elsewhere, at whatever K they were made, and what in their files vouches for the ids."""
+    groups = [group for group in inputs.groups if (group.family, group.test_domain) == ("external", test_domain)]
+    rows: list[Row] = []
+    for group in groups:
+        told = {", ".join(r["ids_checked_by"]) for cell, r in inputs.records.items() if group_of(cell) == group}
+        found = (summary_entry(inputs.groups[group]), *other_entries(inputs, group))
+        entries = (Entry(str(group.n_shots)), *found, Entry("; ".join(sorted(told)) or "nothing"))
+        rows.append(Row(group.method, entries, is_run=bool(inputs.groups[group]), more=tuple(behind(inputs, [group]))))
+    columns = ("K", "AUC", *OTHER_TITLES, "ids checked by")
+    return Table(f"external_{test_domain}", f"From elsewhere, {test_domain}", columns, tuple(rows), domain=test_domain)

@@ -32,6 +32,7 @@ SECTIONS = {
     "users": "Within users",
     "ablation": "Ablation",
     "icl": "In-context",
+    "external": "From elsewhere",
     "cross": "Cross-domain",
     "controls": "Controls",
     "calibration": "Calibration",
@@ -87,6 +88,8 @@ class Page:
     correlations: Sequence[Table]
     sensitivity: Sequence[Table]
     icl: Sequence[Table]
+    external: Sequence[Table]
+    """Of scores that were not made here."""
     cross_domain: Sequence[Table]
     controls: Sequence[Table]
     data: Sequence[Table]
@@ -113,6 +116,7 @@ class Page:
             "differences": self.differences,
             "users": self.within_users,
             "icl": self.icl,
+            "external": self.external,
             "cross": self.cross_domain,
             "controls": self.controls,
             "calibration": self.calibration,
@@ -135,7 +139,7 @@ class Page:
         """Every table that is exported."""
         several = [*self.main, *self.extended, *self.within_users, *self.icl, *self.cross_domain, *self.controls]
         several += [*self.data, *self.differences, *self.correlations, *self.sensitivity, *self.calibration]
-        several += [*self.memory, self.audit, self.probes, self.efficiency, self.cost]
+        several += [*self.external, *self.memory, self.audit, self.probes, self.efficiency, self.cost]
         return [*several, self.fidelity, self.published, self.independent, *self.follow_ups]
 
 
@@ -200,6 +204,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         correlations=[composition.correlation_table(inputs, domain) for domain in domains],
         sensitivity=[composition.sensitivity_table(inputs, domain) for domain in domains],
         icl=[tables.icl_table(inputs, domain) for domain in domains],
+        external=[main_table.external_table(inputs, s) for s in dict.fromkeys(e.test_domain for e in params.external)],
         cross_domain=[tables.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
         controls=[tables.control_table(inputs, domain) for domain in domains],
         data=[table for domain in domains for table in sections.data_tables(inputs, domain)],

@@ -6,7 +6,7 @@ from benchmark.config.run_names import method_name
 from benchmark.report.comparison import columns
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import MISSING, points
+from benchmark.report.tables import DASH, MISSING, points
 from benchmark.schema import Cell, domain_of
 from benchmark.statistics.components import Component
 from benchmark.statistics.results import Summary
@@ -18,6 +18,7 @@ FAMILIES = {
     "baseline": "recommenders",
     "icl": "in context",
     "tuned": "tuned",
+    "external": "scores from elsewhere",
 }
 """Heading of each family, in the order of the table."""
 
@@ -72,7 +73,7 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
                 cells = [_cell(inputs.groups[without], None), *["the same"] * (len(shots) - 1)]
                 within = inputs.groups[without]
             else:
-                cells = [_cell(inputs.groups.get(group), published.get(group)) for group in groups]
+                cells = [_cell(inputs.groups[g], published.get(g)) if g in inputs.groups else DASH for g in groups]
                 within = inputs.groups.get(groups[-1])
             uauc = within.mean("uauc") if within else None
             yield [

@@ -193,18 +193,19 @@ def _at(group: Cell) -> str:
 def _command(cell: Cell) -> str:
     """The stage that writes a cell, where DVC did not run it."""
     domain, model = domain_of(cell.test_domain), cell.method.split("-")[0]
+    shots = f"--n-shots {cell.n_shots} --seed {cell.seed}"
     stage = {
         "control": f"controls --domain {domain}",
         "baseline": f"baselines --baseline {model} --domain {domain}",
         "icl": f"icl --model {'-'.join(cell.method.split('-')[1:-1])} --prompt {cell.method.split('-')[-1]}",
         "tuned": f"score --recipe {model} --train-domain {cell.train_domain}",
+        "external": f"external --name {cell.method} --test-domain {cell.test_domain} {shots}",
     }
     return f"python -m benchmark.stages.{stage[cell.family]}"
 
 
-def control_group(inputs: Inputs, name: str, domain: str, n_shots: int) -> Cell:
-    """A control that does not learn has one result, which stands for every K."""
-    group = Cell("control", name, domain, domain, n_shots, 0)
+def untrained_or(inputs: Inputs, group: Cell) -> Cell:
+    """A method that does not learn has one result, which stands for every K."""
     untrained = replace(group, n_shots=0)
     return untrained if untrained in inputs.groups else group
 
@@ -215,7 +216,8 @@ def control_table(inputs: Inputs, domain: str) -> Table:
     shots = (*inputs.params.grid.n_shots, n_train)
     rows: list[Row] = []
     for name in inputs.params.grid.controls:
-        summaries = [inputs.groups.get(control_group(inputs, name, domain, n_shots)) for n_shots in shots]
+        groups = [Cell("control", name, domain, domain, n_shots, 0) for n_shots in shots]
+        summaries = [inputs.groups.get(untrained_or(inputs, group)) for group in groups]
         rows.append(Row(name, tuple(map(summary_entry, summaries)), is_run=any(summaries)))
     columns = (*(f"K={k}" for k in shots[:-1]), f"all {n_train} rows")
     return Table(f"controls_{domain}", f"Controls, {domain}", columns, tuple(rows), domain=domain)

@@ -14,6 +14,8 @@ COLUMNS = (
     *(f"{side}_{name}" for side in ("left", "right") for name in SIDE_COLUMNS),
     *("difference", "low", "high", "standard_error", "dof", "p_value", "p_adjusted"),
 )
+OTHERS = ("baseline", "control", "external")
+"""Families that TALLRec is compared with."""
 METRICS = ("auc", "equal_share_auc", "uauc")
 """Of which differences are told."""
 
@@ -49,10 +51,10 @@ def table_pairs(groups: Iterable[Cell]) -> list[Pair]:
     for left in known:
         is_main = left.family == "tuned" and left.method == f"tallrec-{left.test_domain}"
         for right in known:
-            if right.test_domain != left.test_domain or left == right or right.family not in ("baseline", "control"):
+            if right.test_domain != left.test_domain or left == right or right.family not in OTHERS:
                 continue
             against_tallrec = is_main and right.n_shots in (0, left.n_shots)
-            against_rule = left.family in ("baseline", "tuned") and right.method == "liked_share"
+            against_rule = left.family in ("baseline", "tuned", "external") and right.method == "liked_share"
             if against_tallrec or against_rule:
                 pairs += [Pair(left, right, metric) for metric in METRICS]
     return list(dict.fromkeys(pairs))

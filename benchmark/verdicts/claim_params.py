@@ -23,7 +23,7 @@ class Shots(Section):
 class Selector(Section):
     """Which groups of cells; what is left out selects all."""
 
-    family: Literal["control", "baseline", "icl", "tuned"]
+    family: Literal["control", "baseline", "icl", "tuned", "external"]
     method: str = "*"
     other_than: Annotated[str, Field(alias="except")] = ""
     train: Train | tuple[Train, ...] = ("same", "other", "both")

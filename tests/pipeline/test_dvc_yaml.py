@@ -21,6 +21,7 @@ STAGES: dict[str, dict[str, Any]] = pipeline_stages(ROOT)
 PARAMS = read_yaml(ROOT / "params.yaml")
 PARAMS["grid"]["other_models"], PARAMS["icl"]["models"] = ["served"], {"served": {}}  # else that stage has no item
 PARAMS["memory"]["domains"] = ["movie"]
+PARAMS["external"] = [{"name": "fm", "path": "fm.csv", "test_domain": "movie", "n_shots": 64, "seed": 0}]
 WORD = re.compile(r"\$\{([\w.]+)(?:\[0\])?\}")
 COMMAND = re.compile(r"python -m benchmark\.stages\.(\w+)\b")
 

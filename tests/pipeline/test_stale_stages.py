@@ -39,6 +39,7 @@ GRID = toy.CHANGES | {
     "icl.models": {"served": SERVED},
     "icl.n_demonstrations": [0, 2],
     "efficiency.configurations": [MEASURED],
+    "external": [{"name": "fm", "path": "fm.csv", "test_domain": "movie", "n_shots": 4, "seed": 0, "trained": True}],
 }
 NO_LANGUAGE_MODEL = {
     **{
@@ -47,6 +48,7 @@ NO_LANGUAGE_MODEL = {
         "grid.other_models": [],
         "probe.variants": [],
         "efficiency.configurations": [],
+        "external": [],
     },
 }
 BASE, INSTRUCT = "tallrec/dvc.yaml:base", "tallrec/dvc.yaml:instruct"
@@ -63,6 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert stage.main(["--domain", "movie"]) == 0
         assert draw.main([]) == 0
     make_up_outputs(folder)
+    (folder / "fm.csv").write_text("sample_id,score\n")
     toy.dvc(folder, "commit", "--force", "dvc.yaml", "tallrec/dvc.yaml")
     assert stale(folder) == set()
     return folder
@@ -152,6 +155,11 @@ def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, A
             id="a baseline",
         ),
         pytest.param({"instruct.n_updates": 6}, {INSTRUCT, "report"}, id="the instruction tuning"),
+        pytest.param(
+            {"external": [{**GRID["external"][0], "trained": False}]},
+            {"evaluate", "report"},
+            id="what a file is said to be",
+        ),
         pytest.param({"evaluate.confidence": 0.9}, {"evaluate", "report"}, id="the statistics"),
         pytest.param({"evaluate.max_test_samples": 5}, {"prepare", "evaluate", "report"}, id="a first look"),
         pytest.param(
@@ -176,6 +184,7 @@ def test_a_change_reaches_what_reads_it_and_no_more(done: Path, changes: dict[st
         pytest.param("tallrec/prompts/styles/gpt.py", {"report"}, id="a prompt that is not asked"),
         pytest.param("tallrec/prompts/styles/new.py", {"report"}, id="a new prompt"),
         pytest.param("tallrec/api/cache.py", {"others"}, id="the cache of a server's replies"),
+        pytest.param("fm.csv", {"external"}, id="a file of scores"),
         pytest.param("tallrec/cost/simulation.py", {"efficiency"}, id="the simulation"),
         pytest.param("benchmark/methods/controls.py", {"controls", "baselines", "evaluate", "report"}, id="controls"),
         pytest.param("benchmark/artifacts/integrity.py", set(), id="the check of the cache"),

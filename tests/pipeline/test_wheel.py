@@ -85,7 +85,13 @@ def test_outside_the_repository_doctor_says_what_is_lacking(programs: Path, tmp_
 
 @pytest.mark.parametrize(
     "arguments",
-    [["use", "smoke"], ["validate"], ["plan"], ["check", "--against", "x"], ["export", "movie", "--out", "x"]],
+    [
+        ["use", "smoke"],
+        ["validate"],
+        ["plan"],
+        ["check", "--against", "x"],
+        ["export", "released", "movie", "--out", "x"],
+    ],
 )
 def test_outside_the_repository_a_verb_is_refused_in_one_line(programs: Path, tmp_path: Path, arguments: list[str]):
     done = run(tmp_path, str(programs / "tallrec-bench"), *arguments)

@@ -15,7 +15,10 @@ from benchmark.verdicts.published import other_test_rows, why_not_comparable
 LEFT, RIGHT = 190, 346
 """Left of the dots stand the names of the methods, right of them the values."""
 TOP, ROW_HEIGHT = 16, 22
-FAMILIES = {"control": "Rules and controls", "baseline": "Recommenders", "icl": "In context", "tuned": "Tuned"}
+FAMILIES = {
+    **{"control": "Rules and controls", "baseline": "Recommenders", "icl": "In context", "tuned": "Tuned"},
+    "external": "From elsewhere",
+}
 PUBLISHED = "paper"
 """Family of a row that has a number of the paper alone."""
 

@@ -14,7 +14,10 @@ from benchmark.statistics.estimates import Estimate, Estimates
 from benchmark.verdicts.paper import Paper
 
 COLUMNS = ("K", "seeds", "AUC", "at equal share", "within users", "over the best rule", "time", "run")
-HEADINGS = {"control": "rules", "baseline": "recommenders", "icl": "in context", "tuned": "tuned", "paper": "published"}
+HEADINGS = {
+    **{"control": "rules", "baseline": "recommenders", "icl": "in context", "tuned": "tuned"},
+    **{"external": "from elsewhere", "paper": "published"},
+}
 
 
 def tables(entries: Sequence[Entry], paper: Paper) -> list[Table]:
@@ -52,7 +55,9 @@ def _largest(entry: Entry, test_domain: str) -> Iterator[Cell]:
     found: dict[tuple[str, str], Cell] = {}
     for group in dict.fromkeys(group_of(row.cell) for row in entry.rows):
         key = group.family, group.method
-        is_of_grid = group.test_domain == test_domain and (group.family == "icl" or group.n_shots in (0, *shots))
+        is_of_grid = group.test_domain == test_domain and (
+            group.family in ("icl", "external") or group.n_shots in (0, *shots)
+        )
         if is_of_grid and (key not in found or group.n_shots > found[key].n_shots):
             found[key] = group
     yield from found.values()

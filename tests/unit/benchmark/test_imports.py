@@ -19,7 +19,7 @@ COMMANDS = (
     ["show"],
     ["check", "--against", "results/metrics.csv"],
     ["compare", "results/metrics.csv", "results/metrics.csv"],
-    ["export", "movie", "--out", "movie.json"],
+    ["export", "released", "movie", "--out", "movie.json"],
     ["use", "smoke"],
 )
 PROGRAM = """

@@ -12,6 +12,7 @@ from benchmark.config.params import Params
 from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
 from benchmark.methods.configuration import load_config, parse_config
+from benchmark.methods.grid import cells, is_seeded
 from benchmark.methods.rules import prompt_names
 
 ROOT = Path(__file__).parents[4]
@@ -259,6 +260,39 @@ def test_weights_that_cannot_be_shared_are_refused(changes: dict[str, Any], prob
     for section, values in changes.items():
         params[section] |= values
     assert f"tune.sharded: {problem}" in refused(params)
+
+
+EXTERNAL = {"name": "fm", "path": "fm.csv", "test_domain": "movie", "n_shots": 64, "seed": 0, "trained": True}
+UNTRAINED = EXTERNAL | {"n_shots": 0, "trained": False}
+
+
+def test_scores_from_elsewhere_are_cells_like_others():
+    params = content()
+    params["external"] = [EXTERNAL, EXTERNAL | {"seed": 1}, UNTRAINED, EXTERNAL | {"test_domain": "movie-extended"}]
+    parsed = parse_config(params, Path("params.yaml"))
+    cells_of = [cell for cell in cells(parsed, {"movie": 100, "book": 100}) if cell.family == "external"]
+    assert [(c.test_domain, c.n_shots, c.seed) for c in cells_of] == [
+        *(("movie", 64, 0), ("movie", 64, 1), ("movie", 0, 0), ("movie-extended", 64, 0))
+    ]
+    assert [is_seeded(parsed, cell) for cell in cells_of] == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [
+        ([EXTERNAL | {"test_domain": "music"}], "external.0.test_domain: 'music' is not one of movie, movie-extended"),
+        ([EXTERNAL | {"name": "tallrec-movie"}], "external.0.name: 'tallrec-movie' would look like a method of this"),
+        ([EXTERNAL | {"name": "sasrec"}], "external.0.name: 'sasrec' would look like"),
+        ([EXTERNAL, EXTERNAL | {"path": "other.csv"}], "external.0: fm movie-movie k64 seed0 stands twice"),
+        ([UNTRAINED, UNTRAINED | {"seed": 1}], "external.1.seed: 'fm' has two, and no seed changes"),
+        ([EXTERNAL | {"n_shots": -1}], "external.0.n_shots"),
+        ([EXTERNAL | {"K": 64}], "external.0.K"),
+    ],
+)
+def test_a_wrong_entry_of_scores_from_elsewhere_is_explained(entries: list[dict[str, Any]], problem: str):
+    params = content()
+    params["external"] = entries
+    assert problem in refused(params)
 
 
 def test_both_needs_two_domains():

@@ -10,7 +10,7 @@ from benchmark.artifacts import files, paths
 from benchmark.config.params import DataParams, DomainParams, EvaluateParams, Params, Population
 from benchmark.data.domains import DomainData, bookcrossing, movielens, released_json
 from benchmark.data.domains.summary import describe
-from benchmark.data.export import export
+from benchmark.data.released_export import export
 from benchmark.errors import ConfigError, DataError, MissingArtifactError
 from benchmark.methods.configuration import load_config
 from benchmark.schema import Interaction, Labelled, Sample
