@@ -17,16 +17,29 @@ class LocalModelParams(Section):
     """Commit of the Hub model, required for one."""
 
 
-class ApiModelParams(Section):
-    """A model behind an address that speaks OpenAI's protocol."""
+class ServerParams(Section):
+    """A server, and how it is asked."""
 
-    kind: Literal["api"]
     address: str
     """Of the server up to its version, e.g. `https://api.openai.com/v1`."""
     model: str
     """What the server calls it."""
     key_variable: str | None
     """Name of the environment variable with the key, never the key itself; null: the server needs none."""
+    max_concurrency: PositiveInt
+    """Requests under way at any moment."""
+    timeout_seconds: PositiveFloat
+    """Of one attempt."""
+    extended_test_set: bool
+    """Whether it is asked about the further test set too, in the styles of `icl.extended_prompts`."""
+    n_retries: Count
+    """Attempts after the first, with exponential backoff."""
+
+
+class ApiModelParams(ServerParams):
+    """A model behind an address that speaks OpenAI's protocol."""
+
+    kind: Literal["api"]
     endpoint: Literal["completions", "chat"]
     read: Literal["logprobs", "text"]
     """`text`: where a server gives no log-probabilities; 1 for yes, 0 for no, 0.5 for anything else."""
@@ -36,17 +49,17 @@ class ApiModelParams(Section):
     """Probability of an answer that is not among them: the smallest of theirs, or 1 minus their sum."""
     parameters: dict[str, Any]
     """Sent as they are: temperature, number of tokens, ..."""
-    max_concurrency: PositiveInt
-    """Requests under way at any moment."""
-    timeout_seconds: PositiveFloat
-    """Of one attempt."""
-    extended_test_set: bool
-    """Whether it is asked about the further test set too, in the styles of `icl.extended_prompts`."""
-    n_retries: Count
-    """Attempts after the first, with exponential backoff."""
     dollars_per_million_input_tokens: Annotated[float, Field(ge=0)] | None
     """For the record of a cell; null: not known."""
     dollars_per_million_output_tokens: Annotated[float, Field(ge=0)] | None
+
+
+class ExactModelParams(ServerParams):
+    """A model behind an address that gives the exact probabilities of both answers, as one that runs here."""
+
+    kind: Literal["exact"]
+    endpoint: Literal["generative_scoring", "score"]
+    """`generative_scoring`: vLLM's; `score`: SGLang's. The server's tokenizer is asked where the answers stand."""
 
 
 class IclParams(Section):
@@ -61,5 +74,5 @@ class IclParams(Section):
     unavailable: Literal["stop", "skip"]
     """What stage `others` does where a model of `models` cannot be had: end with an error, or leave its cells missing
     with the reason on the page, so that the others are evaluated."""
-    models: dict[Name, Annotated[LocalModelParams | ApiModelParams, Field(discriminator="kind")]]
+    models: dict[Name, Annotated[LocalModelParams | ApiModelParams | ExactModelParams, Field(discriminator="kind")]]
     """What `grid.other_models` may name."""

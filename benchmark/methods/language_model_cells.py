@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.paths import unavailable_file
-from benchmark.config.in_context import ApiModelParams
+from benchmark.config.in_context import ServerParams
 from benchmark.config.params import Params
 from benchmark.schema import Cell
 
@@ -13,7 +13,7 @@ def icl_cells(params: Params, model: str, prompt: str, domain: str) -> Iterator[
     """Zero-shot once; with demonstrations once a seed. `n_shots` counts the demonstrations."""
     section = params.icl.models.get(model)
     asks_all = prompt in params.icl.extended_prompts and (
-        not isinstance(section, ApiModelParams) or section.extended_test_set
+        not isinstance(section, ServerParams) or section.extended_test_set
     )
     for test_domain in params.test_sets(domain) if asks_all else (domain,):
         for n_shots in params.icl.n_demonstrations:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmark.config.in_context import ApiModelParams
+from benchmark.config.in_context import ApiModelParams, ExactModelParams, ServerParams
 from benchmark.config.params import Params
 from benchmark.methods import language_models
 from benchmark.progress import progress
@@ -31,8 +31,8 @@ def other_method(params: Params, name: str, prompt: str, notes: dict[str, Any]) 
         DataError: the weights of a local model cannot be loaded.
     """
     section = params.icl.models[name]
-    if isinstance(section, ApiModelParams):
-        return _api_method(params, section, name, prompt, notes)
+    if isinstance(section, ServerParams):
+        return _served_method(params, section, name, prompt, notes)
     from tallrec.models.loading import load_model
 
     model, tokenizer = load_model(
@@ -45,23 +45,27 @@ def other_settings(params: Params, name: str, prompt: str) -> dict[str, Any]:
     """The values that decide the scores of a model, for the record of a cell."""
     section = params.icl.models[name]
     settings = {"fidelity": params.fidelity.model_dump(mode="json"), "prompt": prompt}
-    if not isinstance(section, ApiModelParams):
+    if not isinstance(section, ServerParams):
         settings |= {"llm": params.llm.model_dump(mode="json"), "score": params.score.model_dump(mode="json")}
     return {**settings, "model": section.model_dump(mode="json", exclude=set(PACE_AND_PRICE))}
 
 
-def _api_method(params: Params, section: ApiModelParams, name: str, prompt: str, notes: dict[str, Any]) -> Method:
+def _served_method(
+    params: Params, section: ApiModelParams | ExactModelParams, name: str, prompt: str, notes: dict[str, Any]
+) -> Method:
     from tallrec.api.cache import default_cache_file
     from tallrec.api.client import ApiModel
+    from tallrec.api.exact import score_samples_exactly
     from tallrec.api.samples import ApiScoring, score_samples_by_api
 
+    is_exact = isinstance(section, ExactModelParams)
     model = ApiModel(
         address=section.address,
         model=section.model,
         key_variable=section.key_variable,
         endpoint=section.endpoint,
-        n_top_logprobs=section.n_top_logprobs if section.read == "logprobs" else None,
-        parameters=section.parameters,
+        n_top_logprobs=section.n_top_logprobs if not is_exact and section.read == "logprobs" else None,
+        parameters={} if is_exact else section.parameters,
         max_concurrency=section.max_concurrency,
         timeout_seconds=section.timeout_seconds,
         n_retries=section.n_retries,
@@ -70,16 +74,19 @@ def _api_method(params: Params, section: ApiModelParams, name: str, prompt: str,
         style=prompt,
         stray_comment=params.fidelity.prompt == "released",
         rule=params.fidelity.scoring,
-        missing_answer=section.missing_answer,
+        missing_answer="" if is_exact else section.missing_answer,
     )
+    score = score_samples_exactly if is_exact else score_samples_by_api
 
     def predict(task: FewShotTask) -> list[Prediction]:
         with progress(f"{name} {prompt}") as tell:
-            predictions, traffic = score_samples_by_api(
+            predictions, traffic = score(
                 model, task.test, task.items, scoring, default_cache_file(), demonstrations=task.train, tell=tell
             )
         notes.clear()
-        notes.update(asdict(traffic), **_costs(section, asdict(traffic)), **_shares(predictions))
+        notes.update(asdict(traffic))
+        if isinstance(section, ApiModelParams):
+            notes.update(**_costs(section, asdict(traffic)), **_shares(predictions))
         return predictions
 
     return predict

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.config.in_context import ApiModelParams, LocalModelParams
+from benchmark.config.in_context import ApiModelParams, LocalModelParams, ServerParams
 from benchmark.config.params import Params
 from benchmark.config.values import Problem
 from benchmark.methods.baselines import reads_text
@@ -144,15 +144,15 @@ def _icl_models(params: Params) -> Iterator[Problem]:
         if isinstance(section, LocalModelParams):
             yield from _named(f"{key}.model", f"{key}.revision", section.model, section.revision)
         else:
-            yield from _api_model(key, section)
+            yield from _server(key, section)
 
 
-def _api_model(key: str, section: ApiModelParams) -> Iterator[Problem]:
+def _server(key: str, section: ServerParams) -> Iterator[Problem]:
     # Neither line repeats the value: it may hold a key.
     if not ADDRESS.fullmatch(section.address):
         yield f"{key}.address", "expected http(s)://HOST/PATH without a user, a query or a key"
     if section.key_variable is not None and not VARIABLE.fullmatch(section.key_variable):
         yield f"{key}.key_variable", "expected the name of an environment variable in capitals, not the key itself"
-    for parameter in section.parameters:
+    for parameter in section.parameters if isinstance(section, ApiModelParams) else ():
         if parameter in SENT:
             yield f"{key}.parameters.{parameter}", "set by the other keys of the model"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark.config.in_context import ApiModelParams
+from benchmark.config.in_context import ApiModelParams, ServerParams
 from benchmark.config.params import Params
 from benchmark.methods.language_model_cells import icl_cells
 from benchmark.planning import light
@@ -41,7 +41,7 @@ def questions(params: Params, found: Sizes) -> Iterator[Questions]:
     """For each model of `grid.other_models` that is behind an address; answers that are kept already count too."""
     for name in params.grid.other_models:
         section = params.icl.models[name]
-        if not isinstance(section, ApiModelParams):
+        if not isinstance(section, ServerParams):
             continue
         n_questions, n_tokens = 0, 0.0
         for prompt in params.grid.prompts:
@@ -50,12 +50,16 @@ def questions(params: Params, found: Sizes) -> Iterator[Questions]:
                     n_rows = found.n_test[cell.test_domain]
                     n_questions += n_rows
                     n_tokens += n_rows * found.prompts.of(domain, prompt, cell.n_shots).mean
-        of_answer = next((section.parameters[key] for key in LIMITS if key in section.parameters), OUTPUT_TOKENS)
-        prices = section.dollars_per_million_input_tokens, section.dollars_per_million_output_tokens
-        dollars = None
-        if prices[0] is not None and prices[1] is not None:
-            dollars = (n_tokens * prices[0] + n_questions * of_answer * prices[1]) / 1e6
+        dollars = _dollars(section, n_questions, n_tokens) if isinstance(section, ApiModelParams) else None
         yield Questions(name, n_questions, round(n_tokens), dollars)
+
+
+def _dollars(section: ApiModelParams, n_questions: int, n_tokens: float) -> float | None:
+    of_answer = next((section.parameters[key] for key in LIMITS if key in section.parameters), OUTPUT_TOKENS)
+    prices = section.dollars_per_million_input_tokens, section.dollars_per_million_output_tokens
+    if prices[0] is None or prices[1] is None:
+        return None
+    return (n_tokens * prices[0] + n_questions * of_answer * prices[1]) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 
-from benchmark.config.in_context import ApiModelParams
+from benchmark.config.in_context import ServerParams
 from benchmark.config.params import Params
 from benchmark.errors import ConfigError
 
@@ -26,7 +26,7 @@ def gpus_asked_for(params: Params, stages: Iterable[str], gpus_a_worker: int) ->
     without_a_gpu = {
         f"others@{model}-{prompt}"
         for model, section in params.icl.models.items()
-        if isinstance(section, ApiModelParams)
+        if isinstance(section, ServerParams)
         for prompt in params.grid.prompts
     }
     if params.llm.model != "tiny":

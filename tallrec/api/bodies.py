@@ -46,6 +46,10 @@ class Reply:
     n_output_tokens: int | None
     thoughts: str = ""
     """What the model thought, where the server gives that apart from the text; never read for an answer."""
+    numbers: tuple[float, ...] = ()
+    """Of an endpoint that replies with such: tokens of a text, or probabilities of tokens."""
+    most_tokens: int | None = None
+    """That the server has room for, prompt and answer together, where it says so."""
 
 
 class ServedError(ValueError):
@@ -94,24 +98,24 @@ def reply_of(body: object) -> Reply:
     if is_filtered(body):
         return Reply("", None, True, None, None)
     try:
-        whole = _mapping(body)
-        _refuse_error(whole)
-        choice = _mapping(whole["choices"][0])
+        whole = mapping_of(body)
+        refuse_error(whole)
+        choice = mapping_of(whole["choices"][0])
         usage = whole["usage"] if isinstance(whole.get("usage"), Mapping) else {}
-        message = _mapping(choice["message"]) if "message" in choice else {"content": choice["text"]}
+        message = mapping_of(choice["message"]) if "message" in choice else {"content": choice["text"]}
         end = choice.get("finish_reason")
         is_withheld = bool(message.get("refusal")) or is_filtered(choice) or _is_of_filter(end)
         if not is_withheld:
             for part in (choice, message):
-                _refuse_error(part)
+                refuse_error(part)
         text, thoughts = _texts(message.get("content"))
         given = message.get("reasoning_content") or message.get("reasoning")
         reply = Reply(
             text=text,
             top=_top(choice.get("logprobs")),
             is_withheld=is_withheld,
-            n_input_tokens=_count(usage.get("prompt_tokens")),
-            n_output_tokens=_count(usage.get("completion_tokens")),
+            n_input_tokens=count_in(usage.get("prompt_tokens")),
+            n_output_tokens=count_in(usage.get("completion_tokens")),
             thoughts=thoughts or (given if isinstance(given, str) else ""),
         )
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
@@ -124,8 +128,12 @@ def reply_of(body: object) -> Reply:
     return reply
 
 
-def _refuse_error(part: Mapping[str, Any]) -> None:
-    """Refuse a body, a choice or a message that is an error, with what the server says of it."""
+def refuse_error(part: Mapping[str, Any]) -> None:
+    """Refuse a body, a choice or a message that is an error, with what the server says of it.
+
+    Raises:
+        ServedError: it is one.
+    """
     error = part if part.get("object") == "error" else part.get("error")
     if not error:
         return
@@ -143,7 +151,7 @@ def _texts(content: object) -> tuple[str, str]:
         return content or "", ""
     if not isinstance(content, list):
         raise TypeError(f"expected text as content, got {type(content).__name__}")
-    parts = [_mapping(part) for part in content]
+    parts = [mapping_of(part) for part in content]
     said = [str(part["text"]) for part in parts if part.get("type") in ("text", "output_text")]
     return "".join(said), "".join(json.dumps(part) for part in parts if "thinking" in part)
 
@@ -152,13 +160,13 @@ def _top(logprobs: object) -> tuple[tuple[str, float], ...] | None:
     """The first token's alternatives, in the form of either endpoint, each once; likeliest first."""
     if not logprobs:
         return None
-    found = _mapping(logprobs)
+    found = mapping_of(logprobs)
     entries: Sequence[tuple[Any, Any, Any]] = ()
     if found.get("content"):
-        listed = [_mapping(entry) for entry in found["content"][0].get("top_logprobs") or ()]
+        listed = [mapping_of(entry) for entry in found["content"][0].get("top_logprobs") or ()]
         entries = [(entry["token"], entry["logprob"], entry.get("bytes")) for entry in listed]
     elif found.get("top_logprobs"):
-        entries = [(token, value, None) for token, value in _mapping(found["top_logprobs"][0] or {}).items()]
+        entries = [(token, value, None) for token, value in mapping_of(found["top_logprobs"][0] or {}).items()]
     seen: dict[str, list[tuple[float, object]]] = {}
     for token, value, content in entries:
         number = _log_probability(token, value)
@@ -188,16 +196,22 @@ def _log_probability(token: object, value: object) -> float:
     return number
 
 
-def _mapping(part: object) -> Mapping[str, Any]:
+def mapping_of(part: object) -> Mapping[str, Any]:
+    """A part of a body that is an object.
+
+    Raises:
+        TypeError: it is none.
+    """
     if not isinstance(part, Mapping):
         raise TypeError(f"expected an object, got {type(part).__name__}")
     return part
 
 
-def _count(value: object) -> int | None:
+def count_in(value: object) -> int | None:
+    """A number of tokens, as far as it is one."""
     return value if isinstance(value, int) else None
 
 
 def beginning(text: str) -> str:
-    """Its first letters."""
+    """What of a body is shown in an error."""
     return text if len(text) <= N_SHOWN else f"{text[:N_SHOWN]}..."

@@ -21,6 +21,7 @@ from tallrec.api.cache import ReplyCache, key_of
 from tallrec.api.connection import connected
 from tallrec.api.keys import body_without, secret_of, without
 from tallrec.api.model import ApiModel, served_by
+from tallrec.api.number_bodies import generative_scoring_reply, score_reply, tokens_reply
 from tallrec.api.served import identity, of_another
 from tallrec.telling import Tell, silent
 
@@ -30,6 +31,11 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 60.0
 """Of the exponential backoff. A server that names a longer wait gets it, up to `PATIENCE_SECONDS`."""
 PATIENCE_SECONDS = 600.0
 """A server that wants more time than this, such as the rest of a day, is not waited for."""
+READERS: Mapping[str, Callable[[object], Reply]] = {
+    **{"completions": reply_of, "chat": reply_of},
+    **{"tokenize": tokens_reply, "generative_scoring": generative_scoring_reply, "score": score_reply},
+}
+"""Endpoint -> what reads the body of its reply."""
 OUT_OF_MONEY = "insufficient_quota"
 """The code of a 429 that no waiting mends."""
 
@@ -58,14 +64,24 @@ def ask(
     cache: ReplyCache,
     tell: Tell = silent,
 ) -> tuple[list[Reply], Traffic]:
-    """The reply to every prompt, in their order; what the cache knows is not asked, equal prompts are asked once.
+    """The reply to every prompt, as `ask_questions`: texts for the completions endpoint, messages for chat."""
+    return ask_questions(model, [model.question(prompt) for prompt in prompts], cache, tell)
+
+
+def ask_questions(
+    model: ApiModel,
+    asked_for: Sequence[Mapping[str, Any]],
+    cache: ReplyCache,
+    tell: Tell = silent,
+) -> tuple[list[Reply], Traffic]:
+    """The reply to every question, in their order; what the cache knows is not asked, equal ones are asked once.
 
     A reply is in the cache as soon as it has come. After an error no new question is sent, and those under way are
     waited for, since they are paid for.
 
     Args:
         model: whom to ask.
-        prompts: texts for the completions endpoint, chat messages for the other.
+        asked_for: what `ApiModel.question` or `ApiModel.asked` makes.
         cache: what is known already.
         tell: for progress.
 
@@ -74,10 +90,10 @@ def ask(
         ServerError: the server refuses a question, or gives no reply after every retry.
     """
     served = identity(model, cache)
-    keys = [key_of(model.question(prompt) | served) for prompt in prompts]
-    questions = {key: model.question(prompt) for key, prompt in zip(keys, prompts, strict=True)}
+    keys = [key_of({**question, **served}) for question in asked_for]
+    questions = dict(zip(keys, asked_for, strict=True))
     bodies = {key: body for key in questions if (body := cache.get(key)) is not None}
-    kept = {key: _kept(key, body) for key, body in bodies.items()}
+    kept = {key: _kept(key, questions[key]["endpoint"], body) for key, body in bodies.items()}
     replies = {key: reply for key, reply in kept.items() if reply is not None}
     n_known, n_retries = len(replies), 0
     wanted = {key: question for key, question in questions.items() if key not in replies}
@@ -113,14 +129,14 @@ def ask(
     return [replies[key] for key in keys], traffic
 
 
-def _kept(key: str, body: Mapping[str, Any]) -> Reply | None:
+def _kept(key: str, endpoint: str, body: Mapping[str, Any]) -> Reply | None:
     """The reply in a body of the cache; None if it is an error, which was kept until version 0.2.
 
     Raises:
         DataError: it is none, so that somebody else wrote it.
     """
     try:
-        return reply_of(body)
+        return READERS[endpoint](body)
     except ServedError:
         return None
     except ValueError as error:
@@ -180,7 +196,7 @@ async def _replied(
             async with asyncio.timeout(model.timeout_seconds):
                 content = await _sent(client, question)
             body = body_of(body_without(content, secret))
-            reply = reply_of(body)
+            reply = READERS[question["endpoint"]](body)
         except (OpenAIError, TimeoutError, ValueError) as error:
             if isinstance(error, APIStatusError) and (refusal := _filtered(error)):
                 return refusal, reply_of(refusal), attempt
@@ -208,6 +224,8 @@ def _filtered(error: APIStatusError) -> dict[str, Any] | None:
 async def _sent(client: AsyncOpenAI, question: Mapping[str, Any]) -> bytes:
     """The body of the response, unread: the client's own reading takes one that is no JSON for a reply."""
     body = dict(question["body"])
+    if "url" in question:
+        return (await client.post(question["url"], cast_to=str, body=body)).encode()
     name = body.pop("model")
     if question["endpoint"] == "chat":
         messages = body.pop("messages")

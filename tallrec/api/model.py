@@ -12,6 +12,11 @@ from urllib.parse import urlsplit
 
 TELLING = ("id", "root", "parent", "meta", "max_model_len", "digest")
 """Keys of an entry of `/models` that tell one model from another; others are those of all, or change by themselves."""
+ENDPOINTS_OF_NUMBERS: Mapping[str, Mapping[str, str]] = {
+    "generative_scoring": {"tokenize": "/tokenize", "generative_scoring": "/generative_scoring"},
+    "score": {"tokenize": "tokenize", "score": "score"},
+}
+"""Endpoint of a model -> where what is asked of it lies: beside the version of an address (`/...`), or below it."""
 SECONDS_OF_A_LIST = 3600
 """A `created` that is younger is the time of the list, or of the start of the server, and not that of the model."""
 
@@ -25,7 +30,7 @@ class ApiModel:
     key_variable: str | None
     """The environment variable with the key; None: the server needs none."""
     endpoint: str
-    """`completions` or `chat`."""
+    """`completions` or `chat`; or `generative_scoring` (vLLM) or `score` (SGLang), which score tokens."""
     n_top_logprobs: int | None
     """How many of the first token's log-probabilities are asked for; None: none."""
     parameters: Mapping[str, Any]
@@ -46,6 +51,13 @@ class ApiModel:
         asked = {"messages": list(prompt)} if is_chat else {"prompt": prompt}
         body = {"model": self.model, **asked, **logprobs, **self.parameters}
         return {"address": self.address.rstrip("/"), "endpoint": self.endpoint, "body": body}
+
+    def asked(self, endpoint: str, **body: Any) -> dict[str, Any]:
+        """The same of an endpoint that replies with numbers; the tokens of a text are asked where scores are."""
+        path = ENDPOINTS_OF_NUMBERS[self.endpoint][endpoint]
+        base = self.address.rstrip("/")
+        url = f"{base.removesuffix('/v1')}{path}" if path.startswith("/") else f"{base}/{path}"
+        return {"address": base, "endpoint": endpoint, "url": url, "body": {"model": self.model, **body}}
 
     @property
     def is_local(self) -> bool:

@@ -64,7 +64,7 @@ def score_of_top(
     yes, no = (substitute if found[liked] is None else found[liked] for liked in (True, False))
     assert yes is not None
     assert no is not None
-    score = math.log(yes) - math.log(no) if rule == "logit_difference" else 1 / (1 + math.exp(no - yes))
+    score = score_of_probabilities(yes, no, rule)
     details = {
         "answer_mass": sum(probability or 0.0 for probability in found.values()),
         "n_missing": float(n_missing),
@@ -72,6 +72,17 @@ def score_of_top(
         "is_unparsable": float(n_missing == 2 and not reply.is_withheld),
     }
     return Prediction(sample_id, score, details)
+
+
+def score_of_probabilities(yes: float, no: float, rule: str) -> float:
+    """The score that the probabilities of both answers make, as `tallrec.scoring.rules.answer_scores` of logits.
+
+    Args:
+        yes: in (0, 1], as `no`.
+        no: of the other answer.
+        rule: `double_softmax` or `logit_difference`.
+    """
+    return math.log(yes) - math.log(no) if rule == "logit_difference" else 1 / (1 + math.exp(no - yes))
 
 
 def _probability(top: Sequence[tuple[str, float]], answer: str) -> float | None:

@@ -25,8 +25,8 @@ class ApiScoring:
     """Whether the template holds the released stray comment."""
     rule: str
     """`double_softmax` or `logit_difference`, for log-probabilities."""
-    missing_answer: str
-    """`smallest_of_top` or `remainder`, for log-probabilities."""
+    missing_answer: str = ""
+    """`smallest_of_top` or `remainder`, for the log-probabilities of the likeliest tokens."""
 
 
 def score_samples_by_api(

@@ -1,15 +1,18 @@
-"""Servers that others wrote, on loopback, with the weights of the tiny model: llama.cpp's and that of transformers.
+"""Servers that others wrote, on loopback, with the weights of the tiny model: llama.cpp's, that of transformers, vLLM.
 
 llama.cpp is built when it is installed (`pip install -c constraints.txt -e '.[dev,servers]'`, minutes of two cores),
-so that these tests are not among the fast ones: `pytest -m slow tests/servers/test_real_servers.py`.
+so that these tests are not among the fast ones: `pytest -m slow tests/servers/test_real_servers.py`. vLLM wants an
+environment of its own, whose Python TALLREC_BENCH_VLLM names (`docs/api-models.md`).
 """
 
 import json
+import os
+import random
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +21,10 @@ from typing import Any
 import pytest
 
 from benchmark.errors import ServerError
-from benchmark.schema import FewShotTask, Prediction
+from benchmark.schema import FewShotTask, Interaction, Prediction, Sample
 from tallrec.api.bodies import Reply
 from tallrec.api.client import ApiModel
+from tallrec.api.exact import score_samples_exactly
 from tallrec.api.rules import score_of_text
 from tallrec.api.samples import ApiScoring, score_samples_by_api
 from tallrec.prompts.rendering import conversation, render
@@ -34,21 +38,31 @@ CHAT_TEMPLATE = (
 )
 TOLERANCE = 5e-6
 """Between logits of two implementations in single precision, llama.cpp's keys and values included (types 0)."""
-START_SECONDS = 120.0
+START_SECONDS = 600.0
+"""vLLM takes minutes of a busy core; the others seconds."""
+N_PROMPTS = 200
+VLLM = "TALLREC_BENCH_VLLM"
+OF_VLLM = {
+    **{"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"},
+    **{"OMP_NUM_THREADS": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CPU_OMP_THREADS_BIND": "0"},
+}
 N_TEXT_TOKENS = 6
 
 
 @contextmanager
-def running(command: list[str], log: Path) -> Iterator[str]:
+def running(
+    command: list[str], log: Path, python: str = sys.executable, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """A server that listens on a free port, which the command gets as its last arguments; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
+            [python, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=environment,
         )
     address = f"http://127.0.0.1:{port}/v1"
     try:
@@ -229,3 +243,42 @@ def test_transformers_serve_gives_the_text_of_the_same_weights(
     assert traffic.n_requests == len(toy_task.test)
     with pytest.raises(ServerError, match="no log-probabilities; `read: text` does without"):
         score_samples_by_api(replace(model, n_top_logprobs=5), toy_task.test, toy_task.items, asked, cache_file)
+
+
+@pytest.mark.parametrize("rule", ["double_softmax", "logit_difference"])
+def test_vllm_gives_the_exact_scores_of_the_same_weights(
+    rule: str,
+    toy_task: FewShotTask,
+    scoring: Scoring,
+    new_tiny_model: Callable[..., Any],
+    tokenizer: Any,
+    cache_file: Path,
+    tmp_path: Path,
+) -> None:
+    python = os.environ.get(VLLM)
+    if not python:
+        pytest.skip(f"{VLLM} names no Python with vLLM")
+    model = new_tiny_model(128)  # heads of 64, which its attention on a CPU has
+    model.save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    chance, names = random.Random(0), sorted(toy_task.items)
+    samples = [
+        Sample(
+            f"s{number}",
+            "u",
+            tuple(Interaction(name, chance.random() < 0.5) for name in chance.sample(names, chance.randint(1, 10))),
+            chance.choice(names),
+        )
+        for number in range(N_PROMPTS)
+    ]
+    local = score_samples(model, tokenizer, samples, toy_task.items, replace(scoring, rule=rule))
+    served = ["vllm.entrypoints.openai.api_server", "--model", str(tmp_path / "tiny"), "--served-model-name", "tiny"]
+    options = ["--dtype", "float32", "--max-model-len", "2048", "--enforce-eager"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | OF_VLLM
+    with running([*served, *options], tmp_path / "log", python, environment) as address:
+        asked = ApiScoring("released", stray_comment=True, rule=rule)
+        exact = replace(api_model(address, "generative_scoring", None), parameters={})
+        found, _ = score_samples_exactly(exact, samples, toy_task.items, asked, cache_file)
+    assert scores(found) == pytest.approx(scores(local), abs=2e-5)
+    masses = [p.details["answer_mass"] for p in local]
+    assert [p.details["answer_mass"] for p in found] == pytest.approx(masses, abs=1e-6)

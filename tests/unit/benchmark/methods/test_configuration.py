@@ -186,7 +186,13 @@ API = {
 }
 
 
-@pytest.mark.parametrize("model", [LOCAL, API], ids=["local", "api"])
+EXACT = {
+    **{key: API[key] for key in ("address", "model", "key_variable", "max_concurrency", "timeout_seconds")},
+    **{"kind": "exact", "endpoint": "score", "extended_test_set": True, "n_retries": 3},
+}
+
+
+@pytest.mark.parametrize("model", [LOCAL, API, EXACT], ids=["local", "api", "exact"])
 def test_more_models_may_be_asked_in_context(model: dict[str, Any]):
     params = content()
     params["icl"]["models"] = {"mine": model}
@@ -198,6 +204,9 @@ def test_more_models_may_be_asked_in_context(model: dict[str, Any]):
     ("model", "change", "expected"),
     [
         (API, {"endpoint": "chats"}, "icl.models.mine.endpoint: expected 'completions' or 'chat', got 'chats'"),
+        (EXACT, {"endpoint": "chat"}, "icl.models.mine.endpoint: expected 'generative_scoring' or 'score', got 'chat'"),
+        (EXACT, {"n_top_logprobs": 5}, "icl.models.mine.n_top_logprobs: unknown key"),
+        (EXACT, {"address": "localhost:8000"}, "icl.models.mine.address: expected http(s)://HOST/PATH"),
         (API, {"n_top_logprob": 5}, "icl.models.mine.n_top_logprob: unknown key"),
         (API, {"kind": "apis"}, "icl.models.mine: "),
         (API, {"max_concurrency": 0}, "icl.models.mine.max_concurrency: "),
