@@ -48,3 +48,26 @@ def samples(
         typer.echo(f"{out}: written; README.md there says what comes back", err=True)
 
     finish(work)
+
+
+@app.command()
+def adapter(
+    variant: Annotated[str, typer.Argument(help="What was tuned, e.g. tallrec-movie.")],
+    n_shots: Annotated[int, typer.Option("--n-shots", min=1, help="K of the cell.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; replaced.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the cell.")] = 0,
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help="Data set of the Hub that is registered as this benchmark, OWNER/NAME.")
+    ] = "",
+) -> None:
+    """Write the adapter of a cell for plain PEFT, with a card of what the records say; upload nothing."""
+
+    def work() -> None:
+        from benchmark.methods.configuration import load_config
+        from benchmark.report.cards.adapter import export_adapter
+
+        export_adapter(variant, n_shots, seed, out, load_config(PARAMS_YAML), benchmark)
+        typer.echo(f"{out}: written, and nothing is uploaded; read README.md there, and then: ", err=True)
+        typer.echo(f"hf upload OWNER/{out.resolve().name} {out}")
+
+    finish(work)

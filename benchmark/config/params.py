@@ -197,6 +197,8 @@ class TuneParams(Section):
     """Processes that tune one adapter together, one a GPU; `batch_size` is that of all, `micro_batch_size` of each."""
     sharded: bool
     """Whether the processes share the weights of the base model (FSDP), instead of each holding all."""
+    report_to: str
+    """Whom Trainer reports losses and validations to as well: `none`, or a tracker by the name that it has for it."""
 
 
 class ScoreParams(Section):

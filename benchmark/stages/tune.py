@@ -38,6 +38,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     from tallrec.models.adapters import save_adapter, trainable_adapter
     from tallrec.models.sharding import held_bytes
     from tallrec.processes import is_first
+    from tallrec.reporting import reporting
     from tallrec.telling import silent
     from tallrec.training.checkpoints import scratch_folder
     from tallrec.training.tuning import rec_tune
@@ -66,6 +67,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
             max_valid_samples=params.tune.max_valid_samples,
             tell=tell,
             settings=tuning.decisive(params),
+            callbacks=reporting(params.tune.report_to),
         )
 
     def start() -> "tuple[PeftModel, PreTrainedTokenizerBase]":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Labelled
@@ -87,10 +87,12 @@ def rec_tune(
     max_valid_samples: int | None,
     tell: Tell = silent,
     settings: Mapping[str, Any] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Tuned:
     """Tune the adapter of `model` in place on the few-shot rows of `task`; its test samples are not looked at.
 
-    With `settings`, which name the base model, a killed run is taken up again (`tallrec.training.fitting.fit`).
+    With `settings`, which name the base model, a killed run is taken up again; `callbacks` are told of updates and
+    validations (both: `tallrec.training.fitting.fit`).
 
     Raises:
         DataError: the validation rows hold one class, so that their AUC is not defined, or validation would read
@@ -138,7 +140,8 @@ def rec_tune(
             scores = [prediction.score for prediction in score_encoded(model, share, scoring)]
         return {"auc": roc_auc(labels, gathered(scores))}
 
-    tuned = _tuned(fit(model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings))
+    told = {"validate": validate, "tell": tell, "settings": settings, "callbacks": callbacks}
+    tuned = _tuned(fit(model, encoded, schedule, scratch, **told))
     return replace(tuned, chance_auc=chance_auc(labels))
 
 

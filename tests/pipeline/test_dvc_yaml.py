@@ -40,14 +40,14 @@ MODULES = module_files()
 
 # Without influence on what a stage computes: how an error or a progress line looks, how `params.yaml` is read and
 # checked (the keys that count are tracked as params), where a file lies (what a stage reads and writes is declared),
-# what is noted about a run, how its processes are started, what their command lines are called (the commands are
-# tracked), and how a file is downloaded.
+# what is noted about a run or told to a tracker, how its processes are started, what their command lines are called
+# (the commands are tracked), and how a file is downloaded.
 EXEMPT = {
     *(name for name, path in MODULES.items() if path.name == "__init__.py" and not path.read_text().count("import ")),
     *(name for name in MODULES if name.startswith("benchmark.config.")),
     *("benchmark.errors", "benchmark.arguments", "benchmark.progress"),
     *("benchmark.artifacts.paths", "benchmark.artifacts.provenance"),
-    *("benchmark.data.download", "tallrec.telling"),
+    *("benchmark.data.download", "tallrec.telling", "tallrec.reporting"),
     *(f"benchmark.methods.{name}" for name in ("configuration", "launching", "rules", "pinning", "baseline_values")),
     "benchmark.stages",
 }

@@ -189,6 +189,13 @@ def test_a_tuning_at_chance_warns(finished: Path, capsys: pytest.CaptureFixture[
     assert expected in capsys.readouterr().err
 
 
+def test_a_tracker_that_trainer_does_not_know_is_one_line(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use(PARAMS.model_copy(update={"tune": PARAMS.tune.model_copy(update={"report_to": "trackoi"})}), monkeypatch)
+        assert tune.main(["--recipe", "rt", "--train-domain", "movie", "--n-shots", "4", "--seed", "0"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: tune.report_to: 'trackoi' is not one of none, ")
+
+
 @pytest.mark.parametrize(("weights_seed", "seeds"), [(None, (0, 1)), (5, (5, 5))])
 def test_a_seed_of_the_initial_weights_takes_the_place_of_that_of_the_draw(
     finished: Path, weights_seed: int | None, seeds: tuple[int, int]
