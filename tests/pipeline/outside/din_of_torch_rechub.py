@@ -26,8 +26,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def main(folder: Path, out: Path) -> None:
-    torch.manual_seed(0)
+def scores_of(folder: Path, *, seed: int = 0, n_epochs: int = EPOCHS, patience: int = 5) -> list[float]:
+    """The score of each row of `test.jsonl`, in its order, by a DIN that is trained on the folder."""
+    torch.manual_seed(seed)
     torch.set_num_threads(1)
     train, valid, test, items = (read(folder / f"{name}.jsonl") for name in ("train", "valid", "test", "items"))
     number = {item["item_id"]: n for n, item in enumerate(items, start=1)}  # 0 pads
@@ -44,6 +45,10 @@ def main(folder: Path, out: Path) -> None:
             "share": np.array(shares),
         }
 
+    def loader(rows: list[dict[str, Any]], *, is_shuffled: bool) -> DataLoader[Any]:
+        liked = np.array([row.get("liked", False) for row in rows], dtype=np.float32)  # none of test rows is known
+        return DataLoader(TorchDataset(inputs(rows), liked), batch_size=32 if is_shuffled else 256, shuffle=is_shuffled)
+
     n = len(items) + 1
     model = DIN(
         features=[SparseFeature("share", 11, WIDTH)],
@@ -52,20 +57,18 @@ def main(folder: Path, out: Path) -> None:
         mlp_params={"dims": [32, 16]},
         attention_mlp_params={"dims": [16]},
     )
-
-    def loader(rows: list[dict[str, Any]], *, is_shuffled: bool) -> DataLoader[Any]:
-        liked = np.array([row.get("liked", False) for row in rows], dtype=np.float32)  # none of test rows is known
-        return DataLoader(TorchDataset(inputs(rows), liked), batch_size=32, shuffle=is_shuffled)
-
     with tempfile.TemporaryDirectory() as scratch:
         trainer = CTRTrainer(
-            model, optimizer_params={"lr": 1e-2}, n_epoch=EPOCHS, earlystop_patience=5, model_path=scratch
+            model, optimizer_params={"lr": 1e-2}, n_epoch=n_epochs, earlystop_patience=patience, model_path=scratch
         )
         trainer.fit(loader(train, is_shuffled=True), loader(valid, is_shuffled=False))
-    scores = trainer.predict(model, loader(test, is_shuffled=False))
+    return trainer.predict(model, loader(test, is_shuffled=False))
+
+
+def main(folder: Path, out: Path) -> None:
     rows = [
         {**{name: row[name] for name in ("sample_id", "user_id", "item_id")}, "score": score}
-        for row, score in zip(test, scores, strict=True)
+        for row, score in zip(read(folder / "test.jsonl"), scores_of(folder), strict=True)
     ]
     pq.write_table(pa.Table.from_pylist(rows), out)
 
