@@ -19,6 +19,8 @@ SEARCHED = "searched"
 """What the name of a row ends in whose weight decay is chosen on the validation rows."""
 LAST = "last"
 """What the name of a row ends in that is tested after the last update, so that no validation row chooses anything."""
+LANGUAGE_MODELS = ("icl", "tuned")
+"""Families of `Cell` whose scores a language model gives."""
 EXTENDED = "-extended"
 """What the name of a test set ends in that has users beyond those of its domain's own test set."""
 

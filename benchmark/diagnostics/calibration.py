@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.schema import Cell
-
-Floats = NDArray[np.float64]
+from benchmark.schema import LANGUAGE_MODELS, Cell
+from benchmark.statistics.auc import Floats
 
 N_BINS = 10
 """Bins of equal width, the convention of the expected calibration error."""
@@ -64,7 +62,7 @@ def probabilities(cell: Cell, scores: Floats, scoring: str) -> tuple[str, Floats
     if cell.family == "control" and cell.method in SHARES:
         return "share of likes", scores
     is_text = bool(np.isin(scores, TEXT_SCORES).all())
-    if cell.family in ("icl", "tuned") and scoring == "logit_difference" and not is_text:
+    if cell.family in LANGUAGE_MODELS and scoring == "logit_difference" and not is_text:
         return "P(Yes) / (P(Yes) + P(No))", 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
     return None
 

@@ -11,10 +11,11 @@ import scipy.stats  # pyright: ignore[reportMissingTypeStubs]
 
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.auc import Floats
+from benchmark.statistics.results import GROUP_COLUMNS
 
 CORRELATIONS_CSV = Path("results/correlations.csv")
 CORRELATIONS_COLUMNS = (
-    *("family", "method", "train_domain", "test_domain", "n_shots"),
+    *GROUP_COLUMNS,
     *("rule", "rank_correlation", "n_seeds"),
 )
 

@@ -12,11 +12,12 @@ from benchmark.methods.probes import PROMPT_STYLES
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates, known_of
 from benchmark.statistics.influence import Measured
+from benchmark.statistics.results import GROUP_COLUMNS
 
 PROBE_CHANGES_CSV = Path("results/probe_changes.csv")
 PROBE_CHANGES_COLUMNS = (
-    *("family", "method", "train_domain", "test_domain", "n_shots", "probe", "against", "metric"),
-    *("change", "low", "high", "standard_error", "dof", "why_no_interval", "n_seeds"),
+    *GROUP_COLUMNS,
+    *("probe", "against", "metric", "change", "low", "high", "standard_error", "dof", "why_no_interval", "n_seeds"),
 )
 UNCHANGED = "unchanged"
 CONSISTENT = "consistent"

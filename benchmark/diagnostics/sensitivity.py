@@ -13,11 +13,12 @@ from benchmark.schema import Cell, Sample, domain_of, group_of, item_ids
 from benchmark.statistics.auc import Bools, Floats
 from benchmark.statistics.influence import won_pairs
 from benchmark.statistics.labels import TestRows
+from benchmark.statistics.results import GROUP_COLUMNS
 
 SENSITIVITY_CSV = Path("results/sensitivity.csv")
 SENSITIVITY_COLUMNS = (
-    *("family", "method", "train_domain", "test_domain", "n_shots", "n_seeds"),
-    *("lowest_without_a_user", "highest_without_a_user", "share_seen", "auc_seen", "auc_unseen"),
+    *GROUP_COLUMNS,
+    *("n_seeds", "lowest_without_a_user", "highest_without_a_user", "share_seen", "auc_seen", "auc_unseen"),
 )
 SIDES = {"tuned": "llm", "baseline": "conventional", "control": "conventional"}
 """Which side of a draw a family learns from."""

@@ -19,10 +19,10 @@ from benchmark.statistics.auc import Bools, Floats, Integers
 from benchmark.statistics.estimates import Estimates, known_of
 from benchmark.statistics.influence import Measured, auc_of_pairs
 from benchmark.statistics.labels import TestRows
-from benchmark.statistics.results import KEY_COLUMNS, csv_bytes
+from benchmark.statistics.results import GROUP_COLUMNS, csv_bytes
 
 YEARS_CSV = Path("results/years.csv")
-YEARS_COLUMNS = (*KEY_COLUMNS[:-1], "median_year", "part", "n_samples", "n_users", "auc", "low", "high")
+YEARS_COLUMNS = (*GROUP_COLUMNS, "median_year", "part", "n_samples", "n_users", "auc", "low", "high")
 PARTS = ("up to the median year", "later", "difference")
 """What `part` may be; the last is the first minus the second."""
 

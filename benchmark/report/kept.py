@@ -23,13 +23,12 @@ from benchmark.config.reading import read_yaml
 from benchmark.errors import DataError, MissingArtifactError
 from benchmark.methods.grid import cells
 from benchmark.methods.running import rows_digest
-from benchmark.schema import Cell, Prediction
+from benchmark.schema import LANGUAGE_MODELS, Cell, Prediction
 from benchmark.statistics.estimates import INFLUENCE as INFLUENCE_FILE
 from benchmark.statistics.results import ESTIMATES_CSV, read_rows, write_rows
 
 SCORES, RECORDS = "scores.parquet", "records.jsonl"
 METRICS, ESTIMATES, INFLUENCE = METRICS_CSV.name, ESTIMATES_CSV.name, INFLUENCE_FILE.name
-OF_LANGUAGE_MODELS = ("icl", "tuned")
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
 
@@ -60,7 +59,7 @@ def keep(folder: Path, params: Params, families: Sequence[str] | None = None) ->
         MissingArtifactError: no cell of them was run, or none is evaluated.
     """
     grid = list(grid_cells(params))
-    wanted = [cell for cell in grid if cell.family in (families or OF_LANGUAGE_MODELS)]
+    wanted = [cell for cell in grid if cell.family in (families or LANGUAGE_MODELS)]
     has_scores = bool(wanted or families)
     wanted = wanted if has_scores else grid
     found = {cell: scores for cell in wanted if (scores := files.read_scores("predictions", cell)) is not None}

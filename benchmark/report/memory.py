@@ -7,13 +7,14 @@ from benchmark.config.run_names import method_name
 from benchmark.diagnostics.slices import PARTS
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
-
-LANGUAGE_MODELS = ("icl", "tuned")
-"""Families; without one of them there is nothing to compare the controls with."""
+from benchmark.schema import LANGUAGE_MODELS
 
 
 def memory_tables(inputs: Inputs) -> list[Table]:
-    """The tables of what was run: completions of each domain, and parts by year of each test set."""
+    """The tables of what was run: completions of each domain, and parts by year of each test set.
+
+    Without a language model there is nothing to compare the controls with, and no table by year.
+    """
     by_year = [_year_table(inputs, name) for name in dict.fromkeys(line["test_domain"] for line in inputs.years)]
     return [_memorised_table(domain, found) for domain, found in inputs.memorised.items()] + [
         table for table in by_year if any(row.group in LANGUAGE_MODELS for row in table.rows)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points, summary_entry, verdict_on
-from benchmark.schema import Cell
+from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, ends_of, points, summary_entry, verdict_on
+from benchmark.schema import LANGUAGE_MODELS, Cell
 from benchmark.statistics.metrics import METRICS
 from benchmark.verdicts.follow_ups import BIASES, FollowUps, Number, biases, load_follow_ups, named
 from benchmark.verdicts.paper import STATUSES, Paper
@@ -42,7 +42,7 @@ def published_table(inputs: Inputs, paper: Paper) -> Table:
     rows: list[Row] = []
     for number in paper.numbers:
         verdict = verdict_on(inputs, paper, number)
-        is_ours = number.group.family not in ("icl", "tuned") or has_the_papers_model(inputs.params, paper)
+        is_ours = number.group.family not in LANGUAGE_MODELS or has_the_papers_model(inputs.params, paper)
         entries = (
             Entry(f"{number.train_domain} → {number.test_domain}"),
             Entry(str(number.n_shots)),
@@ -116,7 +116,7 @@ def _ours(inputs: Inputs, group: Cell) -> tuple[Entry, ...]:
     confidence = inputs.params.evaluate.confidence
     found = (inputs.estimates.estimate(group, metric) for metric in FOLLOW_UP_METRICS)
     entries = tuple(
-        Entry(MISSING) if one is None else Entry(points(one.value, 1), _ends(one.interval_of_metric(confidence)))
+        Entry(MISSING) if one is None else Entry(points(one.value, 1), ends_of(one.interval_of_metric(confidence)))
         for one in found
     )
     return (*entries, *[Entry(DASH)] * 4, Entry("this run"))
@@ -171,7 +171,3 @@ def _reached(known: FollowUps, ours: float, margin: float | None, metric: str) -
 
 def _listed(numbers: Sequence[Number]) -> str:
     return ", ".join(map(named, numbers)) or "none"
-
-
-def _ends(interval: tuple[float, float] | None) -> str:
-    return f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else ""

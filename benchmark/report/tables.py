@@ -121,7 +121,7 @@ def summary_entry(summary: Summary | None) -> Entry:
     """Mean AUC, its interval over users and seeds, the seeds' deviation, and how many are missing or failed."""
     if summary is None:
         return Entry(MISSING)
-    parts = [_ends(summary.interval) or summary.why_no_interval]
+    parts = [ends_of(summary.interval) or summary.why_no_interval]
     if summary.seed_sd is not None:
         parts.append(f"sd {points(summary.seed_sd, 1)}")
     if not summary.is_complete:
@@ -132,7 +132,8 @@ def summary_entry(summary: Summary | None) -> Entry:
     return Entry(points(summary.auc), " · ".join(parts))
 
 
-def _ends(interval: tuple[float, float] | None) -> str:
+def ends_of(interval: tuple[float, float] | None) -> str:
+    """An interval times 100; empty where there is none."""
     return f"[{points(interval[0], 1)}, {points(interval[1], 1)}]" if interval else ""
 
 
@@ -153,7 +154,7 @@ def other_entry(inputs: Inputs, group: Cell, metric: str) -> Entry:
     if estimate is None:
         return Entry(points(mean))
     return Entry(
-        points(mean), _ends(estimate.interval_of_metric(inputs.params.evaluate.confidence)) or estimate.why_unknown
+        points(mean), ends_of(estimate.interval_of_metric(inputs.params.evaluate.confidence)) or estimate.why_unknown
     )
 
 

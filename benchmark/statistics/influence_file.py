@@ -15,9 +15,7 @@ from benchmark.errors import SchemaError
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.estimates import Estimates, Known
 from benchmark.statistics.influence import Measured
-from benchmark.statistics.results import MetricRow
-
-GROUP_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots")
+from benchmark.statistics.results import GROUP_COLUMNS, MetricRow
 
 
 def write_influence(path: Path, estimates: Estimates, test_rows: Mapping[str, str]) -> None:

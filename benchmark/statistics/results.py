@@ -15,7 +15,9 @@ from benchmark.schema import Cell, group_of
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.metrics import OTHERS
 
-KEY_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots", "seed")
+GROUP_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots")
+"""Key of what is told of all seeds of a method together."""
+KEY_COLUMNS = (*GROUP_COLUMNS, "seed")
 FIRST_COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high")
 LAST_COLUMNS = ("n_users", "n_samples", "status")
 COLUMNS = (*FIRST_COLUMNS, *OTHERS, *LAST_COLUMNS)
@@ -24,7 +26,7 @@ CHANCE = 0.5
 
 ESTIMATES_CSV = Path("results/estimates.csv")
 ESTIMATES_COLUMNS = (
-    *KEY_COLUMNS[:-1],
+    *GROUP_COLUMNS,
     *("metric", "value", "low", "high", "standard_error", "dof", "why_no_interval"),
     *("n_seeds", "n_seeds_of_grid", "seed_sd", "median", "n_seeds_below_half"),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.schema import EXTENDED, Cell
 from benchmark.statistics.estimates import Terms
+from benchmark.statistics.results import CHANCE
 from benchmark.verdicts import follow_ups
 from benchmark.verdicts.evidence import (
     Comparison,
@@ -19,7 +20,6 @@ from benchmark.verdicts.evidence import (
     evidence,
 )
 
-CHANCE = 0.5
 CONTEXT_GB = 0.6
 """Of the card: what CUDA holds before the first weight is loaded."""
 

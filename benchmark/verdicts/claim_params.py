@@ -109,7 +109,7 @@ KINDS: dict[str, type[Claim]] = {
     "fits_in_memory": OfMemory,
     **dict.fromkeys(follow_ups.TESTS, Claim),
 }
-"""Kind of claim -> what it has; `benchmark.verdicts.claims.TESTS` has the test of each."""
+"""Kind of claim -> what it has; `benchmark.verdicts.claim_kinds.TESTS` has the test of each."""
 
 
 def read_claims(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.schema import LANGUAGE_MODELS
 from benchmark.statistics.power import POWER
 from benchmark.verdicts.claim_kinds import TESTS, select
 from benchmark.verdicts.claim_params import read_claims
@@ -113,7 +114,7 @@ def _missing(claim: Mapping[str, Any], results: Results) -> list[str]:
 
 
 def _asks_a_model(claim: Mapping[str, Any]) -> bool:
-    return any(claim[side]["family"] in ("icl", "tuned") for side in ("left", "right", "groups") if side in claim)
+    return any(claim[side]["family"] in LANGUAGE_MODELS for side in ("left", "right", "groups") if side in claim)
 
 
 def _reason(verdict: str, evidence: Sequence[Evidence]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.provenance import run_file
-from benchmark.schema import Cell
+from benchmark.schema import LANGUAGE_MODELS, Cell
 from benchmark.statistics.results import MetricRow
 
 ChanceOf = Callable[[Cell, Mapping[str, Any]], float]
@@ -68,7 +68,7 @@ def _recorded(rows: Sequence[MetricRow], name: str) -> Iterator[tuple[MetricRow,
     """Rows of language models with a value of their records, where it is there."""
     for row in rows:
         path = run_file(row.cell)
-        if row.cell.family in ("icl", "tuned") and path.exists():
+        if row.cell.family in LANGUAGE_MODELS and path.exists():
             value = read_json(path).get(name)
             if value is not None:
                 yield row, value

@@ -16,9 +16,9 @@ from simulated_paper import FURTHER, N_SEEDS, PAPER, USERS, auc_of, run, seed_sd
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates, Known
 from benchmark.statistics.influence import Measured
-from benchmark.statistics.results import MetricRow, summarise
+from benchmark.statistics.results import CHANCE, MetricRow, summarise
 from benchmark.verdicts.claims import judge_claims
-from benchmark.verdicts.published import CHANCE, NEAR_CHANCE, PAPER_SEEDS, judge
+from benchmark.verdicts.published import NEAR_CHANCE, PAPER_SEEDS, judge
 
 ALPHA, POWER = 0.05, 0.8
 MAIN = [number for number in PAPER.numbers if number.table == "main"]
