@@ -7,12 +7,18 @@ these and not what they know.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from benchmark.schema import LANGUAGE_MODELS, Cell
 from benchmark.statistics.auc import Floats
+from benchmark.statistics.results import KEY_COLUMNS
 
+CALIBRATION_CSV = Path("results/calibration.csv")
+CALIBRATION_COLUMNS = (*KEY_COLUMNS, "probability", "log_loss", "expected_calibration_error")
+RELIABILITY_CSV = Path("results/reliability.csv")
+RELIABILITY_COLUMNS = (*KEY_COLUMNS, "low", "high", "n_samples", "mean_probability", "like_rate")
 N_BINS = 10
 """Bins of equal width, the convention of the expected calibration error."""
 

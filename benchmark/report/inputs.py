@@ -19,6 +19,7 @@ from benchmark.artifacts.paths import (
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
 from benchmark.config.reading import read_yaml
+from benchmark.diagnostics.calibration import CALIBRATION_CSV
 from benchmark.diagnostics.correlations import CORRELATIONS_CSV
 from benchmark.diagnostics.examples import EXAMPLES_JSON
 from benchmark.diagnostics.probing import PROBE_CHANGES_CSV
@@ -29,13 +30,12 @@ from benchmark.schema import Cell
 from benchmark.statistics.estimates import INFLUENCE, Estimates
 from benchmark.statistics.influence_file import read_influence
 from benchmark.statistics.results import (
-    AUDIT_JSON,
-    CALIBRATION_CSV,
     MetricRow,
     Summary,
     read_rows,
     summarise,
 )
+from benchmark.verdicts.audit import AUDIT_JSON
 
 DVC_LOCK = Path("dvc.lock")
 

@@ -20,7 +20,14 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import read_json, read_scores, write_bytes, write_json
 from benchmark.artifacts.paths import METRICS_CSV, METRICS_JSON, PROBES_CSV, prepared_folder, probe_folder
 from benchmark.config.params import Params
-from benchmark.diagnostics.calibration import calibration, probabilities
+from benchmark.diagnostics.calibration import (
+    CALIBRATION_COLUMNS,
+    CALIBRATION_CSV,
+    RELIABILITY_COLUMNS,
+    RELIABILITY_CSV,
+    calibration,
+    probabilities,
+)
 from benchmark.diagnostics.correlations import CORRELATIONS_COLUMNS, CORRELATIONS_CSV, correlation_rows
 from benchmark.diagnostics.examples import EXAMPLES_JSON, examples_of
 from benchmark.diagnostics.probing import PROBE_CHANGES_COLUMNS, PROBE_CHANGES_CSV, change_rows, changes_of
@@ -32,23 +39,17 @@ from benchmark.methods.grid import cells, is_seeded, probed, rule_cells
 from benchmark.methods.language_model_cells import unavailable
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.auc import Floats
-from benchmark.statistics.comparisons import compare, differences_csv, table_pairs
+from benchmark.statistics.comparisons import DIFFERENCES_CSV, compare, differences_csv, table_pairs
 from benchmark.statistics.estimates import INFLUENCE, Estimate, Estimates, known_of
 from benchmark.statistics.influence import Measured
 from benchmark.statistics.influence_file import write_influence
 from benchmark.statistics.labels import TestRows, in_order, read_test_rows
 from benchmark.statistics.metrics import OTHERS, measured
 from benchmark.statistics.results import (
-    AUDIT_JSON,
-    CALIBRATION_COLUMNS,
-    CALIBRATION_CSV,
     CHANCE,
-    DIFFERENCES_CSV,
     ESTIMATES_COLUMNS,
     ESTIMATES_CSV,
     KEY_COLUMNS,
-    RELIABILITY_COLUMNS,
-    RELIABILITY_CSV,
     MetricRow,
     Summary,
     csv_bytes,
@@ -56,7 +57,7 @@ from benchmark.statistics.results import (
     write_rows,
 )
 from benchmark.statistics.uncertainty import over_users
-from benchmark.verdicts.audit import audit, read_prepared
+from benchmark.verdicts.audit import AUDIT_JSON, audit, read_prepared
 
 PLOTS = Path("results/plots")
 CURVE_COLUMNS = ("n_shots", "auc", "auc_low", "auc_high", "method")

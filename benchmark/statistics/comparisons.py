@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.schema import EXTENDED, Cell
 from benchmark.statistics.estimates import Estimate, Estimates, Terms
 from benchmark.statistics.results import csv_bytes
 
+DIFFERENCES_CSV = Path("results/differences.csv")
 SIDE_COLUMNS = ("family", "method", "train_domain", "n_shots")
 COLUMNS = (
     *("metric", "test_domain"),

@@ -1,4 +1,4 @@
-"""`results/metrics.csv`: one row a cell, and the rows of all seeds brought together; the places of its companions."""
+"""`results/metrics.csv`: one row a cell, and the rows of all seeds brought together; the columns of `estimates.csv`."""
 
 import csv
 import io
@@ -30,12 +30,6 @@ ESTIMATES_COLUMNS = (
     *("metric", "value", "low", "high", "standard_error", "dof", "why_no_interval"),
     *("n_seeds", "n_seeds_of_grid", "seed_sd", "median", "n_seeds_below_half"),
 )
-CALIBRATION_CSV = Path("results/calibration.csv")
-CALIBRATION_COLUMNS = (*KEY_COLUMNS, "probability", "log_loss", "expected_calibration_error")
-RELIABILITY_CSV = Path("results/reliability.csv")
-RELIABILITY_COLUMNS = (*KEY_COLUMNS, "low", "high", "n_samples", "mean_probability", "like_rate")
-DIFFERENCES_CSV = Path("results/differences.csv")
-AUDIT_JSON = Path("results/audit.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts import files, paths
@@ -11,6 +12,7 @@ from benchmark.config.params import Params
 from benchmark.schema import Labelled, Sample, reveals
 from benchmark.statistics.labels import TestRows
 
+AUDIT_JSON = Path("results/audit.json")
 SIDES = ("llm", "conventional")
 
 

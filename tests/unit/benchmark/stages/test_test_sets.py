@@ -12,10 +12,10 @@ from benchmark.config.params import Params
 from benchmark.config.run_names import method_name
 from benchmark.schema import EXTENDED, Cell, Prediction
 from benchmark.stages import evaluate, report
-from benchmark.statistics.comparisons import table_pairs
+from benchmark.statistics.comparisons import DIFFERENCES_CSV, table_pairs
 from benchmark.statistics.estimates import INFLUENCE, Estimates
 from benchmark.statistics.influence_file import read_influence
-from benchmark.statistics.results import DIFFERENCES_CSV, read_rows, summarise
+from benchmark.statistics.results import read_rows, summarise
 from benchmark.verdicts.claims import judge_claims, select
 from benchmark.verdicts.evidence import Results
 
