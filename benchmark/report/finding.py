@@ -104,9 +104,11 @@ def _who(inputs: Inputs, group: Cell) -> str:
 
 
 def _with_margin(summary: Summary) -> str:
-    if summary.margin is None:
-        return f"{points(summary.auc, 1)} ({summary.why_no_interval}, so no margin)"
-    return f"{points(summary.auc, 1)} ± {points(summary.margin, 1)}"
+    """The value and its margin, or why there is none; and how many seeds were run, unless all were."""
+    beside = [f"{summary.why_no_interval}, so no margin"] if summary.margin is None else []
+    beside += [summary.seeds_said] if summary.seeds_said else []
+    value = points(summary.auc, 1) + ("" if summary.margin is None else f" ± {points(summary.margin, 1)}")
+    return value + (f" ({'; '.join(beside)})" if beside else "")
 
 
 def _compared(inputs: Inputs, first: Cell, other: Cell) -> str:

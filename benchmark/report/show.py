@@ -94,6 +94,8 @@ def _cell(summary: Summary | None, published: float | None) -> str:
     text = points(summary.auc, 1)
     if summary.margin is not None:
         text += f" ±{points(summary.margin, 1)}"
+    if summary.seeds_said:
+        text += f", {summary.seeds_said}"
     return text + (f" ({points(published, 1)})" if published is not None else "")
 
 

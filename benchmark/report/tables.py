@@ -124,8 +124,8 @@ def summary_entry(summary: Summary | None) -> Entry:
     parts = [ends_of(summary.interval) or summary.why_no_interval]
     if summary.seed_sd is not None:
         parts.append(f"sd {points(summary.seed_sd, 1)}")
-    if not summary.is_complete:
-        parts.append(f"{summary.n_seeds} of {summary.n_expected} seeds")
+    if summary.seeds_said:
+        parts.append(summary.seeds_said)
     if summary.n_below_chance and max(summary.aucs) > FAR_ABOVE_CHANCE:
         median = points(statistics.median(summary.aucs), 1)
         parts.append(f"median {median}, {summary.n_below_chance} of {summary.n_seeds} below chance")

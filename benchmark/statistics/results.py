@@ -88,6 +88,11 @@ class Summary:
         """Whether every seed of the grid was run."""
         return self.n_seeds == self.n_expected
 
+    @property
+    def seeds_said(self) -> str:
+        """How many seeds were run, as `2 of 5 seeds`; empty where all were."""
+        return "" if self.is_complete else f"{self.n_seeds} of {self.n_expected} seeds"
+
     def values(self, metric: str) -> tuple[float, ...]:
         """A metric (`auc`, or one of `others`) of each seed that was run; empty where it is not defined."""
         return self.aucs if metric == "auc" else self.others.get(metric, ())

@@ -132,7 +132,7 @@ def judge(
     group = group_of(number.group)
     observed = summaries.get(group)
     if observed is None or not observed.is_complete:
-        run = f"{observed.n_seeds} of {observed.n_expected} seeds were run" if observed else "not run"
+        run = f"{observed.seeds_said} were run" if observed else "not run"
         return Verdict(number, observed, "missing", run)
     if obstacle:
         return Verdict(number, observed, "not comparable", obstacle)

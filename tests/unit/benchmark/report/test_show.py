@@ -13,6 +13,7 @@ from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs, read_inputs
 from benchmark.report.page import build_page
 from benchmark.report.show import lines
+from benchmark.schema import Cell
 from benchmark.stages import evaluate
 from benchmark.verdicts.paper import load_paper
 
@@ -53,6 +54,21 @@ def test_each_number_of_demonstrations_is_a_row_whether_or_not_a_k_of_the_grid(i
         shown = list(lines(replace(inputs, groups=groups), load_paper(), is_markdown=False))
         (line,) = [line for line in shown if line.strip().startswith(f"{name} (2 shown) ")]
         assert line.split()[3:6] == ["87.5", "the", "same"]
+
+
+def test_a_mean_over_some_of_the_seeds_says_so(inputs: Inputs) -> None:
+    best = max((g for g, s in inputs.groups.items() if s and g.test_domain == "movie"), key=lambda g: _auc(inputs, g))
+    summary = inputs.groups[best]
+    assert summary is not None
+    partly = replace(inputs, groups={**inputs.groups, best: replace(summary, n_expected=5)})
+    shown = list(lines(partly, load_paper(), is_markdown=False))
+    assert sum("2 of 5 seeds" in line for line in shown) == 2, "in the table, and in the sentence on the best"
+    assert not any("seeds" in line for line in lines(inputs, load_paper(), is_markdown=False) if " of " in line)
+
+
+def _auc(inputs: Inputs, group: Cell) -> float:
+    summary = inputs.groups[group]
+    return summary.auc if summary and group.family != "control" and group.train_domain in ("movie", "both") else 0.0
 
 
 def test_markdown_has_a_row_for_each_line_of_the_table(inputs: Inputs) -> None:
