@@ -118,7 +118,9 @@ def _compared(inputs: Inputs, first: Cell, other: Cell) -> str:
     if found is None or margin is None:
         return f", and the two cannot be told apart ({found.why_unknown if found else 'not run'})"
     numbers = f"{100 * found.value:+.1f} ± {100 * margin:.1f} on the same users"
-    return f", and the two cannot be told apart ({numbers})" if abs(found.value) <= margin else f" ({numbers})"
+    if abs(found.value) <= margin:
+        return f", and the two cannot be told apart ({numbers})"
+    return f" ({numbers}; the margin does not count that each was chosen as the best of its kind)"
 
 
 def _released_heads(inputs: Inputs, domain: str) -> Iterator[str]:

@@ -95,6 +95,9 @@ def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users
     assert difference is not None
     assert any(f"{100 * difference.value:+.1f} ±" in sentence for sentence in found)
     assert "(generated data)" in found[0]
+    sure = inputs.params.evaluate.model_copy(update={"confidence": 0.001})  # so that any difference exceeds its margin
+    told_apart = findings(replace(inputs, params=inputs.params.model_copy(update={"evaluate": sure})), load_paper())
+    assert "; the margin does not count that each was chosen as the best of its kind)" in told_apart[0]
 
 
 def test_random_scores_are_no_rule_however_well_they_rank_by_chance(inputs: Inputs) -> None:
