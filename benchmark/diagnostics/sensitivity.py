@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.schema import Cell, Sample, domain_of, group_of, item_ids
-from benchmark.statistics.auc import Bools, Floats
+from benchmark.statistics.auc import Bools, Floats, roc_auc
 from benchmark.statistics.influence import won_pairs
 from benchmark.statistics.labels import TestRows
 from benchmark.statistics.results import GROUP_COLUMNS
@@ -88,11 +88,7 @@ class SeenTargets:
 def auc_of(rows: TestRows, scores: Floats, chosen: Bools) -> float | None:
     """AUC of some of the rows; None where they have one label alone."""
     liked = rows.is_liked[chosen]
-    won, pairs = (
-        won_pairs(liked, scores[chosen], np.zeros(len(liked), dtype=np.int64)) if len(liked) else (liked, liked)
-    )
-    n_pairs = float(pairs[liked].sum())
-    return float(won[liked].sum()) / n_pairs if n_pairs else None
+    return roc_auc(liked, scores[chosen]) if 0 < liked.sum() < len(liked) else None
 
 
 def sensitivity_rows(

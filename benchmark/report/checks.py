@@ -10,8 +10,8 @@ from benchmark.config.params import DomainParams
 from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
-from benchmark.statistics.comparisons import METRICS, OTHERS, Difference, compare, table_pairs
-from benchmark.statistics.metrics import METRICS as METRICS_BY_NAME
+from benchmark.statistics.comparisons import COMPARED, OTHERS, Difference, compare, table_pairs
+from benchmark.statistics.metrics import METRICS
 from benchmark.statistics.power import POWER, smallest_seen
 
 UNKNOWN = "not known"
@@ -22,8 +22,8 @@ def difference_tables(inputs: Inputs, domain: str) -> list[Table]:
     complete = [group for group, summary in inputs.groups.items() if summary and summary.is_complete]
     pairs = [pair for pair in table_pairs(complete) if pair.left.test_domain == domain]
     found = compare(inputs.estimates, pairs)
-    of_metric = {metric: [one for one in found if one.pair.metric == metric] for metric in METRICS}
-    return [_difference_table(inputs, domain, metric, of_metric[metric]) for metric in METRICS if of_metric[metric]]
+    of_metric = {metric: [one for one in found if one.pair.metric == metric] for metric in COMPARED}
+    return [_difference_table(inputs, domain, metric, of_metric[metric]) for metric in COMPARED if of_metric[metric]]
 
 
 def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Sequence[Difference]) -> Table:
@@ -44,7 +44,7 @@ def _difference_table(inputs: Inputs, domain: str, metric: str, differences: Seq
         for (family, method), entries in sorted(found.items())
     ]
     columns = tuple(f"{what}, K={n_shots}" for what, n_shots in places)
-    title = METRICS_BY_NAME[metric].title
+    title = METRICS[metric].title
     note = (
         f"Difference of the mean {title}, times 100, and its margin over users and seeds; p is corrected (max-T) for "
         "all differences of this metric and test domain in results/differences.csv."

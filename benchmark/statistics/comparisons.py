@@ -18,8 +18,8 @@ COLUMNS = (
 )
 OTHERS = ("baseline", "control", "external")
 """Families that TALLRec is compared with."""
-METRICS = ("auc", "equal_share_auc", "uauc")
-"""Of which differences are told."""
+COMPARED = ("auc", "equal_share_auc", "uauc")
+"""Metrics of which differences are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def table_pairs(groups: Iterable[Cell]) -> list[Pair]:
             against_tallrec = is_main and right.n_shots in (0, left.n_shots)
             against_rule = left.family in ("baseline", "tuned", "external") and right.method == "liked_share"
             if against_tallrec or against_rule:
-                pairs += [Pair(left, right, metric) for metric in METRICS]
+                pairs += [Pair(left, right, metric) for metric in COMPARED]
     return list(dict.fromkeys(pairs))
 
 

@@ -33,7 +33,7 @@ def won_pairs(liked: Bools, scores: Floats, group: Integers) -> tuple[Floats, Fl
     """Pairs of each row with the rows of the other label in its group: how many are in order, and how many there are.
 
     Args:
-        liked: shape (n_rows,).
+        liked: shape (n_rows,), at least one row.
         scores: shape (n_rows,), finite; higher = more likely liked.
         group: shape (n_rows,), numbers; rows of different groups are never compared.
 
@@ -96,14 +96,13 @@ def mean_of_users(liked: Bools, scores: Floats, users: Integers) -> Measured | N
     Returns:
         None where no user has both labels.
     """
-    won, pairs = won_pairs(liked, scores, users)
-    n_users = int(users.max()) + 1
-    won_of, pairs_of = (np.bincount(users[liked], one[liked], n_users) for one in (won, pairs))
-    aucs = np.divide(won_of, pairs_of, out=np.full(n_users, np.nan), where=pairs_of > 0)
+    won_of, pairs_of = _within_users(liked, scores, users)
+    nobody = np.full(len(pairs_of), np.nan)
+    aucs = np.divide(won_of, pairs_of, out=nobody.copy(), where=pairs_of > 0)
     n_judged = int((pairs_of > 0).sum())
     if not n_judged:
         return None
-    return Measured(float(np.nanmean(aucs)), aucs if n_judged > 1 else np.full(n_users, np.nan), float(n_judged))
+    return Measured(float(np.nanmean(aucs)), aucs if n_judged > 1 else nobody, float(n_judged))
 
 
 def mean_of_users_by_pairs(liked: Bools, scores: Floats, users: Integers) -> Measured | None:
@@ -112,18 +111,25 @@ def mean_of_users_by_pairs(liked: Bools, scores: Floats, users: Integers) -> Mea
     Returns:
         None where no user has both labels.
     """
-    won, pairs = won_pairs(liked, scores, users)
-    n_users = int(users.max()) + 1
-    won_of, pairs_of = (np.bincount(users[liked], one[liked], n_users) for one in (won, pairs))
+    won_of, pairs_of = _within_users(liked, scores, users)
     is_judged = pairs_of > 0
     if not is_judged.any():
         return None
     value, n_judged = float(won_of.sum() / pairs_of.sum()), int(is_judged.sum())
-    influence = np.full(n_users, np.nan)
+    influence = np.full(len(pairs_of), np.nan)
     if n_judged > 1:
         without = (won_of.sum() - won_of[is_judged]) / (pairs_of.sum() - pairs_of[is_judged])
         influence[is_judged] = n_judged * value - (n_judged - 1) * without
     return Measured(value, influence, float(pairs_of.sum() ** 2 / (pairs_of**2).sum()))
+
+
+def _within_users(liked: Bools, scores: Floats, users: Integers) -> tuple[Floats, Floats]:
+    """Pairs of each user's own rows: how many are in order, and how many there are; shape (n_users,) each."""
+    n_users = int(users.max()) + 1
+    won, pairs = (
+        np.bincount(users[liked], one[liked], n_users).astype(np.float64) for one in won_pairs(liked, scores, users)
+    )
+    return won, pairs
 
 
 def mean_over_seeds(seeds: Sequence[Measured]) -> Measured:

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from benchmark.report.tables import points
 from benchmark.statistics.results import Summary
 
-WIDTH = 420
-"""Of the view box."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tick:

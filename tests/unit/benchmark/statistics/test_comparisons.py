@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.schema import Cell
-from benchmark.statistics.comparisons import COLUMNS, METRICS, Pair, compare, differences_csv, table_pairs
+from benchmark.statistics.comparisons import COLUMNS, COMPARED, Pair, compare, differences_csv, table_pairs
 from benchmark.statistics.estimates import Estimates, Known
 from benchmark.statistics.influence import Measured
 
@@ -21,7 +21,7 @@ FURTHER = [Cell(family, method, "movie", "movie-extended", k, 0) for family, met
 )]  # fmt: skip
 
 
-def estimates_of(values: dict[Cell, float], metrics: tuple[str, ...] = METRICS, n_users: int = 16) -> Estimates:
+def estimates_of(values: dict[Cell, float], metrics: tuple[str, ...] = COMPARED, n_users: int = 16) -> Estimates:
     """Methods without seeds, each with a noise over users of its own."""
     rng = np.random.default_rng(0)
     return Estimates(
@@ -42,7 +42,7 @@ def test_the_table_compares_with_tallrec_and_with_the_rule_at_the_same_k() -> No
         (OTHER, RULE),
         (SASREC, RULE),
     }
-    assert [pair.metric for pair in pairs[:3]] == list(METRICS)
+    assert [pair.metric for pair in pairs[:3]] == list(COMPARED)
     assert len(pairs) == len(set(pairs))
 
 
