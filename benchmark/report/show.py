@@ -61,14 +61,15 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
         was_run: dict[tuple[str, str, int], bool] = {}
         for group, summary in inputs.groups.items():
             if (group.family, group.test_domain) == (family, test_domain):
-                key = group.method, group.train_domain, _shown(group)
+                key = group.method, group.train_domain, _own_k(group, shots)
                 was_run[key] = was_run.get(key, False) or summary is not None
+        said = " ({} shown)" if family == "icl" else " (K = {})"
         n_missing = sum(not any_run for any_run in was_run.values())
         if was_run:
             yield [heading + (f" ({n_missing} not run)" if n_missing else ""), *[""] * (len(shots) + 1)]
-        for method, train_domain, n_shown in (key for key, any_run in was_run.items() if any_run):
+        for method, train_domain, own_k in (key for key, any_run in was_run.items() if any_run):
             groups = [Cell(family, method, train_domain, test_domain, n_shots, 0) for n_shots in shots]
-            without = Cell(family, method, train_domain, test_domain, n_shown, 0)
+            without = Cell(family, method, train_domain, test_domain, own_k, 0)
             if without in inputs.groups:
                 cells = [_cell(inputs.groups[without], None), *["the same"] * (len(shots) - 1)]
                 within = inputs.groups[without]
@@ -77,15 +78,16 @@ def _rows(inputs: Inputs, paper: Paper, test_domain: str) -> Iterator[list[str]]
                 within = inputs.groups.get(groups[-1])
             uauc = within.mean("uauc") if within else None
             yield [
-                f"  {method_name(params, method, domain_of(test_domain))}" + (f" ({n_shown} shown)" if n_shown else ""),
+                f"  {method_name(params, method, domain_of(test_domain))}" + (said.format(own_k) if own_k else ""),
                 *cells,
                 "" if uauc is None else points(uauc, 1),
             ]
 
 
-def _shown(group: Cell) -> int:
-    """Demonstrations of a model in context, which is a row of its own with each number of them."""
-    return group.n_shots if group.family == "icl" else 0
+def _own_k(group: Cell, shots: Sequence[int]) -> int:
+    """K of a row of its own: of a model in context with each number of demonstrations, or of a K that no column has."""
+    is_own = group.family == "icl" or (group.family == "external" and group.n_shots not in shots)
+    return group.n_shots if is_own else 0
 
 
 def _cell(summary: Summary | None, published: float | None) -> str:

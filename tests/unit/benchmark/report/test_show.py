@@ -56,6 +56,17 @@ def test_each_number_of_demonstrations_is_a_row_whether_or_not_a_k_of_the_grid(i
         assert line.split()[3:6] == ["87.5", "the", "same"]
 
 
+def test_scores_from_elsewhere_at_another_k_have_a_row_that_names_it(inputs: Inputs) -> None:
+    summary = next(summary for summary in inputs.groups.values() if summary)
+    theirs = {Cell("external", "sota", "movie", "movie", k, 0): replace(summary, auc=0.8 + k / 1e5) for k in (4, 1000)}
+    shown = list(lines(replace(inputs, groups={**inputs.groups, **theirs}), load_paper(), is_markdown=False))
+    (own,) = [line for line in shown if line.startswith("  sota (K = 1000) ")]
+    assert "81.0" in own
+    (of_grid,) = [line for line in shown if line.startswith("  sota  ")]
+    assert "80.0" in of_grid
+    assert "81.0" not in of_grid
+
+
 def test_a_mean_over_some_of_the_seeds_says_so(inputs: Inputs) -> None:
     best = max((g for g, s in inputs.groups.items() if s and g.test_domain == "movie"), key=lambda g: _auc(inputs, g))
     summary = inputs.groups[best]
