@@ -5,6 +5,7 @@ each row. That of seeds is of public re-runs for tuned models (`paper.yaml`), an
 fail are not foretold.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ IN_COMMON = 0.5
 """Assumed correlation of the first part between two methods that have it."""
 SEED_SD = 0.015
 """Of methods that are no tuned model: 0.6 to 2.4 points were measured."""
+DRAWS_IN_COMMON = 0.25
+"""Correlation over seeds of two methods, or two Ks of one, that learn from the same draws: 0.2 to 0.3 were measured."""
 TUNED_SD = 0.06
 """Of tuned models at a K of which `paper.yaml` says nothing."""
 
@@ -60,11 +63,7 @@ class Foretold(Estimates):
         value = sum(factor * self.values[group] for group, factor in terms.items())
         if any(self.seeds[group][0] < 2 for group in terms if group in self.seeds):
             return Estimate(value, None, "one seed")
-        of_seeds = [
-            Spread((factor * self.seeds[group][1]) ** 2 / self.seeds[group][0], self.seeds[group][0] - 1)
-            for group, factor in terms.items()
-            if group in self.seeds
-        ]
+        of_seeds = self._over_seeds_of(terms)
         users = joined([self._over_users(name, terms) for name in dict.fromkeys(group.test_domain for group in terms)])
         seeds = joined(of_seeds) if of_seeds else NOISELESS
         return Estimate(value, joined([users, *of_seeds]), parts=(users, seeds))
@@ -72,6 +71,21 @@ class Foretold(Estimates):
     def adjusted(self, comparisons: object, p_values: Iterable[float], beside: object = ()) -> list[float]:  # noqa: ARG002
         """No correction: nothing is contradicted before a run."""
         return list(p_values)
+
+    def _over_seeds_of(self, terms: Terms) -> list[Spread]:
+        """The noise of seeds by method; apart, what several on one side share that learn from the same draws."""
+        sides: dict[tuple[bool, str], list[tuple[float, float]]] = defaultdict(list)
+        for group, factor in terms.items():
+            if group in self.seeds:
+                n_seeds, sd = self.seeds[group]
+                sides[factor > 0, group.train_domain].append((abs(factor) * sd / n_seeds**0.5, n_seeds - 1.0))
+        parts: list[Spread] = []
+        for side in sides.values():
+            shared = DRAWS_IN_COMMON if len(side) > 1 else 0.0
+            parts += [Spread((1 - shared) * error**2, dof) for error, dof in side]
+            if shared:
+                parts.append(Spread(shared * sum(error for error, _ in side) ** 2, min(dof for _, dof in side)))
+        return parts
 
     def _over_users(self, test_set: str, terms: Terms) -> Spread:
         there = self.test_sets[test_set]

@@ -8,8 +8,8 @@ from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.planning.power import show_power
 from benchmark.schema import Cell
-from benchmark.statistics.uncertainty import margin
-from benchmark.verdicts.foretold import TestSet, foretold, sights
+from benchmark.statistics.uncertainty import Spread, margin
+from benchmark.verdicts.foretold import DRAWS_IN_COMMON, SEED_SD, TestSet, foretold, sights
 from benchmark.verdicts.paper import load_paper
 
 PAPER = load_paper()
@@ -42,6 +42,23 @@ def test_more_seeds_and_more_users_see_smaller_differences(params: Params) -> No
     for of in ("differences, movie", "rises_with_k", "beats_baselines", "transfers"):
         assert more[of] < few[of]
         assert many_users[of] < few[of]
+
+
+def test_draws_that_are_nested_over_k_do_not_average_out(params: Params) -> None:
+    """As they do not in a run: `benchmark.statistics.estimates`."""
+    estimates = foretold(on(params, n_shots=(16, 64), cheap_seeds=(0, 1, 2, 3, 4)), PAPER, {"movie": MOVIE}).estimates
+    at = [Cell("baseline", "gru4rec", "movie", "movie", n_shots, 0) for n_shots in (16, 64)]
+
+    def of_seeds(*factors: float) -> Spread:
+        found = estimates.combined(dict(zip(at, factors, strict=False)))
+        assert found is not None
+        assert found.parts is not None
+        return found.parts[1]
+
+    of_one = SEED_SD**2 / 5
+    assert of_seeds(1.0) == Spread(pytest.approx(of_one), pytest.approx(4.0))
+    assert of_seeds(0.5, 0.5).variance == pytest.approx(of_one * (1 + DRAWS_IN_COMMON) / 2)
+    assert of_seeds(-1.0, 1.0).variance == pytest.approx(2 * of_one)
 
 
 def test_one_seed_sees_nothing_of_a_tuned_model(params: Params) -> None:
