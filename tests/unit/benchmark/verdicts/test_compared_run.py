@@ -161,7 +161,9 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(clone)
     _git("checkout", "-q", "-B", "main")
     shutil.copytree("docs/results/look", paths.LOOK / "results")
-    shutil.move(paths.LOOK / "results/params.yaml", paths.LOOK)
+    # As a look of today writes it: what git keeps may lack keys that came later.
+    shutil.copy(paths.PARAMS_YAML, paths.LOOK)
+    merge_presets(["look"], paths.LOOK / paths.PARAMS_YAML, write=True)
     return clone
 
 
