@@ -16,7 +16,11 @@ PARAMS = Path("params.yaml")
 TEXT = (ROOT / "params.yaml").read_text()
 SECTIONS = parse_yaml(TEXT, PARAMS)
 INTEGERS = [
-    (section, key) for section, values in SECTIONS.items() for key, value in values.items() if type(value) is int
+    (section, key)
+    for section, values in SECTIONS.items()
+    if isinstance(values, dict)
+    for key, value in values.items()
+    if type(value) is int
 ]
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=3)
 
