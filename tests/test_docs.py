@@ -203,11 +203,11 @@ def path_of(entry: str | dict[str, object]) -> Path:
 
 
 @pytest.mark.parametrize("domain", ["movie", "book"])
-def test_the_figure_of_the_findings_shows_the_kept_metrics_of_smoke(domain: str):
+def test_the_figure_of_the_findings_shows_the_kept_ledger(domain: str):
     """A change that renews the one renews the other."""
     figure = ElementTree.parse(ROOT / f"docs/figures/ablation-{domain}.svg").findtext("{*}desc")
     shown = re.findall(r"(?:K \d+|AT alone:) [\d.]+", figure or "")
-    rows = [row for row in read_rows(ROOT / "tests/smoke/metrics.csv") if row.cell.test_domain == domain]
+    rows = [row for row in read_rows(ROOT / "tests/smoke/ledger/metrics.csv") if row.cell.test_domain == domain]
 
     def mean(method: str, n_shots: int) -> str:
         found = [row.auc for row in rows if (row.cell.method, row.cell.n_shots) == (method, n_shots) and row.auc]

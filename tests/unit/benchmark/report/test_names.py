@@ -43,6 +43,7 @@ def test_a_model_has_a_short_name(model: str, name: str) -> None:
             "real-cpu llm/gemma-3-270m short",
             "MovieLens-100K and BookCrossing",
         ),
+        (["smoke", "ledger"], "smoke ledger", "embedded world"),
         (
             ["real-cpu", "llm/gemma-3-270m", "in-depth"],
             "real-cpu llm/gemma-3-270m in-depth",

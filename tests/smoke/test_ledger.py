@@ -1,0 +1,29 @@
+"""What the kept run of `use smoke ledger` decides is what is true of its world.
+
+`truths.json` was written by `large_world.py`, with other users and draws, before the preset was run.
+"""
+
+import json
+from pathlib import Path
+
+from benchmark.report.leaderboard.entry import read_entry
+from benchmark.statistics.results import summarise
+from benchmark.verdicts.claims import judge_claims
+from benchmark.verdicts.evidence import Results
+
+ROOT = Path(__file__).parents[2]
+DECIDED = {"supported", "contradicted"}
+N_DECIDED = 4
+"""Six were aimed at."""
+
+
+def test_no_claim_is_decided_wrongly() -> None:
+    entry = read_entry(ROOT / "tests/smoke/ledger")
+    groups = summarise(entry.rows, entry.estimates)
+    results = Results(groups, 0.95, (), model_is_papers=False, model="tiny LM", estimates=entry.estimates)
+    verdicts = {claim.id: claim.verdict for claim in judge_claims(results)}
+    truths = json.loads((ROOT / "tests/smoke/truths.json").read_text())["claims"]
+    assert verdicts.keys() == truths.keys()
+    decided = {name: verdict for name, verdict in verdicts.items() if verdict in DECIDED}
+    assert decided == {name: truths[name]["verdict"] for name in decided}
+    assert len(decided) == N_DECIDED
