@@ -51,6 +51,18 @@ def test_a_toy_grid_runs_once_and_only_once(toy: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
+def test_stages_that_start_by_themselves_give_the_same_bytes(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = new_repository(tmp_path / "repository", CHANGES)
+    monkeypatch.setenv("SHELL", "/bin/sh")
+    dvc(cold, "repro")
+    for name in ("dvc.lock", "tallrec/dvc.lock"):  # commands, parameters and digests of all that is read or written
+        assert without_records(cold / name) == without_records(toy / name)
+    assert (cold / METRICS_CSV).read_bytes() == (toy / METRICS_CSV).read_bytes()
+
+
+@pytest.mark.slow
 def test_a_changed_value_is_compared_as_docs_running_says(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"^```\n(.*?)^```", (toy / "docs/running.md").read_text(), re.DOTALL | re.MULTILINE)
     (block,) = [block for block in blocks if "dvc exp run" in block]
@@ -81,18 +93,6 @@ def test_a_changed_value_is_compared_as_docs_running_says(toy: Path, monkeypatch
     assert {(point["rev"], point["method"]) for point in chart["data"]["values"]} == {
         (rev, method) for rev in ("HEAD", name) for method in ("gru4rec", "tallrec-movie")
     }
-
-
-@pytest.mark.slow
-def test_stages_that_start_by_themselves_give_the_same_bytes(
-    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cold = new_repository(tmp_path / "repository", CHANGES)
-    monkeypatch.setenv("SHELL", "/bin/sh")
-    dvc(cold, "repro")
-    for name in ("dvc.lock", "tallrec/dvc.lock"):  # commands, parameters and digests of all that is read or written
-        assert without_records(cold / name) == without_records(toy / name)
-    assert (cold / METRICS_CSV).read_bytes() == (toy / METRICS_CSV).read_bytes()
 
 
 def without_records(lock: Path) -> dict[str, Any]:
