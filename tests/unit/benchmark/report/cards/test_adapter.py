@@ -114,7 +114,7 @@ def test_the_card_has_the_numbers_of_the_results(exported: Path) -> None:
     assert found.metric_value == pytest.approx(row.auc)
     assert f"[{100 * (row.auc_low or 0):.1f}, {100 * (row.auc_high or 0):.1f}]" in found.metric_name
     assert card.data.base_model is None  # the pipeline made it
-    assert card.data.library_name == "peft"
+    assert card.data.to_dict()["library_name"] == "peft"
     (line,) = [
         line for line in card.text.splitlines() if "| the generated world of the pipeline, domain movie |" in line
     ]
