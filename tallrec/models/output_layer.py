@@ -11,8 +11,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 HALF = (torch.float16, torch.bfloat16)
-N_AT_A_TIME = 8192
-"""Rows of the output layer that are held in single precision at a time."""
+N_WEIGHTS = 2**20
+"""Weights of the output layer that are held in single precision at a time: as many as a processor's cache."""
 
 
 def output_layer(model: PreTrainedModel | PeftModel) -> nn.Module:
@@ -46,11 +46,15 @@ def output_layer_in_single_precision(model: PreTrainedModel | PeftModel) -> Iter
     if not (type(head).forward is nn.Linear.forward and cast("Tensor", head.weight).dtype in HALF):
         yield
         return
-    handle = head.register_forward_hook(lambda _, inputs, __: _product_in_single_precision(head, inputs[0]))
+    # In the place of its own product, which a hook could only follow. accelerate does so too, on several GPUs.
+    before = vars(head).get("forward")
+    head.forward = lambda hidden: _product_in_single_precision(head, hidden)
     try:
         yield
     finally:
-        handle.remove()
+        del head.forward
+        if before is not None:
+            head.forward = before
 
 
 def _product_in_single_precision(head: nn.Module, hidden: Tensor) -> Tensor:
@@ -58,7 +62,8 @@ def _product_in_single_precision(head: nn.Module, hidden: Tensor) -> Tensor:
     weight, bias = cast("Tensor", head.weight), cast("Tensor | None", head.bias)
     place = "cpu" if hidden.is_meta else hidden.device.type  # an empty model computes nowhere
     with torch.autocast(place, enabled=False):
-        parts = [functional.linear(hidden.float(), rows.float()) for rows in weight.split(N_AT_A_TIME)]
+        in_turns = weight.split(max(1, N_WEIGHTS // weight.shape[1]))
+        parts = [functional.linear(hidden.float(), rows.float()) for rows in in_turns]
     logits = torch.cat(parts, dim=-1)
     return logits if bias is None else logits + bias.float()
 

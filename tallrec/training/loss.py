@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from tallrec.models.output_layer import HALF, logits_are_linear, output_layer, output_layer_reads
 from tallrec.scoring.prefix import SHORTEST, beginning_can_be_kept, is_plain
+from tallrec.training.cross_entropy import SummedCrossEntropy
 from tallrec.training.rows import IGNORED
 
 LOGITS = 2**24
@@ -109,7 +110,7 @@ class LabelledLoss:
                 return chosen[None]
             # Inside the model's forward, so that what wraps it (precision, devices) covers the loss too.
             sums.append(self._in_turns(chosen, targets) if len(targets) else chosen.sum())
-            return hidden[0, :1]  # two dimensions, or torch would copy the whole transposed output layer
+            return hidden[0, :0]  # two dimensions, or torch would copy the whole transposed output layer
 
         with output_layer_reads(self.model, choose):
             output = forward(input_ids=input_ids, **settings)
@@ -120,14 +121,16 @@ class LabelledLoss:
     def _in_turns(self, hidden: Tensor, targets: Tensor) -> Tensor:
         head = output_layer(self.model)
         weight, bias = cast("Tensor", head.weight), cast("Tensor | None", head.bias)
-        options = nn.LinearCrossEntropyOptions(chunking_method=None, batch_chunk_size=max(1, LOGITS // weight.shape[0]))
-        hidden = hidden.to(weight.dtype)
-        if hidden.dtype in HALF and len(hidden) * weight.shape[0] <= LOGITS:
+        hidden, n_at_a_time = hidden.to(weight.dtype), max(1, LOGITS // weight.shape[0])
+        if hidden.dtype in HALF and len(hidden) <= n_at_a_time:
             # Few logits: at once, since torch's way in turns would copy the output layer for its second pass.
             return functional.cross_entropy(functional.linear(hidden, weight, bias).float(), targets, reduction="sum")
+        if hidden.dtype == torch.bfloat16 and not any(part.requires_grad for part in head.parameters()):
+            return SummedCrossEntropy.apply(hidden, weight, bias, targets, n_at_a_time)
         # The mean takes the precision of the model; in half precision it is left to a sum in float32, for which the
-        # gradient is computed in a second pass.
+        # gradient is computed in a second pass, as scaled as a loss in float16 needs it.
         reduction = "mean" if hidden.dtype in (torch.float32, torch.float64) else "none"
+        options = nn.LinearCrossEntropyOptions(chunking_method=None, batch_chunk_size=n_at_a_time)
         losses = functional.linear_cross_entropy(
             hidden, weight, targets, linear_bias=bias, reduction=reduction, options=options
         )

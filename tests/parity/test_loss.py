@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.nn.functional import cross_entropy, linear
 from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 
 from tallrec.models.adapters import Lora, trainable_adapter
 from tallrec.models.output_layer import logits_are_linear
 from tallrec.training import loss
+from tallrec.training.cross_entropy import SummedCrossEntropy
 from tallrec.training.fitting import fit
 from tallrec.training.loss import LabelledLoss
 from tallrec.training.micro_batches import by_length, collate
@@ -121,8 +123,8 @@ def test_only_labelled_positions_reach_the_output_layer(
     labelled = LabelledLoss(model)
     model.get_output_embeddings().register_forward_hook(lambda *of_call: seen.append(of_call[2].shape[:-1].numel()))
     labelled(model, **collate(rows_of("answer")))
-    # The chunks of linear logits are made beside the layer, which itself sees one position.
-    assert seen == [2 * len(LENGTHS) if family in CAPPED_OR_SCALED else 1]
+    # The chunks of linear logits are made beside the layer, which itself sees none.
+    assert seen == [2 * len(LENGTHS) if family in CAPPED_OR_SCALED else 0]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -137,6 +139,52 @@ def test_half_precision_sums_in_full(
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
     one, other = gradients(model, expected), gradients(model, found)
+    for name, gradient in one.items():
+        scale = gradient.abs().max()
+        torch.testing.assert_close(other[name] / scale, gradient / scale, atol=0.05, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_in_turns_bfloat16_is_as_exact_as_at_once(with_bias: bool) -> None:
+    torch.manual_seed(0)
+    weight, targets = torch.randn(500, 64).bfloat16(), torch.randint(500, (37,))
+    bias = torch.randn(500).bfloat16() if with_bias else None
+    states = torch.randn(37, 64).bfloat16()
+
+    def loss_and_gradient(of: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype) -> list[torch.Tensor]:
+        hidden = states.to(dtype, copy=True).requires_grad_()
+        value = of(hidden) / 8
+        value.backward()
+        assert hidden.grad is not None
+        return [value.detach().double(), hidden.grad.double()]
+
+    def at_once(hidden: torch.Tensor) -> torch.Tensor:
+        logits = linear(hidden, weight.to(hidden.dtype), None if bias is None else bias.to(hidden.dtype))
+        logits = logits if hidden.dtype == torch.float64 else logits.float()
+        return cross_entropy(logits, targets, reduction="sum")
+
+    exact = loss_and_gradient(at_once, torch.float64)
+    rounded = loss_and_gradient(at_once, torch.bfloat16)
+    found = loss_and_gradient(lambda hidden: SummedCrossEntropy.apply(hidden, weight, bias, targets, 5), torch.bfloat16)
+    for in_turns, once, reference in zip(found, rounded, exact, strict=True):
+        assert (in_turns - reference).norm() <= 1.2 * (once - reference).norm() + 1e-6 * reference.norm()
+
+
+def test_in_turns_bfloat16_is_computed_in_one_pass(
+    new_model_of: Callable[[str], PreTrainedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "LOGITS", 4 * 300)
+    passes: list[int] = []
+    in_one_pass = SummedCrossEntropy.apply
+    monkeypatch.setattr(loss.SummedCrossEntropy, "apply", lambda *of: passes.append(of[-1]) or in_one_pass(*of))
+    model = new_model_of("llama").to(torch.bfloat16)
+    model.get_output_embeddings().requires_grad_(False)
+    batch = collate(rows_of("all_tokens"))
+    expected, found = model(**batch).loss, LabelledLoss(model)(model, **batch)
+    assert passes == [4]
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+    one, other = gradients(model, expected), gradients(model, found)
+    assert one.keys() == other.keys()
     for name, gradient in one.items():
         scale = gradient.abs().max()
         torch.testing.assert_close(other[name] / scale, gradient / scale, atol=0.05, rtol=0, msg=name)
