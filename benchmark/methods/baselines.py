@@ -1,4 +1,7 @@
-"""Names of methods and how each is built; model code is imported only when a method is built."""
+"""Conventional recommenders as methods: their rows, how they are trained, and what their files say of themselves.
+
+Model code, and with it torch, is imported only when a model is trained.
+"""
 
 import ast
 import importlib
@@ -68,8 +71,6 @@ def train_baseline(
     if model not in params.models:
         raise ConfigError(f"baselines.models.{model}: missing")
     baseline_keywords(model)
-    if reads_user(model):
-        tasks = [_with_user_as_history(task) for task in tasks]
     rows, loop = importlib.import_module("baselines.rows"), importlib.import_module("baselines.training")
     values = params.training.model_dump()
     weight_decay, grid = values.pop("weight_decay"), values.pop("weight_decay_grid")
