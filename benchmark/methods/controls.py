@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import ConfigError, DataError
+from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Labelled, Method, Prediction, Sample
 from benchmark.seeding import derive_seed
 
@@ -171,14 +171,3 @@ def biases(train: Sequence[Labelled], user_prior: float, item_prior: float) -> C
 
 def _items_of(sample: Sample) -> set[str]:
     return {sample.target_item_id, *(event.item_id for event in sample.history)}
-
-
-def build_control(name: str) -> Method:
-    """The control called `name`.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in CONTROLS:
-        raise ConfigError(f"grid.controls: unknown name {name!r}, expected one of {', '.join(CONTROLS)}")
-    return CONTROLS[name].predict

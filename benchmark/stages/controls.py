@@ -12,7 +12,7 @@ from benchmark.arguments import stage_arguments
 from benchmark.data.tasks import count_training_rows, few_shot_task, full_task
 from benchmark.errors import exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.controls import build_control
+from benchmark.methods.controls import CONTROLS
 from benchmark.methods.grid import control_cells
 from benchmark.methods.running import run_cells
 from benchmark.schema import FewShotTask
@@ -32,7 +32,7 @@ def run(domain: str) -> None:
     run_cells(
         list(control_cells(params, domain, n_train)),
         task_of=lambda cell: task_of(cell.test_domain, cell.n_shots, cell.seed),
-        method_of=lambda cell: build_control(cell.method),
+        method_of=lambda cell: CONTROLS[cell.method].predict,
         settings_of=lambda _: {"draw": params.fidelity.draw},
     )
 

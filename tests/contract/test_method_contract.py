@@ -19,7 +19,7 @@ from benchmark.config.baselines import BaselineParams, TextEncoderParams, Traini
 from benchmark.config.reading import read_yaml
 from benchmark.methods import language_models
 from benchmark.methods.baselines import train_baseline
-from benchmark.methods.controls import CONTROLS, build_control
+from benchmark.methods.controls import CONTROLS
 from benchmark.schema import FewShotTask, Interaction, Item, Method, Prediction, Sample, check_predictions
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def one_task_at_a_time(row: str) -> Method:
 
 CASES = [
     *(
-        ContractCase(name, lambda name=name: build_control(name), name in LABEL_READERS, control.is_random, 0.0)
+        ContractCase(name, lambda control=control: control.predict, name in LABEL_READERS, control.is_random, 0.0)
         for name, control in CONTROLS.items()
     ),
     *(

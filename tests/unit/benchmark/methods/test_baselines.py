@@ -12,7 +12,6 @@ from benchmark.methods.baselines import (
     reads_text,
     train_baseline,
 )
-from benchmark.methods.controls import CONTROLS, build_control
 from benchmark.schema import FewShotTask
 
 TRAINING = TrainingParams(
@@ -26,15 +25,6 @@ TRAINING = TrainingParams(
     item_size=15,
     n_threads=1,
 )
-
-
-def test_a_control_is_built_by_name() -> None:
-    assert build_control("liked_share") is CONTROLS["liked_share"].predict
-
-
-def test_an_unknown_control_names_the_key_and_the_choice() -> None:
-    with pytest.raises(ConfigError, match=r"grid\.controls: unknown name 'liked'.*liked_share"):
-        build_control("liked")
 
 
 def test_keywords_are_those_after_the_star() -> None:
