@@ -5,7 +5,6 @@ the place of the whole section, since another format has other keys. Lines come 
 value never stands beside the reason for another one.
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, cast
 from ruamel.yaml import YAML
 
 from benchmark.artifacts.files import write_bytes
+from benchmark.config.names import guess
 from benchmark.config.reading import MOST_OPEN, UNREADABLE, is_too_deep
 from benchmark.errors import ConfigError
 
@@ -39,9 +39,7 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        guess = f", did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(f"preset {name!r}: expected one of {', '.join(names)}{guess}")
+        raise ConfigError(f"preset {name!r}: expected one of {', '.join(names)}{guess(name, names)}")
     return (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
 
 
