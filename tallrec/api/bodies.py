@@ -26,8 +26,6 @@ FAILED = {"error", "abort", "aborted", "cancelled", "canceled"}
 """Reasons to end a reply that is none, whatever there is of it."""
 LEAST_PROBABILITY = 1e-6
 """Of the likeliest tokens together: no vocabulary is so large that none of them is likelier."""
-PASSING = (408, 409, 429)
-"""Codes below 500 of errors that pass."""
 N_SHOWN = 200
 """Letters of a body that is no answer, for the error."""
 
@@ -142,7 +140,12 @@ def refuse_error(part: Mapping[str, Any]) -> None:
         said, code = error.get("message") or error, error.get("code")
     number = int(str(code)) if str(code).isdecimal() else 500
     text = said if isinstance(said, str) else json.dumps(said)
-    raise ServedError(f"no answer in it, but an error: {beginning(text)}", may_pass=number >= 500 or number in PASSING)
+    raise ServedError(f"no answer in it, but an error: {beginning(text)}", may_pass=passes(number))
+
+
+def passes(code: int) -> bool:
+    """Whether an error of this code, or status, may be gone at the next attempt."""
+    return code >= 500 or code in (408, 409, 429)
 
 
 def _texts(content: object) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
 from benchmark.errors import DataError, ServerError, reason_of
 from benchmark.seeding import derive_seed
-from tallrec.api.bodies import Reply, ServedError, beginning, body_of, is_filtered, reply_of
+from tallrec.api.bodies import Reply, ServedError, beginning, body_of, is_filtered, passes, reply_of
 from tallrec.api.cache import ReplyCache, key_of
 from tallrec.api.connection import connected
 from tallrec.api.keys import body_without, secret_of, without
@@ -239,8 +239,8 @@ async def _sent(client: AsyncOpenAI, question: Mapping[str, Any]) -> bytes:
 def _may_pass(error: Exception) -> bool:
     """Whether the same question may be answered later."""
     if isinstance(error, APIStatusError):
-        is_passing = error.status_code in (408, 409, 429) or error.status_code >= 500
-        return is_passing and error.code != OUT_OF_MONEY and _retry_after_seconds(error) <= PATIENCE_SECONDS
+        is_answered_later = error.code != OUT_OF_MONEY and _retry_after_seconds(error) <= PATIENCE_SECONDS
+        return passes(error.status_code) and is_answered_later
     if isinstance(error, ServedError):
         return error.may_pass
     return isinstance(error, APIConnectionError | TimeoutError | ValueError)
