@@ -51,14 +51,12 @@ class ReplyCache:
         except (ValueError, TypeError, RecursionError, zlib.error) as error:
             raise DataError(f"the cache of answers: entry {key}: {error}; remove the entry or the file") from None
 
-    def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any], *, replace: bool = False) -> None:
-        """Keep `body`; on disk when this returns. The first reply to a question stays, unless it is to be replaced."""
+    def put(self, key: str, question: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """Keep `body` in the place of an earlier one; on disk when this returns."""
         packed = (zlib.compress(json.dumps(part).encode()) for part in (question, body))
         with self._connection:
-            if replace:
-                self._connection.execute("DELETE FROM answers WHERE key = ?", (key,))
             self._connection.execute(
-                "INSERT OR IGNORE INTO answers (key, question, body, asked_at) VALUES (?, ?, ?, datetime('now'))",
+                "INSERT OR REPLACE INTO answers (key, question, body, asked_at) VALUES (?, ?, ?, datetime('now'))",
                 (key, *packed),
             )
 

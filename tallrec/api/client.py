@@ -100,7 +100,7 @@ def ask_questions(
     asked: set[str] = set()
 
     def keep(key: str, body: dict[str, Any], reply: Reply) -> None:
-        cache.put(key, questions[key], body, replace=True)
+        cache.put(key, questions[key], body)
         bodies[key], replies[key] = body, reply
         asked.add(key)
         tell(len(replies), len(questions))

@@ -32,7 +32,7 @@ def identity(model: ApiModel, cache: ReplyCache) -> dict[str, Any]:
         told = {}
     else:
         told = model.identity_in(listing)
-        cache.put(key, {}, told, replace=True)
+        cache.put(key, {}, told)
     return {"served": told} if told else {}
 
 
