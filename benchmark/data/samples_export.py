@@ -63,7 +63,7 @@ def export_samples(domain: str, folder: Path, params: Params, n_shots: int, seed
     prepared = paths.prepared_folder(domain)
     train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
     if n_shots:
-        task = few_shot_task(domain, domain, n_shots, seed, side="conventional")
+        task = few_shot_task(domain, domain, n_shots, seed)
         train, valid = task.train, task.valid
     items = files.read_items(prepared / "items.parquet").values()
     tests = {("extended" if name.endswith(EXTENDED) else "test"): name for name in params.test_sets(domain)}

@@ -18,39 +18,36 @@ N_FILES_KEPT = 16
 """Files of which the content is kept, the last ones read."""
 
 
-def few_shot_task(
-    train_domain: str, test_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]
-) -> FewShotTask:
-    """The draw of one (train_domain, n_shots, seed), to be tested on `test_domain`.
+def few_shot_task(train_domain: str, test_domain: str, n_shots: int, seed: int) -> FewShotTask:
+    """The draw of one (train_domain, n_shots, seed) for methods without a language model, tested on `test_domain`.
 
     Args:
         train_domain: domain of the training and validation rows, or `both`.
         test_domain: the test set.
         n_shots: training rows; 0 gives none.
         seed: seed of the draw and of the method.
-        side: whose draw, where `fidelity.draw` gives the LLM and the conventional methods different rows.
 
     Raises:
         MissingArtifactError: stage `prepare` or `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
     draws = paths.fewshot_folder(train_domain)
-    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), side) if n_shots else ()
+    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), "conventional") if n_shots else ()
     valid_file = draws / "valid.parquet"
     valid, (test, items) = _kept(files.read_labelled, valid_file), _asked(test_domain)
     learned_from = item_ids(row.sample for row in train) | _kept(_items_in_labelled, valid_file)
     return FewShotTask(train, valid, test, _items_of(learned_from, draws / "items.parquet") | items, seed)
 
 
-def training_task(train_domain: str, n_shots: int, seed: int, side: Literal["llm", "conventional"]) -> FewShotTask:
-    """What tuning may see: the draw and the validation rows of `train_domain`, and no test sample.
+def training_task(train_domain: str, n_shots: int, seed: int) -> FewShotTask:
+    """What tuning a language model may see: the draw and the validation rows of `train_domain`, and no test sample.
 
     Raises:
         MissingArtifactError: stage `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
     draws = paths.fewshot_folder(train_domain)
-    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), side)
+    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), "llm")
     valid = files.read_labelled(draws / "valid.parquet")
     items = _items_of(item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
     return FewShotTask(train, valid, (), items, seed)
@@ -115,7 +112,8 @@ def demonstration_task(test_domain: str, n_shots: int, seed: int) -> FewShotTask
     return replace(asked, train=shown, items=known | dict(asked.items))
 
 
-def _drawn(draw: Path, side: str) -> tuple[Labelled, ...]:
+def _drawn(draw: Path, side: Literal["llm", "conventional"]) -> tuple[Labelled, ...]:
+    """The rows of a draw that one side sees; with `fidelity.draw: released` those of the two differ."""
     ids: list[str] = files.read_json(draw / "draw.json")["ids"][side]
     rows = {row.sample.sample_id: row for row in files.read_labelled(draw / "rows.parquet")}
     missing = [sample_id for sample_id in ids if sample_id not in rows]

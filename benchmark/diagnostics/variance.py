@@ -39,7 +39,7 @@ def variance_table(
     seeds = params.grid.every_seed[:n_seeds]
     if len(seeds) < n_seeds:
         raise ConfigError(f"grid.cheap_seeds: {len(seeds)} seeds, expected at least {n_seeds}")
-    tasks = [few_shot_task(domain, domain, n_shots, seed, side="conventional") for seed in seeds]
+    tasks = [few_shot_task(domain, domain, n_shots, seed) for seed in seeds]
     training = params.baselines.training.model_copy(update={"weight_decay_grid": ()})
     found = train_baseline(
         model,

@@ -38,7 +38,7 @@ def run(baseline: str, domain: str) -> None:
     texts = text_vectors(baseline, domain, values)
     cells, probes = list(baseline_cells(params, baseline, domain)), without_question(params.probe.inputs)
     tasks = {
-        (test_domain, n_shots, seed): few_shot_task(domain, test_domain, n_shots, seed, side="conventional")
+        (test_domain, n_shots, seed): few_shot_task(domain, test_domain, n_shots, seed)
         for test_domain in params.test_sets(domain)
         for n_shots in grid.n_shots
         for seed in grid.every_seed

@@ -27,7 +27,7 @@ def run(domain: str) -> None:
     def task_of(test_domain: str, n_shots: int, seed: int) -> FewShotTask:
         if n_shots == n_train:
             return full_task(test_domain, seed)
-        return few_shot_task(domain, test_domain, n_shots, seed, side="conventional")
+        return few_shot_task(domain, test_domain, n_shots, seed)
 
     run_cells(
         list(control_cells(params, domain, n_train)),

@@ -46,7 +46,7 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     params = load_config()
     variant = f"{recipe}-{train_domain}"
     cell = Cell("tuned", variant, train_domain, train_domain, n_shots, seed)
-    task = training_task(train_domain, n_shots, seed, side="llm")
+    task = training_task(train_domain, n_shots, seed)
     weights_seed = seed if params.grid.weights_seed is None else params.grid.weights_seed
     settings = {
         "tune": params.tune.model_dump(mode="json"),

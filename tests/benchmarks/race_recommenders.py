@@ -50,7 +50,7 @@ def race(n_shots: int) -> None:
     params = load_config()
     seeds = params.grid.seeds
     labels = files.read_labels(paths.labels_file("movie"))
-    tasks = [few_shot_task("movie", "movie", n_shots, seed, side="conventional") for seed in seeds]
+    tasks = [few_shot_task("movie", "movie", n_shots, seed) for seed in seeds]
     values = params.baselines.model_copy(
         update={"training": params.baselines.training.model_copy(update={"n_threads": 1})}
     )

@@ -62,7 +62,7 @@ def test_rows_are_draws_and_columns_initial_weights(
     liked = list(map(likes, toy_task.test))
     expected: list[list[list[float]]] = [[], []]
     for draw in (0, 1):
-        task = few_shot_task("movie", "movie", N_SHOTS, draw, side="conventional")
+        task = few_shot_task("movie", "movie", N_SHOTS, draw)
         alone = [train_baseline("gru4rec", toy.baselines, [replace(task, seed=w)], domain="movie") for w in (0, 1)]
         for head, name in enumerate(means):
             scores = [[one.score for one in found[name][0]] for found in alone]

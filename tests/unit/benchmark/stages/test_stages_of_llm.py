@@ -218,7 +218,7 @@ def test_a_seed_of_the_initial_weights_takes_the_place_of_that_of_the_draw(
         use(PARAMS.model_copy(update={"grid": grid}), monkeypatch)
         monkeypatch.setattr("tallrec.models.adapters.trainable_adapter", trainable_adapter)
         monkeypatch.setattr("tallrec.training.tuning.rec_tune", rec_tune)
-        task = tune.training_task("movie", 4, 0, side="llm")
+        task = tune.training_task("movie", 4, 0)
         monkeypatch.setattr(tune, "training_task", lambda *_, **__: task)  # there is no draw of seed 1
         for seed in (0, 1):
             with pytest.raises(DataError, match="enough"):

@@ -122,7 +122,7 @@ def test_stage_baselines_predicts_changed_inputs_by_the_same_checkpoint(domain: 
     cells = list(baseline_probe_cells(PARAMS, "gru4rec", domain))
     assert {(cell.n_shots, cell.seed) for cell in cells} == {(8, 0), (8, 1)}
     for cell in cells:
-        task = few_shot_task(domain, domain, cell.n_shots, cell.seed, side="conventional")
+        task = few_shot_task(domain, domain, cell.n_shots, cell.seed)
         for probe in ("likes_swapped", "title_removed"):
             test, items = PROBES[probe](task.test, task.items)
             alone = replace(task, test=test, items=items)
@@ -158,7 +158,7 @@ def test_the_further_test_set_has_scores_of_its_own_and_changes_no_other(
     cells = list(baseline_cells(PARAMS, "gru4rec", domain))
     both = all_scores(cells)
     for cell, scores in both.items():
-        task = few_shot_task(domain, cell.test_domain, cell.n_shots, cell.seed, side="conventional")
+        task = few_shot_task(domain, cell.test_domain, cell.n_shots, cell.seed)
         assert task.test == (further if cell.test_domain == "movie-extended" else toy_task.test)
         (alone,) = train_baseline("gru4rec", PARAMS.baselines, [task], domain=domain)["gru4rec"]
         assert scores == {p.sample_id: pytest.approx(p.score, abs=1e-6) for p in alone}
