@@ -3,6 +3,23 @@
 import difflib
 from collections.abc import Collection
 
+from benchmark.errors import ConfigError
+
+
+def refuse_unknown(key: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that is asked for on a command line and is none of those that there are.
+
+    Args:
+        key: of `params.yaml`, or what of the command line is wrong: begins the error.
+        name: what is asked for.
+        known: what there is.
+
+    Raises:
+        ConfigError: it is none of `known`.
+    """
+    if name not in known:
+        raise ConfigError(f"{key}: {unknown(name, known)}")
+
 
 def unknown(name: object, known: Collection[str]) -> str:
     """That `name` is none of `known`, with the nearest of them."""

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.artifacts import files, paths
-from benchmark.config.names import unknown
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
 from benchmark.data.domains.released_json import Prompt, render_input
-from benchmark.errors import ConfigError
 from benchmark.schema import Item, Labelled
 
 _INSTRUCTION = (
@@ -32,8 +31,7 @@ def export(domain: str, split: str, out: Path, params: Params) -> None:
         ConfigError: there is no such domain.
         MissingArtifactError: stage `prepare` did not write the domain.
     """
-    if domain not in params.domains:
-        raise ConfigError(f"domains: {unknown(domain, list(params.domains))}")
+    refuse_unknown("domains", domain, params.domains)
     folder = paths.prepared_folder(domain)
     items = files.read_items(folder / "items.parquet")
     if split == "test":

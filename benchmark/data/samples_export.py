@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts import files, paths
-from benchmark.config.names import unknown
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
 from benchmark.data.external_scores import REQUIRED, WITNESSES
 from benchmark.data.tasks import few_shot_task
-from benchmark.errors import ConfigError
 from benchmark.schema import EXTENDED, Labelled, Sample
 
 README = """# Samples of `{domain}`
@@ -53,13 +52,9 @@ def export_samples(domain: str, folder: Path, params: Params, n_shots: int, seed
         MissingArtifactError: stage `prepare`, or `draw` for a draw, did not write what is needed.
     """
     grid = params.grid
-    for key, value, known in (
-        ("grid.domains", domain, grid.domains),
-        ("grid.n_shots", n_shots, (0, *grid.n_shots)),
-        ("grid.seeds", seed, grid.every_seed),
-    ):
-        if value not in known:
-            raise ConfigError(f"{key}: {unknown(str(value), [*map(str, known)])}")
+    refuse_unknown("grid.domains", domain, grid.domains)
+    refuse_unknown("grid.n_shots", str(n_shots), ["0", *map(str, grid.n_shots)])
+    refuse_unknown("grid.seeds", str(seed), [*map(str, grid.every_seed)])
     prepared = paths.prepared_folder(domain)
     train, valid = (files.read_labelled(prepared / f"{split}.parquet") for split in ("train", "valid"))
     if n_shots:

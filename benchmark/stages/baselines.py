@@ -14,8 +14,9 @@ import numpy as np
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
+from benchmark.config.names import refuse_unknown
 from benchmark.data.tasks import few_shot_task
-from benchmark.errors import ConfigError, exit_code_of
+from benchmark.errors import exit_code_of
 from benchmark.methods.baselines import baseline_heads, text_vectors, train_baseline
 from benchmark.methods.configuration import load_config
 from benchmark.methods.grid import baseline_cells, baseline_probe_cells
@@ -29,12 +30,12 @@ def run(baseline: str, domain: str) -> None:
     """Train and test `baseline` on every draw of `domain`, all in one run.
 
     Raises:
-        ConfigError: the baseline has no section, or no text encoder where it reads text.
+        ConfigError: there is no such baseline or domain, or no text encoder where the baseline reads text.
     """
     params = load_config()
     grid, values = params.grid, params.baselines
-    if baseline not in values.models:
-        raise ConfigError(f"baselines.models.{baseline}: missing")
+    refuse_unknown("baselines.models", baseline, values.models)
+    refuse_unknown("domains", domain, params.domains)
     texts = text_vectors(baseline, domain, values)
     cells, probes = list(baseline_cells(params, baseline, domain)), without_question(params.probe.inputs)
     tasks = {

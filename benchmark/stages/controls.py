@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.arguments import stage_arguments
+from benchmark.config.names import refuse_unknown
 from benchmark.data.tasks import count_training_rows, few_shot_task, full_task
 from benchmark.errors import exit_code_of
 from benchmark.methods.configuration import load_config
@@ -19,8 +20,13 @@ from benchmark.schema import FewShotTask
 
 
 def run(domain: str) -> None:
-    """Run every control on `domain`, at every K and on the full training set."""
+    """Run every control on `domain`, at every K and on the full training set.
+
+    Raises:
+        ConfigError: there is no such domain.
+    """
     params = load_config()
+    refuse_unknown("domains", domain, params.domains)
     n_train = count_training_rows(domain)
 
     @functools.cache  # the controls share the tasks

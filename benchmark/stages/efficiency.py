@@ -20,10 +20,10 @@ from typing import Any
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import write_json
 from benchmark.artifacts.paths import BASE_MODEL, STARTS, efficiency_file
-from benchmark.config.names import unknown
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import EfficiencyConfiguration, Params
 from benchmark.data.tasks import validation_task
-from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
+from benchmark.errors import BenchmarkError, exit_code_of
 from benchmark.methods import language_models, tuning
 from benchmark.methods.configuration import load_config
 from benchmark.planning.devices import utilisation
@@ -78,8 +78,7 @@ def run(name: str) -> None:
     """
     params = load_config()
     configurations = {one.name: one for one in params.efficiency.configurations}
-    if name not in configurations:
-        raise ConfigError(f"--configuration: {unknown(name, configurations)} of efficiency.configurations")
+    refuse_unknown("efficiency.configurations", name, configurations)
     configuration = configurations[name]
     task = validation_task(params.grid.domains[0])
     measured = _measured(settings_of(params, task, configuration), name)

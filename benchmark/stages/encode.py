@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
+from benchmark.config.names import refuse_unknown
 from benchmark.data.sources import describe_outside
 from benchmark.errors import exit_code_of
 from benchmark.methods.baselines import reads_text
@@ -19,8 +20,13 @@ from benchmark.progress import progress
 
 
 def run(domain: str) -> None:
-    """Encode the text of every item of `domain` once."""
+    """Encode the text of every item of `domain` once.
+
+    Raises:
+        ConfigError: there is no such domain.
+    """
     params = load_config()
+    refuse_unknown("domains", domain, params.domains)
     settings = params.baselines.text_encoder
     vectors = {}
     if settings.model is not None and any(reads_text(model) for model in params.grid.baselines):

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from benchmark.arguments import stage_arguments
-from benchmark.config.names import unknown
-from benchmark.errors import ConfigError, exit_code_of
+from benchmark.config.names import refuse_unknown
+from benchmark.errors import exit_code_of
 from benchmark.methods.configuration import load_config
 from benchmark.methods.in_context import own_method, own_settings, run_in_context
 
@@ -19,8 +19,7 @@ from benchmark.methods.in_context import own_method, own_settings, run_in_contex
 def run(model: str, prompt: str) -> None:
     """Score every domain with `base` or `alpaca`."""
     params = load_config()
-    if model not in params.grid.icl_models:
-        raise ConfigError(f"--model: {unknown(model, params.grid.icl_models)} of grid.icl_models")
+    refuse_unknown("grid.icl_models", model, params.grid.icl_models)
     run_in_context(params, model, prompt, own_method(params, model, prompt), own_settings(params, prompt), notes={})
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import require, write_json
 from benchmark.artifacts.paths import BASE_MODEL, memorised_file, raw_folder
-from benchmark.config.names import unknown
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
 from benchmark.data import memorisation
 from benchmark.data.domains.movielens import read_lines
 from benchmark.data.sources import read_manifest
 from benchmark.diagnostics.memorised import completions_judged, ratings_judged
-from benchmark.errors import ConfigError, exit_code_of
+from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
 from benchmark.methods.configuration import load_config
 
@@ -42,8 +42,7 @@ def run(domain: str) -> None:
     from tallrec.models.origin import read_origin
 
     params = load_config()
-    if domain not in params.memory.domains:
-        raise ConfigError(f"--domain: {unknown(domain, params.memory.domains)} of memory.domains")
+    refuse_unknown("memory.domains", domain, params.memory.domains)
     raw, n = require(raw_folder(domain)), params.memory.n_prompts
     titles, ratings = read_lines(raw)
     completions = {

@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import write_json
 from benchmark.artifacts.paths import unavailable_file
-from benchmark.config.names import unknown
+from benchmark.config.names import refuse_unknown
 from benchmark.errors import ConfigError, DataError, ServerError, exit_code_of
 from benchmark.methods.configuration import load_config
 from benchmark.methods.in_context import run_in_context
@@ -30,8 +30,7 @@ def run(model: str, prompt: str) -> None:
         DataError: its weights cannot be loaded.
     """
     params = load_config()
-    if model not in params.grid.other_models:
-        raise ConfigError(f"--model: {unknown(model, params.grid.other_models)} of grid.other_models")
+    refuse_unknown("grid.other_models", model, params.grid.other_models)
     notes: dict[str, Any] = {}
     name = f"icl-{model}-{prompt}"
     reasons = [unavailable_file(root, name) for root in ("predictions", "runs")]  # both are outputs of the stage

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts import files, paths
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
 from benchmark.data.domains import DomainData, format_module
 from benchmark.data.domains.summary import describe
 from benchmark.data.domains.titles import plain
 from benchmark.data.world import generator
-from benchmark.errors import ConfigError, DataError, exit_code_of
+from benchmark.errors import DataError, exit_code_of
 from benchmark.methods.configuration import load_config
 from benchmark.schema import EXTENDED, Labelled
 from benchmark.seeding import derive_seed
@@ -33,8 +34,7 @@ def prepare(domain: str, params: Params) -> None:
         DataError: the raw files are malformed, too many of their lines are left out, a split is empty, or test rows
             are of one class.
     """
-    if domain not in params.domains:
-        raise ConfigError(f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}")
+    refuse_unknown("domains", domain, params.domains)
     section = params.domains[domain]
     raw = files.require(paths.raw_folder(domain))
     data = format_module(section.format).read(raw, section)

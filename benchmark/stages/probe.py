@@ -10,6 +10,7 @@ from dataclasses import replace
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import write_predictions
 from benchmark.artifacts.paths import adapter_folder, probe_folder
+from benchmark.config.names import refuse_unknown
 from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
@@ -20,10 +21,15 @@ from benchmark.schema import check_predictions
 
 
 def run(variant: str) -> None:
-    """Score every probe of every cell of the variant; written to predictions/probe/<variant>/<probe>/."""
+    """Score every probe of every cell of the variant; written to predictions/probe/<variant>/<probe>/.
+
+    Raises:
+        ConfigError: `probe.variants` has no such variant.
+    """
     from tallrec.models.adapters import load_adapter
 
     params = load_config()
+    refuse_unknown("probe.variants", variant, params.probe.variants)
     model, tokenizer = language_models.load_base(params, to_score=True)
     for cell in probe_cells(params, variant):
         task = scoring_task(cell.test_domain, cell.seed)

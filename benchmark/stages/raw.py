@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder
 from benchmark.artifacts.paths import raw_folder
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
 from benchmark.data.domains import raw_files
 from benchmark.data.sources import chosen_mirror, describe_embedded, fetch, read_manifest
-from benchmark.errors import ConfigError, exit_code_of
+from benchmark.errors import exit_code_of
 from benchmark.methods.configuration import load_config
 
 _LOG = logging.getLogger(__name__)
@@ -26,8 +27,7 @@ def raw(domain: str, params: Params) -> None:
         ConfigError: no such domain.
         DataError: a file can't be had or is not the released one.
     """
-    if domain not in params.domains:
-        raise ConfigError(f"params.yaml: domains: no domain {domain!r}, expected one of {', '.join(params.domains)}")
+    refuse_unknown("domains", domain, params.domains)
     section = params.domains[domain]
     folder = raw_folder(domain)
     if section.source == "embedded":

@@ -9,9 +9,9 @@ from typing import Any
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.paths import METRICS_CSV, adapter_folder
 from benchmark.artifacts.provenance import run_file
-from benchmark.config.names import unknown
+from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
-from benchmark.errors import ConfigError, MissingArtifactError
+from benchmark.errors import MissingArtifactError
 from benchmark.methods.grid import rule_cells
 from benchmark.methods.language_model_cells import tuned_cells
 from benchmark.report.cards.card import Facts, Tested, card_text, results_yaml
@@ -70,13 +70,9 @@ def _cells(params: Params, variant: str, n_shots: int, seed: int) -> list[Cell]:
     """The cells that the adapter was scored in, the first one of its own domain."""
     grid = params.grid
     variants = [f"{recipe}-{domain}" for recipe in grid.recipes for domain in grid.train_domains]
-    for what, name, known in (
-        ("variant", variant, variants),
-        ("--n-shots", str(n_shots), [*map(str, grid.n_shots)]),
-        ("--seed", str(seed), [*map(str, grid.seeds)]),
-    ):
-        if name not in known:
-            raise ConfigError(f"{what}: {unknown(name, known)}")
+    refuse_unknown("variant", variant, variants)
+    refuse_unknown("--n-shots", str(n_shots), [*map(str, grid.n_shots)])
+    refuse_unknown("--seed", str(seed), [*map(str, grid.seeds)])
     recipe, train_domain = variant.split("-", 1)
     found = [c for c in tuned_cells(params, recipe, train_domain) if (c.n_shots, c.seed) == (n_shots, seed)]
     return sorted(found, key=lambda cell: cell.test_domain != train_domain)

@@ -134,7 +134,7 @@ def test_an_empty_split_leaves_nothing_behind(repository: Path):
 def test_an_unknown_domain_and_an_unprepared_one_are_named(repository: Path):
     configuration = params(movie=movielens.Params(**MOVIE))
     for stage in (raw, prepare):
-        with pytest.raises(ConfigError, match="no domain 'music', expected one of movie"):
+        with pytest.raises(ConfigError, match="domains: 'music' is not one of movie"):
             stage("music", configuration)
     with pytest.raises(MissingArtifactError, match="raw/movie"):
         prepare("movie", configuration)

@@ -104,13 +104,6 @@ def test_any_other_failure_is_one_line_and_no_result(
     assert not EFFICIENCY.exists()
 
 
-def test_an_unknown_configuration_is_one_line(few: Params, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(efficiency, "load_config", lambda: few)
-    assert efficiency.main(["--configuration", "smal"]) == 2
-    said = "'smal' is not one of full, small, did you mean 'small'? of efficiency.configurations"
-    assert capsys.readouterr().err == f"error: --configuration: {said}\n"
-
-
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")
 def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(
     repository: Path,

@@ -96,7 +96,7 @@ def test_two_runs_write_the_same(prepared: Params) -> None:
 @pytest.mark.parametrize(
     ("domain", "said"),
     [
-        ("book", "--domain: 'book' is not one of movie of memory.domains"),
+        ("book", "memory.domains: 'book' is not one of movie"),
         ("movie", "u.item: 3 items, expected 7 at least"),
     ],
 )

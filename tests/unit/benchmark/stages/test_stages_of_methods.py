@@ -236,15 +236,10 @@ def test_stage_encode_records_an_encoder_in_a_folder(domain: str, monkeypatch: p
     assert record.keys() == {str(path) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_baseline_that_is_not_there_ends_with_one_line(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert baselines.main(["--baseline", "gru5rec", "--domain", domain]) == 2
-    assert capsys.readouterr().err == "error: baselines.models.gru5rec: missing\n"
-    assert not Path("predictions").exists()
-
-
 def test_a_domain_that_is_not_prepared_ends_with_one_line(domain: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert controls.main(["--domain", "book"]) == 2
-    assert "data/prepared/book/train.parquet: not there" in capsys.readouterr().err
+    shutil.rmtree(paths.prepared_folder(domain))
+    assert controls.main(["--domain", domain]) == 2
+    assert "data/prepared/movie/train.parquet: not there" in capsys.readouterr().err
 
 
 def test_a_method_that_breaks_the_contract_writes_nothing(repository: Path, toy_task: FewShotTask) -> None:
