@@ -22,7 +22,7 @@ def run_in_context(
         model: its name in the grid.
         prompt: the style that it is asked in.
         method: asks it.
-        settings: the values that decide its scores, for the records.
+        settings: the values that decide its scores beside the prompt, for the records.
         notes: what `method` has to say of each cell that it has just scored, for the records.
     """
 
@@ -35,7 +35,7 @@ def run_in_context(
         [cell for domain in params.grid.domains for cell in icl_cells(params, model, prompt, domain)],
         task_of=task_of,
         method_of=lambda _: method,
-        settings_of=lambda _: settings,
+        settings_of=lambda _: {**settings, "prompt": prompt},
         notes_of=lambda _: notes,
     )
 
@@ -48,13 +48,3 @@ def own_method(params: Params, name: str, prompt: str) -> Method:
 
         model = load_adapter(model, STARTS / name)
     return language_models.scoring_method(model, tokenizer, language_models.scoring(params, prompt))
-
-
-def own_settings(params: Params, prompt: str) -> dict[str, Any]:
-    """The values that decide the scores of `own_method`, for the record of a cell."""
-    return {
-        "fidelity": params.fidelity.model_dump(mode="json"),
-        "prompt": prompt,
-        "llm": params.llm.model_dump(mode="json"),
-        "score": params.score.model_dump(mode="json"),
-    }

@@ -1,7 +1,7 @@
 """Sections of `params.yaml` -> the settings that `tallrec` takes. Imports torch only inside its functions."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.artifacts import paths
 from benchmark.config.params import Params
@@ -64,6 +64,11 @@ def scoring(params: Params, style: str = "released") -> "Scoring":
         max_length=params.llm.max_length,
         batch_tokens=params.score.batch_tokens,
     )
+
+
+def scoring_settings(params: Params) -> dict[str, Any]:
+    """The values that decide the scores of a model that runs here, for the record of a cell."""
+    return params.model_dump(mode="json", include={"llm", "score", "fidelity"})
 
 
 def scoring_method(

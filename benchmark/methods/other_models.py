@@ -13,14 +13,14 @@ from benchmark.methods import language_models
 from benchmark.progress import progress
 from benchmark.schema import FewShotTask, Method, Prediction
 
-PACE_AND_PRICE = (
+PACE_AND_PRICE = {
     "max_concurrency",
     "timeout_seconds",
     "n_retries",
     "dollars_per_million_input_tokens",
     "dollars_per_million_output_tokens",
     "extended_test_set",
-)
+}
 """Keys of an API model that change no score."""
 
 
@@ -41,13 +41,12 @@ def other_method(params: Params, name: str, prompt: str, notes: dict[str, Any]) 
     return language_models.scoring_method(model, tokenizer, language_models.scoring(params, prompt))
 
 
-def other_settings(params: Params, name: str, prompt: str) -> dict[str, Any]:
+def other_settings(params: Params, name: str) -> dict[str, Any]:
     """The values that decide the scores of a model, for the record of a cell."""
-    section = params.icl.models[name]
-    settings = {"fidelity": params.fidelity.model_dump(mode="json"), "prompt": prompt}
-    if not isinstance(section, ServerParams):
-        settings |= {"llm": params.llm.model_dump(mode="json"), "score": params.score.model_dump(mode="json")}
-    return {**settings, "model": section.model_dump(mode="json", exclude=set(PACE_AND_PRICE))}
+    section, settings = params.icl.models[name], language_models.scoring_settings(params)
+    if isinstance(section, ServerParams):
+        settings = {"fidelity": settings["fidelity"]}
+    return {**settings, "model": section.model_dump(mode="json", exclude=PACE_AND_PRICE)}
 
 
 def _served_method(

@@ -13,14 +13,15 @@ from benchmark.arguments import stage_arguments
 from benchmark.config.names import refuse_unknown
 from benchmark.errors import exit_code_of
 from benchmark.methods.configuration import load_config
-from benchmark.methods.in_context import own_method, own_settings, run_in_context
+from benchmark.methods.in_context import own_method, run_in_context
+from benchmark.methods.language_models import scoring_settings
 
 
 def run(model: str, prompt: str) -> None:
     """Score every domain with `base` or `alpaca`."""
     params = load_config()
     refuse_unknown("grid.icl_models", model, params.grid.icl_models)
-    run_in_context(params, model, prompt, own_method(params, model, prompt), own_settings(params, prompt), notes={})
+    run_in_context(params, model, prompt, own_method(params, model, prompt), scoring_settings(params), notes={})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

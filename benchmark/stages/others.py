@@ -38,7 +38,7 @@ def run(model: str, prompt: str) -> None:
         path.unlink(missing_ok=True)
     try:
         method = other_method(params, model, prompt, notes)
-        run_in_context(params, model, prompt, method, other_settings(params, model, prompt), notes)
+        run_in_context(params, model, prompt, method, other_settings(params, model), notes)
     except (ServerError, ConfigError, DataError) as error:
         if params.icl.unavailable == "stop":
             raise

@@ -55,11 +55,7 @@ def run(recipe: str, train_domain: str) -> None:
         list(tuned_cells(params, recipe, train_domain)),
         task_of=lambda cell: scoring_task(cell.test_domain, cell.seed),
         method_of=method_of,
-        settings_of=lambda _: {
-            "llm": params.llm.model_dump(mode="json"),
-            "score": params.score.model_dump(mode="json"),
-            "fidelity": params.fidelity.model_dump(mode="json"),
-        },
+        settings_of=lambda _: language_models.scoring_settings(params),
     )
 
 
