@@ -15,9 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmark.errors import DataError
 from tallrec.models.architecture import positions_of, refuse_unknown_tokens
-from tallrec.models.output_layer import evaluating, output_layer_in_single_precision, output_layer_reads
+from tallrec.models.output_layer import evaluating, output_layer_in_single_precision
 from tallrec.scoring.batches import batches_by_tokens
-from tallrec.scoring.logits import last_logits
+from tallrec.scoring.logits import last_logits, logits_at
 from tallrec.scoring.prefix import SharedPrefix
 from tallrec.token_sequences import n_shared, tokens_of
 
@@ -93,14 +93,10 @@ def continued(model: PreTrainedModel | PeftModel, encoded: Sequence[EncodedText]
             # Of the prompts alone, so that the last token of each is left: it foretells the answer's first.
             n_held, cache = prefix.of([one.prompt for one in chosen])
             rows = [[*one.prompt[n_held:], *one.answer[:-1]] for one in chosen]
-            longest = max(map(len, rows))
-            padded = [[*row, *[0] * (longest - len(row))] for row in rows]
             sizes = [len(one.answer) for one in chosen]
             row_of = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(sizes))
             place = torch.cat([torch.arange(len(row) - n, len(row)) for row, n in zip(rows, sizes, strict=True)])
-            known = {"use_cache": False} if cache is None else {"past_key_values": cache, "use_cache": True}
-            with output_layer_reads(model, lambda hidden, at=(row_of, place): hidden[at][None]):
-                logits = model(input_ids=torch.tensor(padded, device=model.device), **known).logits[0].float()
+            logits = logits_at(model, rows, (row_of, place), cache)
             answers = torch.tensor([token for one in chosen for token in one.answer], device=logits.device)
             is_first = (logits.argmax(dim=-1) == answers).cpu().split(sizes)
             losses = functional.cross_entropy(logits, answers, reduction="none").double().cpu().split(sizes)
