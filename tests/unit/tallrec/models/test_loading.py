@@ -6,28 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM
 
 from benchmark.errors import DataError, MissingArtifactError
 from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
 from tallrec.models.architecture import config_of, random_model
-from tallrec.models.loading import load_base, save_base
+from tallrec.models.loading import load_base
 from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import file_digests, write_origin
 from tallrec.scoring.logits import last_logits
 
 FULL = Loading(dtype="float32", quantization="none", n_threads=1)
 PROMPTS = [[0, 5, 6, 7], [0, 8], [0, 9, 10, 11, 12, 13]]
-
-
-@pytest.fixture
-def saved_base(
-    new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> Path:
-    """A base model of 64 hidden units; the kernels of bitsandbytes ask for so many."""
-    save_base(new_tiny_model(64), tokenizer, tmp_path / "base")
-    write_origin(tmp_path / "base", "tiny", None, file_digests(tmp_path / "base"))
-    return tmp_path / "base"
 
 
 def test_a_base_model_comes_back(saved_base: Path, new_tiny_model: Callable[..., LlamaForCausalLM]) -> None:

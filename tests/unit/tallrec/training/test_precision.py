@@ -1,6 +1,5 @@
 """Rec-tuning in every precision and quantization on a CPU: what is stored scores as what was tuned did."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.schema import FewShotTask
 from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.models.loading import load_base, save_base
+from tallrec.models.loading import load_base
 from tallrec.models.loading_settings import Loading
-from tallrec.models.origin import file_digests, write_origin
 from tallrec.scoring.logits import last_logits
 from tallrec.scoring.samples import Scoring, score_samples
 from tallrec.training.schedule import Schedule
@@ -32,14 +29,6 @@ SCHEDULE = Schedule(
     keep_best=True,
 )
 LORA = Lora(8, 16, 0.0, ("q_proj", "v_proj", "up_proj", "down_proj"))
-
-
-@pytest.fixture
-def base(new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
-    """A base model of 64 hidden units; the kernels of bitsandbytes ask for so many."""
-    save_base(new_tiny_model(64), tokenizer, tmp_path / "base")
-    write_origin(tmp_path / "base", "tiny", None, file_digests(tmp_path / "base"))
-    return tmp_path / "base"
 
 
 PRECISIONS = {
@@ -63,7 +52,7 @@ PRECISIONS = {
     ],
 )
 def test_an_adapter_learns_is_stored_and_scores_the_same(
-    base: Path,
+    saved_base: Path,
     toy_task: FewShotTask,
     scoring: Scoring,
     fresh_start: Path,
@@ -73,7 +62,7 @@ def test_an_adapter_learns_is_stored_and_scores_the_same(
     gradient_checkpointing: bool,
 ) -> None:
     loading = Loading(dtype, quantization, n_threads=1)
-    model, tokenizer = load_base(base, loading)
+    model, tokenizer = load_base(saved_base, loading)
     adapted = trainable_adapter(model, fresh_start, LORA, seed=0)
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     assert {parameter.dtype for parameter in trained} == {torch.float32}
@@ -86,7 +75,7 @@ def test_an_adapter_learns_is_stored_and_scores_the_same(
     samples = list(toy_task.test)
     scores = [p.score for p in score_samples(adapted, tokenizer, samples, toy_task.items, scoring)]
     save_adapter(adapted, tmp_path / "saved")
-    fresh, _ = load_base(base, loading)
+    fresh, _ = load_base(saved_base, loading)
     loaded = load_adapter(fresh, tmp_path / "saved")
     found = [p.score for p in score_samples(loaded, tokenizer, samples, toy_task.items, scoring)]
     assert len(set(found)) == len(found)
@@ -94,8 +83,8 @@ def test_an_adapter_learns_is_stored_and_scores_the_same(
 
 
 @pytest.mark.parametrize("quantization", ["none", "8bit", "4bit"])
-def test_a_validation_leaves_the_gradient_as_it_is(base: Path, fresh_start: Path, quantization: str) -> None:
-    model, _ = load_base(base, Loading("float32", quantization, n_threads=1))
+def test_a_validation_leaves_the_gradient_as_it_is(saved_base: Path, fresh_start: Path, quantization: str) -> None:
+    model, _ = load_base(saved_base, Loading("float32", quantization, n_threads=1))
     adapted = trainable_adapter(model, fresh_start, LORA, seed=0)
     ids = torch.tensor([[0, 5, 6, 7, 8, 9, 30, 40]])
 
@@ -113,10 +102,10 @@ def test_a_validation_leaves_the_gradient_as_it_is(base: Path, fresh_start: Path
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_around_8_bit_weights_attention_head_and_backward_pass_are_in_single_precision(
-    base: Path, fresh_start: Path, dtype: str
+    saved_base: Path, fresh_start: Path, dtype: str
 ) -> None:
     """As docs/divergences.md says; the released code had autocast."""
-    model, _ = load_base(base, Loading(dtype, "8bit", n_threads=1))
+    model, _ = load_base(saved_base, Loading(dtype, "8bit", n_threads=1))
     adapted = trainable_adapter(model, fresh_start, LORA, seed=0).train()
     ids = torch.tensor([[0, 5, 6, 7, 8, 9, 30, 40]])
     with TypesOfProducts() as seen:
