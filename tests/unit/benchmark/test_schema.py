@@ -21,12 +21,6 @@ def predictions(toy_task: FewShotTask) -> list[Prediction]:
     return [Prediction(sample.sample_id, float(n)) for n, sample in enumerate(toy_task.test)]
 
 
-def test_one_finite_score_a_sample_is_accepted_in_any_order(
-    toy_task: FewShotTask, predictions: list[Prediction]
-) -> None:
-    check_predictions(predictions[::-1], toy_task)
-
-
 def test_a_missing_score_is_refused(toy_task: FewShotTask, predictions: list[Prediction]) -> None:
     with pytest.raises(SchemaError, match=r"1 samples have no score \(of 8 test samples\), e\.g\. 'toy-test-0'"):
         check_predictions(predictions[1:], toy_task)
