@@ -119,7 +119,7 @@ def test_a_mere_change_of_seeds_turns_it_red_in_at_most_5_percent(
 # Planted losses, and another machine: scores of rows, measured as `evaluate` does.
 
 
-def test_rows(domain: str, rng: np.random.Generator) -> TestRows:
+def rows_of_test_set(domain: str, rng: np.random.Generator) -> TestRows:
     """Of movie as unequal as the real ones; of book one row a user."""
     if domain == "movie":
         users, rates = np.repeat(np.arange(len(ROWS)), ROWS), np.repeat(np.array(LIKES) / np.array(ROWS), ROWS)
@@ -128,9 +128,6 @@ def test_rows(domain: str, rng: np.random.Generator) -> TestRows:
     liked = rng.random(len(users)) < rates
     names = [f"{user:04d}" for user in users]
     return TestRows(tuple(map(str, range(len(users)))), tuple(names), tuple(liked.tolist()), (0.0,) * len(users))
-
-
-test_rows.__test__ = False  # no test, whatever pytest makes of its name
 
 
 def scored(rows: TestRows, groups: Sequence[Cell], n_seeds: int, distance: float, rng: np.random.Generator) -> Scores:
@@ -177,7 +174,7 @@ def test_a_loss_of_one_method_is_seen_in_80_percent(
     n_runs, seen = inputs(500), 0
     for number in range(n_runs):
         rng = np.random.default_rng([number, 7])
-        rows = test_rows(domain, rng)
+        rows = rows_of_test_set(domain, rng)
         group = Cell("tuned", "tallrec", domain, domain, 64, 0)
         before = scored(rows, [group], 2, distance_of(target, 0), rng)
         after = noisier(before, noise_of(loss, target, 0), rng)
@@ -198,7 +195,7 @@ def test_a_loss_of_a_family_is_seen_in_90_percent_on_another_machine_too(
     groups = [Cell("baseline", f"method{i}", "movie", "movie", n_shots, 0) for i in range(4) for n_shots in (16, 64)]
     for number in range(n_runs):
         rng = np.random.default_rng([number, 9])
-        rows = test_rows("movie", rng)
+        rows = rows_of_test_set("movie", rng)
         scores = scored(rows, groups, 2, distance_of(0.71, wobble), rng)
         before, after = (noisier(scores, wobble, rng) for _ in range(2))
         after = noisier(after, noise_of(loss, 0.71, wobble), rng) if loss else after

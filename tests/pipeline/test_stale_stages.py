@@ -95,13 +95,12 @@ def stale(folder: Path) -> set[str]:
     return set(json.loads(toy.dvc(folder, "status", "--json")))
 
 
-def stale_after(folder: Path, changes: Mapping[str, Any], *, with_draws: bool = True) -> set[str]:
+def stale_after(folder: Path, changes: Mapping[str, Any]) -> set[str]:
     """The same after a change of `params.yaml`, and the draws that `dvc repro` would make first."""
     toy.set_params(folder / "params.yaml", changes)
-    if with_draws:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            assert draw.main([]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert draw.main([]) == 0
     return stale(folder)
 
 
