@@ -91,9 +91,9 @@ def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
     write_bytes(path, sink.getvalue().to_pybytes())
 
 
-def _read_table(path: Path, columns: list[str] | None = None) -> Any:
+def _read_table(path: Path) -> Any:
     with _naming(require(path)), pq.ParquetFile(path) as file:  # `pq.read_table` takes three times as long to begin
-        return file.read(columns=columns, use_threads=False)
+        return file.read(use_threads=False)
 
 
 @contextmanager
@@ -162,12 +162,6 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
 def read_labelled(path: Path) -> tuple[Labelled, ...]:
     """Read labelled samples, in file order."""
     return tuple(map(Labelled, _samples_of(table := _read_table(path)), table["liked"].to_pylist()))
-
-
-def read_users(path: Path) -> dict[str, str]:
-    """Users of the samples in a file by sample_id, without reading the rest."""
-    table = _read_table(path, columns=["sample_id", "user_id"])
-    return dict(zip(table["sample_id"].to_pylist(), _shared(table["user_id"].combine_chunks()), strict=True))
 
 
 def count_rows(path: Path) -> int:

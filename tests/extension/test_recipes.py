@@ -296,9 +296,10 @@ def test_a_metric_is_a_column_of_every_table(finished: Path, monkeypatch: pytest
 
 def precision_by_hand(cell: Cell) -> float:
     """Over users: the share of likes among the samples with the user's highest score."""
+    samples = files.read_samples(paths.test_file(cell.test_domain))
     table = pd.DataFrame(
         {
-            "user": files.read_users(paths.prepared_folder(cell.test_domain) / "test.parquet"),
+            "user": {sample.sample_id: sample.user_id for sample in samples},
             "score": files.read_scores("predictions", cell),
             "liked": files.read_labels(paths.labels_file(cell.test_domain)),
         }

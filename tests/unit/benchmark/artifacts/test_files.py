@@ -45,8 +45,6 @@ def test_equal_events_are_read_as_one_object(repository: Path, toy_task: FewShot
     events = [event for row in files.read_labelled(Path("train.parquet")) for event in row.sample.history]
     assert len({id(event) for event in events}) == len(set(events)) < len(events)
     assert files.count_rows(Path("train.parquet")) == len(toy_task.train)
-    users = {row.sample.sample_id: row.sample.user_id for row in toy_task.train}
-    assert files.read_users(Path("train.parquet")) == users
 
 
 def test_a_history_without_all_of_its_likes_is_refused(repository: Path, toy_task: FewShotTask) -> None:
