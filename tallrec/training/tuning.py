@@ -140,9 +140,10 @@ def rec_tune(
             scores = [prediction.score for prediction in score_encoded(model, share, scoring)]
         return {"auc": roc_auc(labels, gathered(scores))}
 
-    told = {"validate": validate, "tell": tell, "settings": settings, "callbacks": callbacks}
-    tuned = _tuned(fit(model, encoded, schedule, scratch, **told))
-    return replace(tuned, chance_auc=chance_auc(labels))
+    fitted = fit(
+        model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings, callbacks=callbacks
+    )
+    return replace(_tuned(fitted), chance_auc=chance_auc(labels))
 
 
 def _tuned(fitted: Fitted) -> Tuned:
