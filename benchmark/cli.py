@@ -73,11 +73,6 @@ def list_names() -> None:
     finish(work)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    app()
-
-
 @app.command()
 def use(
     presets: Annotated[
@@ -264,6 +259,11 @@ def sweep(
             raise typer.Exit(code)
 
     finish(work)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
 
 
 if __name__ == "__main__":
