@@ -53,8 +53,8 @@ def _served_method(
     params: Params, section: ApiModelParams | ExactModelParams, name: str, prompt: str, notes: dict[str, Any]
 ) -> Method:
     from tallrec.api.cache import default_cache_file
-    from tallrec.api.client import ApiModel
     from tallrec.api.exact import score_samples_exactly
+    from tallrec.api.model import ApiModel
     from tallrec.api.samples import ApiScoring, score_samples_by_api
 
     is_exact = isinstance(section, ExactModelParams)

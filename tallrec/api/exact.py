@@ -19,7 +19,8 @@ from benchmark.errors import ServerError
 from benchmark.schema import Item, Labelled, Prediction, Sample
 from tallrec.api.bodies import Reply
 from tallrec.api.cache import opened
-from tallrec.api.client import ApiModel, Traffic, ask_questions
+from tallrec.api.client import Traffic, ask_questions
+from tallrec.api.model import ApiModel
 from tallrec.api.rules import score_of_probabilities
 from tallrec.api.samples import ApiScoring
 from tallrec.prompts.rendering import answer_texts, render

@@ -9,7 +9,8 @@ from benchmark.errors import ServerError
 from benchmark.schema import Item, Labelled, Prediction, Sample
 from tallrec.api.bodies import Reply
 from tallrec.api.cache import opened
-from tallrec.api.client import ApiModel, Traffic, ask
+from tallrec.api.client import Traffic, ask
+from tallrec.api.model import ApiModel
 from tallrec.api.rules import score_of_text, score_of_top
 from tallrec.prompts.rendering import answer_texts, conversation, render
 from tallrec.telling import Tell, silent

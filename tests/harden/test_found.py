@@ -22,7 +22,8 @@ from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.paper import load_paper
 from tallrec.api.bodies import body_of, reply_of
 from tallrec.api.cache import key_of, opened
-from tallrec.api.client import ApiModel, _retry_after_seconds, ask
+from tallrec.api.client import _retry_after_seconds, ask
+from tallrec.api.model import ApiModel
 from tallrec.prompts.instructions import read_instructions
 
 ROOT = Path(__file__).parents[2]

@@ -22,7 +22,8 @@ import pytest
 from benchmark.errors import ConfigError, ServerError
 from tallrec.api.bodies import Reply
 from tallrec.api.cache import key_of, opened
-from tallrec.api.client import ApiModel, Traffic, ask
+from tallrec.api.client import Traffic, ask
+from tallrec.api.model import ApiModel
 
 KEY = "sk-planted-7f3a9c"
 PROMPTS = [f"prompt {n}" for n in range(12)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark.schema import FewShotTask, Prediction
-from tallrec.api.client import ApiModel
+from tallrec.api.model import ApiModel
 from tallrec.api.samples import ApiScoring, score_samples_by_api
 from tallrec.scoring.samples import Scoring, score_samples
 

@@ -19,8 +19,8 @@ from benchmark.config.overlays import merged
 from benchmark.errors import ServerError
 from benchmark.schema import Cell, FewShotTask, Prediction
 from benchmark.stages import others
-from tallrec.api.client import ApiModel
 from tallrec.api.exact import score_samples_exactly
+from tallrec.api.model import ApiModel
 from tallrec.api.samples import ApiScoring
 from tallrec.scoring.samples import Scoring, score_samples
 

@@ -23,8 +23,8 @@ import pytest
 from benchmark.errors import ServerError
 from benchmark.schema import FewShotTask, Interaction, Prediction, Sample
 from tallrec.api.bodies import Reply
-from tallrec.api.client import ApiModel
 from tallrec.api.exact import score_samples_exactly
+from tallrec.api.model import ApiModel
 from tallrec.api.rules import score_of_text
 from tallrec.api.samples import ApiScoring, score_samples_by_api
 from tallrec.prompts.rendering import conversation, render
