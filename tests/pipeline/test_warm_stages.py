@@ -122,6 +122,14 @@ def is_gone(process: int) -> bool:
     return False
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _foreground() -> Iterator[None]:
+    """SIGINT as in the foreground: a shell has what it starts in the background ignore it, which children inherit."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = toy.new_repository(tmp_path_factory.mktemp("warm") / "repository", {})

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,14 @@ def test_what_is_up_to_date_is_counted_and_a_failure_is_passed_on(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a stage dies with DVC where the kernel offers it")
-def test_whoever_ends_it_ends_dvc_and_the_stage(pipeline: Path) -> None:
+@pytest.mark.parametrize("sigint", [signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+def test_whoever_ends_it_ends_dvc_and_the_stage(pipeline: Path, sigint: Callable[..., object] | int) -> None:
     Path("dvc.yaml").write_text("stages:\n  long:\n    cmd: echo $$ > number && exec sleep 60\n")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     program = "import sys; from benchmark.repro import repro; sys.exit(repro([]))"
+    former = signal.signal(signal.SIGINT, sigint)
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as process:
+        signal.signal(signal.SIGINT, former)
         while not (Path("number").exists() and (number := Path("number").read_text().strip())):
             assert process.poll() is None
             time.sleep(0.1)
