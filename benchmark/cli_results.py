@@ -31,12 +31,15 @@ def check(
 
     def work() -> None:
         from benchmark.report.comparison import gate_lines
+        from benchmark.verdicts.compared_run import other_rows
         from benchmark.verdicts.gate import FAILURES
         from benchmark.verdicts.gate import check as findings_of
 
         folder = run_folder()
-        before, findings = findings_of(against, alpha=alpha, folder=folder)
-        typer.echo(f"{folder / METRICS_CSV} beside {before.name}", err=True)
+        before, after, findings = findings_of(against, alpha=alpha, folder=folder)
+        typer.echo(f"{after.name} beside {before.name}", err=True)
+        for line in other_rows(before, after):
+            typer.echo(line, err=True)
         for line in gate_lines(findings):
             typer.echo(line)
         if any(finding.verdict in FAILURES for finding in findings):
@@ -57,12 +60,13 @@ def compare(
     def work() -> None:
         from benchmark.artifacts.files import write_bytes
         from benchmark.report.comparison import CONFIDENCE, Comparison, comparison_html, comparison_lines
-        from benchmark.verdicts.compared_run import named_run
+        from benchmark.verdicts.compared_run import named_run, other_rows
         from benchmark.verdicts.gate import differences
 
         folder = run_folder()
         runs = named_run(first, folder), named_run(second or (folder / METRICS_CSV).as_posix(), folder)
-        comparison = Comparison(first, second or runs[1].name, differences(*runs, confidence=CONFIDENCE))
+        others = list(other_rows(*runs))
+        comparison = Comparison(first, second or runs[1].name, differences(*runs, confidence=CONFIDENCE), others)
         for line in comparison_lines(comparison):
             typer.echo(line)
         if html:

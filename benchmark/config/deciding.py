@@ -52,3 +52,8 @@ def differing(here: Any, there: Any, key: str) -> Iterator[tuple[str, Any, Any]]
             yield from differing(here, there, f"{key}.{name}")
     elif ours != theirs:
         yield key, ours, theirs
+
+
+def source_of(content: object, test_set: str) -> object:
+    """Where a `params.yaml`, read as YAML, has the data of a test set from: `embedded` if generated; None if unsaid."""
+    return reduce(item_of, ("domains", domain_of(test_set), "source"), content)

@@ -10,8 +10,8 @@ from benchmark.config.reading import parse_yaml
 
 SIZES = ("look", "smoke", "real-cpu", "paper", "follow-ups")
 """Presets that say what a run is about; others change a part of it."""
-PARTS = ("short", "in-depth", "ledger", "data/ml-1m", "data/ml-32m")
-"""Of these others, those that are named where all their values hold."""
+PARTS = ("short", "in-depth", "ledger", "data/embedded", "data/ml-1m", "data/ml-32m")
+"""Of these others, those that are named where all their values hold, and the size has others."""
 DATA = {
     "ml-100k": "MovieLens-100K",
     "ml-1m": "MovieLens-1M",
@@ -70,11 +70,14 @@ def presets_of(params: Params) -> str:
     of = {name: dict(leaves(parse_yaml(preset_text(name), PRESETS / name))) for name in preset_names()}
     models = [name for name in of if name.startswith("llm/") and of[name].get("llm.model") == held["llm.model"]]
     models = models if asks_language_model(params) else []
-    parts = [name for name in of if name in PARTS and not _changed(of[name], held)]
+    unused = tuple(f"domains.{domain}." for domain in params.domains if domain not in params.grid.domains)
+    used = {key: value for key, value in held.items() if not key.startswith(unused)}
+    parts = [name for name in of if name in PARTS and all(used.get(key) == value for key, value in of[name].items())]
     expected = {size: _joined(of[name] for name in (size, *models[:1], *parts)) for size in SIZES}
     best = min(SIZES, key=lambda size: len(_changed(expected[size], held)) / len(expected[size]))
     if best == "smoke":  # it is the tiny model on generated data
         models = [name for name in models if name != "llm/tiny"]
+    parts = [name for name in parts if any(of[best].get(key) != value for key, value in of[name].items())]
     n_changed = len(_changed(expected[best], held))
     names = " ".join((best, *models[:1], *parts))
     return names + (f", {n_changed} value{'s' if n_changed > 1 else ''} changed" if n_changed else "")

@@ -41,6 +41,8 @@ class Comparison:
     """What was asked for: a file, revision or experiment."""
     second: str
     findings: Sequence[Finding]
+    others: Sequence[str] = ()
+    """A line for each test set that has other rows in B."""
 
     @property
     def told(self) -> list[Finding]:
@@ -60,7 +62,7 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """How to read it, and what the rows leave out."""
-        notes: list[str] = []
+        notes = [f"{line}." for line in self.others]
         if self.told:
             notes.append(
                 f"AUC and UAUC x100, means over seeds. The margins, over users and seeds, hold all together "

@@ -53,8 +53,8 @@ class Finding:
     reason: str = ""
 
 
-def check(against: str, *, alpha: float, folder: Path = Path()) -> tuple[Run, list[Finding]]:
-    """Compare the results of a run with those of `against`, which is the first that is returned.
+def check(against: str, *, alpha: float, folder: Path = Path()) -> tuple[Run, Run, list[Finding]]:
+    """Compare the results of a run with those of `against`; both are returned, the reference first.
 
     Args:
         against: as `named_run`.
@@ -68,8 +68,8 @@ def check(against: str, *, alpha: float, folder: Path = Path()) -> tuple[Run, li
     """
     if not 0 < alpha < 0.5:
         raise ConfigError(f"--alpha: expected a rate above 0 and below 0.5, got {alpha:g}")
-    before = named_run(against, folder)
-    return before, compare(before, read_run(folder / METRICS_CSV, folder / INFLUENCE), alpha=alpha)
+    before, after = named_run(against, folder), read_run(folder / METRICS_CSV, folder / INFLUENCE)
+    return before, after, compare(before, after, alpha=alpha)
 
 
 def differences(first: Run, second: Run, *, confidence: float) -> list[Finding]:

@@ -4,6 +4,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from benchmark.artifacts.paths import PARAMS_YAML
+from benchmark.config.deciding import source_of
+from benchmark.config.reading import read_yaml
 from benchmark.config.run_names import PAPERS_MODEL, method_of
 from benchmark.methods.controls import CONTROLS
 from benchmark.report.leaderboard.entry import Entry
@@ -42,10 +45,12 @@ def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper)
                 seen.add((group, auc))
                 found.append((auc, _row(entry, group, rule)))
     first = next(row for row in entries[0].rows if row.cell.test_domain == test_domain)
-    if first.n_samples == paper.test_rows.get(test_domain):
+    is_generated = source_of(read_yaml(entries[0].folder / PARAMS_YAML), test_domain) == "embedded"
+    if first.n_samples == paper.test_rows.get(test_domain) and not is_generated:
         found += list(_published(paper, test_domain))
     rows = [row for _, row in sorted(found, key=lambda item: -item[0])]
     title = f"Test set {test_domain}: {first.n_samples:,} rows of {first.n_users:,} users"
+    title += ", generated data" if is_generated else ""
     return Table(place, title, COLUMNS, tuple(rows), domain=test_domain)
 
 

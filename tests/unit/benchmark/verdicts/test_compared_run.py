@@ -16,8 +16,9 @@ from benchmark.methods.configuration import merge_presets
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
 from benchmark.statistics.estimates import INFLUENCE
+from benchmark.statistics.influence_file import read_influence, write_influence
 from benchmark.statistics.metrics import OTHERS
-from benchmark.statistics.results import MetricRow, write_rows
+from benchmark.statistics.results import MetricRow, read_rows, write_rows
 from benchmark.verdicts.compared_run import named_run
 
 ROOT = Path(__file__).parents[4]
@@ -179,6 +180,52 @@ def test_after_a_look_a_fresh_clone_is_compared_with_the_look_that_git_keeps(loo
     assert code == 1
     assert "missing: 4 of 5 seeds" in out
     assert _run("main", command="compare")[1].splitlines()[:2] == ["A: main", "B: scratch/look/results/metrics.csv"]
+
+
+def _on_other_rows(folder: Path) -> None:
+    """Let the influences of a run say that they are of other test rows."""
+    estimates, digests = read_influence(folder / INFLUENCE, read_rows(folder / paths.METRICS_CSV))
+    write_influence(folder / INFLUENCE, estimates, {name: f"not {digest}" for name, digest in digests.items()})
+
+
+def test_generated_data_are_not_compared_with_real_ones(looked: Path) -> None:
+    _on_other_rows(paths.LOOK)
+    merge_presets(["data/embedded"], paths.LOOK / paths.PARAMS_YAML, write=True)
+    for name in ("docs/results/look/metrics.csv", "main:docs/results/look/metrics.csv"):
+        refused = (
+            f"{name} and scratch/look/results/metrics.csv: other rows of movie (domains.movie.source: official, "
+            "embedded; domains.movie.n_samples: 10000, 3000): generated data and real ones cannot be compared\n"
+        )
+        assert _run("--against", name)[::2] == (2, f"scratch/look/results/metrics.csv beside {name}\nerror: {refused}")
+        assert _run(name, command="compare")[::2] == (2, f"error: {refused}")
+    assert "none is of look data/embedded, but of " in _run("--against", "main")[2]
+    # Which `params.yaml` lies there by now says nothing where the digests do.
+    shutil.copytree(looked / "docs/results/look", paths.LOOK / "results", dirs_exist_ok=True)
+    assert _run("--against", "docs/results/look/metrics.csv")[0] == 0
+
+
+def test_other_test_rows_are_told_with_what_makes_them_differ(in_both: Path) -> None:
+    shutil.copy(ROOT / paths.PARAMS_YAML, in_both)
+    shutil.copy(ROOT / paths.PARAMS_YAML, "before")
+    assert "other rows" not in _run("--against", "before/metrics.csv")[2]
+    _on_other_rows(Path())
+    changed = (in_both / paths.PARAMS_YAML).read_text().replace("selection: released", "selection: described")
+    (in_both / paths.PARAMS_YAML).write_text(changed)
+    told = (
+        "before/metrics.csv and results/metrics.csv: other rows of movie (domains.movie.selection: released, "
+        "described); users are taken to be others"
+    )
+    code, _, err = _run("--against", "before/metrics.csv")
+    assert (code, told in err.splitlines()) == (0, True)
+    assert f"{told}." in _run("before/metrics.csv", command="compare")[1].splitlines()
+    # Without influences, their number says it.
+    text = Path("alone/metrics.csv").read_text()
+    assert "other rows" not in _run("--against", "alone/metrics.csv")[2]
+    Path("alone/metrics.csv").write_text(text.replace(",60,ok", ",61,ok"))
+    assert (
+        "alone/metrics.csv and results/metrics.csv: other rows of book; users"
+        in _run("--against", "alone/metrics.csv")[2]
+    )
 
 
 def test_a_run_that_git_keeps_none_like_is_told_which_there_are(looked: Path) -> None:

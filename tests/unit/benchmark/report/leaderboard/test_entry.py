@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,8 +125,17 @@ def test_the_page_compares_every_method_with_the_best_rule_on_the_same_users(kep
     assert f"<td>{100 * difference.value:+.1f}<small>" in row
     assert "<td>2 s</td>" in row
     assert "run: small throughout" in movie
-    assert "TALLRec (LLaMA-7B), paper" not in movie, "these rows are generated"
+    assert "60 rows of 6 users, generated data" in movie
+
+
+def test_nothing_published_stands_beside_generated_rows_however_many_they_are(kept: Path) -> None:
+    entry, paper = submit(FOLDER, "somebody"), load_paper()
+    same_size = replace(paper, test_rows={"movie": 60})
     assert kept.exists()
+    for source, is_there in (("embedded", False), ("official", True)):
+        files.write_bytes(FOLDER / paths.PARAMS_YAML, f"domains: {{movie: {{source: {source}}}}}".encode())
+        movie = next(table for table in tables([entry], same_size) if table.id == "movie")
+        assert ("TALLRec (LLaMA-7B), paper" in [row.name for row in movie.rows]) == is_there
 
 
 def test_other_rows_of_the_same_name_have_a_table_of_their_own() -> None:
