@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import scipy.stats  # pyright: ignore[reportMissingTypeStubs]
 
+from benchmark.methods.controls import NEUTRAL
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.auc import Floats
+from benchmark.statistics.labels import TestRows
 from benchmark.statistics.results import GROUP_COLUMNS
 
 CORRELATIONS_CSV = Path("results/correlations.csv")
@@ -28,10 +30,31 @@ def standard_ranks(scores: Floats) -> Floats | None:
 
     The product of two such is Spearman's rank correlation.
     """
-    ranks = np.asarray(_stats.rankdata(scores), dtype=np.float64)
-    ranks -= ranks.mean()
+    ranks = _centred_ranks(scores)
     length = float(np.sqrt(ranks @ ranks))
     return ranks / length if length > 0 else None
+
+
+def _centred_ranks(scores: Floats) -> Floats:
+    """Ranks with mean 0: multiples of a half, so that a sum of their products is exact in any order."""
+    ranks = np.asarray(_stats.rankdata(scores), dtype=np.float64)
+    return ranks - (len(ranks) + 1) / 2
+
+
+def share_correlation(rows: TestRows, scores: Floats) -> float | None:
+    """Spearman's rank correlation of scores with the share of likes in the histories, as the rule scores them.
+
+    Args:
+        rows: of the test set.
+        scores: shape (n_rows,), in their order.
+
+    Returns:
+        In [-1, 1]; None where all scores or all shares are equal.
+    """
+    shares = np.array(rows.shares)
+    ranks, of_rule = _centred_ranks(scores), _centred_ranks(np.where(shares < 0, NEUTRAL, shares))
+    lengths = float(np.sqrt((ranks @ ranks) * (of_rule @ of_rule)))
+    return float(ranks @ of_rule) / lengths if lengths > 0 else None
 
 
 def correlation_rows(

@@ -28,7 +28,12 @@ from benchmark.diagnostics.calibration import (
     calibration,
     probabilities,
 )
-from benchmark.diagnostics.correlations import CORRELATIONS_COLUMNS, CORRELATIONS_CSV, correlation_rows
+from benchmark.diagnostics.correlations import (
+    CORRELATIONS_COLUMNS,
+    CORRELATIONS_CSV,
+    correlation_rows,
+    share_correlation,
+)
 from benchmark.diagnostics.examples import EXAMPLES_JSON, examples_of
 from benchmark.diagnostics.probing import PROBE_CHANGES_COLUMNS, PROBE_CHANGES_CSV, change_rows, changes_of
 from benchmark.diagnostics.sensitivity import SENSITIVITY_COLUMNS, SENSITIVITY_CSV, SeenTargets, sensitivity_rows
@@ -50,6 +55,7 @@ from benchmark.statistics.results import (
     ESTIMATES_COLUMNS,
     ESTIMATES_CSV,
     KEY_COLUMNS,
+    SHARE_CORRELATION,
     MetricRow,
     Summary,
     csv_bytes,
@@ -76,11 +82,12 @@ def read_cell(cell: Cell, truth: TestRows) -> tuple[str, Floats | None]:
     return ("invalid", None) if values is None else ("ok", values)
 
 
-def metric_row(cell: Cell, found: Metrics, rows: TestRows, confidence: float) -> MetricRow:
+def metric_row(cell: Cell, found: Metrics, scores: Floats, rows: TestRows, confidence: float) -> MetricRow:
     """The row of a cell that was run; its interval is over users alone."""
     auc = found["auc"]
     assert auc is not None, "a test set has both labels"
     others = {name: None if (one := found[name]) is None else one.value for name in OTHERS}
+    others[SHARE_CORRELATION] = share_correlation(rows, scores)
     over_users_alone = Estimate(auc.value, over_users(auc.influence, auc.n_effective))
     low, high = over_users_alone.interval_of_metric(confidence) or (None, None)
     return MetricRow(cell, "ok", auc.value, low, high, others, len(auc.influence), len(rows.liked))
@@ -191,7 +198,7 @@ def run(*, partial: bool) -> None:
     for cell in grid:
         row = MetricRow(cell, read[cell][0])
         if cell in found:
-            row = metric_row(cell, found[cell], truth[cell.test_domain], confidence)
+            row = metric_row(cell, found[cell], scores[cell], truth[cell.test_domain], confidence)
         shown = f"AUC x100 {100 * row.auc:.2f}" if row.auc is not None else row.status
         print(f"{cell}: {shown}", file=sys.stderr)
         rows.append(row)

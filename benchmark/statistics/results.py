@@ -20,7 +20,10 @@ GROUP_COLUMNS = ("family", "method", "train_domain", "test_domain", "n_shots")
 KEY_COLUMNS = (*GROUP_COLUMNS, "seed")
 FIRST_COLUMNS = (*KEY_COLUMNS, "auc", "auc_low", "auc_high")
 LAST_COLUMNS = ("n_users", "n_samples", "status")
-COLUMNS = (*FIRST_COLUMNS, *OTHERS, *LAST_COLUMNS)
+SHARE_CORRELATION = "share_correlation"
+"""What a score is made of, in [-1, 1]; no metric, since neither end is better. Earlier runs have no such column."""
+BETWEEN = (*OTHERS, SHARE_CORRELATION)
+COLUMNS = (*FIRST_COLUMNS, *BETWEEN, *LAST_COLUMNS)
 STATUSES = ("ok", "missing", "invalid")
 CHANCE = 0.5
 
@@ -44,7 +47,7 @@ class MetricRow:
     """Interval over users alone, at the confidence of `evaluate.confidence`; `estimates.csv` has it over seeds too."""
     auc_high: float | None = None
     others: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    """The metrics of `OTHERS`, by name; None where one is not defined."""
+    """By name of its column, what stands in `BETWEEN`; None where one is not defined."""
     n_users: int | None = None
     n_samples: int | None = None
 
@@ -174,7 +177,7 @@ def write_rows(path: Path, rows: Iterable[MetricRow]) -> None:
             row.auc,
             row.auc_low,
             row.auc_high,
-            *(row.others.get(name) for name in OTHERS),
+            *(row.others.get(name) for name in BETWEEN),
             row.n_users,
             row.n_samples,
             row.status,

@@ -3,8 +3,9 @@
 A source is a few words, the numbers AUC x100:
 
 - `RUN METHOD TEST_SET K`, e.g. `look sasrec-shared movie 64`: the mean over seeds. Then, in any order, another metric
-  (`uauc`), one seed (`seed0`), and a form: `0` without decimals, `±` with the margin over users and seeds, `±0` both
-  without decimals, `[0]` or `[1]` with the interval (of one seed: over users alone).
+  (`uauc`; `share_correlation` as it is, with two decimals), one seed (`seed0`), and a form: `0` without decimals, `±`
+  with the margin over users and seeds, `±0` both without decimals, `[0]` or `[1]` with the interval (of one seed: over
+  users alone).
 - `paper METHOD DOMAIN K`: of the paper's main table.
 - `papers-after NAME METRIC WHICH`: what papers after TALLRec publish, by method or role, and by source or as the
   `mean`, `lowest` or `highest` of several.
@@ -21,6 +22,7 @@ from benchmark.report.kept import INFLUENCE, METRICS
 from benchmark.report.tables import points
 from benchmark.schema import group_of
 from benchmark.statistics.metrics import METRICS as DEFINED
+from benchmark.statistics.results import SHARE_CORRELATION
 from benchmark.verdicts.compared_run import Run, read_run
 from benchmark.verdicts.follow_ups import FOLLOW_UPS_YAML, load_follow_ups
 from benchmark.verdicts.paper import PAPER_YAML, load_paper
@@ -96,26 +98,30 @@ def _follow_ups(source: str, words: Sequence[str]) -> str:
 
 def _run(source: str, words: Sequence[str], folder: Path) -> str:
     key, others = [*words[:3]], words[3:]
-    metric = next((word for word in others if word in DEFINED), "auc")
+    names = (*DEFINED, SHARE_CORRELATION)
+    metric = next((word for word in others if word in names), "auc")
     seed = next((word.removeprefix("seed") for word in others if word.startswith("seed")), None)
-    if unknown := [word for word in others if word not in DEFINED and word not in PATTERNS and word != f"seed{seed}"]:
+    if unknown := [word for word in others if word not in names and word not in PATTERNS and word != f"seed{seed}"]:
         raise SchemaError(f"{source}: expected a metric, a seed or one of {' '.join(PATTERNS)}, got {unknown[0]!r}")
     run = _read(folder)
     groups = [
         group
         for group, name in run.estimates.known
-        if name == metric and [group.method, group.test_domain, str(group.n_shots)] == key
+        if name == "auc" and [group.method, group.test_domain, str(group.n_shots)] == key
     ]
     if len(groups) != 1:
         raise SchemaError(f"{source}: expected one METHOD TEST_SET K of {folder / METRICS}, found {len(groups)}")
-    if seed is None:
+    if seed is None and metric in DEFINED:
         estimate = run.estimates.estimate(groups[0], metric)
         value, margin = (estimate.value, estimate.margin(CONFIDENCE)) if estimate else (None, None)
         ends = estimate.interval_of_metric(CONFIDENCE) if estimate else None
     else:
-        rows = [row for row in run.rows if group_of(row.cell) == groups[0] and str(row.cell.seed) == seed]
-        value = (rows[0].auc if metric == "auc" else rows[0].others.get(metric)) if rows else None
+        rows = [row for row in run.rows if group_of(row.cell) == groups[0] and seed in (None, str(row.cell.seed))]
+        found = [value for row in rows if (value := row.auc if metric == "auc" else row.others.get(metric)) is not None]
+        value = statistics.fmean(found) if found and len(found) == len(rows) else None
         margin, ends = None, None
+        if metric == SHARE_CORRELATION and value is not None and not form_of(source):
+            return f"{value:.2f}"
         if rows and metric == "auc" and rows[0].auc_low is not None and rows[0].auc_high is not None:
             ends = rows[0].auc_low, rows[0].auc_high
     return _told(source, value, margin, ends)

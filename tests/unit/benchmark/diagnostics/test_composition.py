@@ -11,15 +11,16 @@ from sklearn.metrics import roc_auc_score
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
-from benchmark.diagnostics.correlations import correlation_rows
+from benchmark.diagnostics.correlations import correlation_rows, share_correlation
 from benchmark.diagnostics.probing import changes_of
 from benchmark.diagnostics.sensitivity import SeenTargets, sensitivity_rows, without_each_user
 from benchmark.methods.grid import rule_cells
-from benchmark.schema import Cell, Prediction
+from benchmark.schema import Cell, Interaction, Prediction
 from benchmark.stages import evaluate, report
 from benchmark.statistics.influence import Measured
 from benchmark.statistics.labels import TestRows, read_test_rows
 from benchmark.statistics.metrics import measured
+from benchmark.statistics.results import SHARE_CORRELATION, read_rows
 
 BASELINE = Cell("baseline", "gru4rec", "movie", "movie", 16, 0)
 TUNED = Cell("tuned", "tallrec-movie", "movie", "movie", 16, 0)
@@ -72,6 +73,33 @@ def test_correlations_are_spearmans_and_means_over_seeds(rows: TestRows) -> None
     assert found["liked_share", "r"] == (pytest.approx(1.0), 1)
     assert found["gru4rec", "c"] == found["constant", "r"] == (None, 0)  # a constant has no order
     assert list(correlation_rows({BASELINE: seeds[0]}, {"movie": {"r": RULE}})) == []  # a rule that was not run
+
+
+def test_the_correlation_with_the_share_of_likes_is_that_with_the_rule(rows: TestRows) -> None:
+    rng = np.random.default_rng(1)
+    shares = rng.choice([-1.0, 0.25, 0.5, 0.75], 200)  # -1: an empty history, which the rule gives one half
+    known, scores = replace(rows, shares=tuple(shares.tolist())), rng.normal(size=200).round(1)
+    rule = np.where(shares == -1, 0.5, shares)
+    assert share_correlation(known, scores) == pytest.approx(spearmanr(scores, rule).statistic, abs=1e-12)
+    assert (share_correlation(known, rule), share_correlation(known, -rule)) == (1, -1)
+    assert share_correlation(known, np.zeros(200)) is share_correlation(rows, scores) is None
+
+
+def test_every_cell_has_its_correlation_with_the_share_of_likes(finished_run: Path, params: Params) -> None:
+    for domain in params.grid.domains:
+        for test_set in params.test_sets(domain):
+            path = finished_run / paths.test_file(test_set)
+            samples = [
+                replace(sample, history=(Interaction("i1", liked=number % 3 == 0),))
+                for number, sample in enumerate(files.read_samples(path))
+            ]
+            files.write_samples(path, samples)
+    assert evaluate.main([]) == 0
+    for row in read_rows(paths.METRICS_CSV):
+        known = read_test_rows(row.cell.test_domain)
+        scores = files.read_scores("predictions", row.cell) or {}
+        expected = spearmanr([scores[sample_id] for sample_id in known.sample_ids], known.shares).statistic
+        assert row.others[SHARE_CORRELATION] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_rules_know_all_that_they_can(params: Params) -> None:

@@ -41,7 +41,7 @@ def test_every_cell_of_the_grid_has_a_row_in_grid_order(finished_run: Path, para
     assert len(expected) == 3 * (8 + 2 * 4 + 1 + 24)
     lines = paths.METRICS_CSV.read_text().splitlines()
     key = "family,method,train_domain,test_domain,n_shots,seed"
-    assert lines[0] == f"{key},auc,auc_low,auc_high,{','.join(OTHERS)},n_users,n_samples,status"
+    assert lines[0] == f"{key},auc,auc_low,auc_high,{','.join(OTHERS)},share_correlation,n_users,n_samples,status"
     assert tuple(lines[0].split(",")) == COLUMNS
 
 

@@ -17,8 +17,7 @@ from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
 from benchmark.statistics.estimates import INFLUENCE
 from benchmark.statistics.influence_file import read_influence, write_influence
-from benchmark.statistics.metrics import OTHERS
-from benchmark.statistics.results import MetricRow, read_rows, write_rows
+from benchmark.statistics.results import BETWEEN, MetricRow, read_rows, write_rows
 from benchmark.verdicts.compared_run import named_run
 
 ROOT = Path(__file__).parents[4]
@@ -53,7 +52,7 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     with pytest.raises(SchemaError, match=r"odd\.csv: expected the columns family"):
         named_run("odd.csv")
     # A revision with other metrics beside AUC can still be compared with.
-    ours, none = f",{','.join(OTHERS)},n_users", "," * (len(OTHERS) + 1)
+    ours, none = f",{','.join(BETWEEN)},n_users", "," * (len(BETWEEN) + 1)
     other = paths.METRICS_CSV.read_text().replace(ours, ",one,two,n_users").replace(none, ",0.25,,")
     Path("other.csv").write_text(other)
     assert [row.others for row in named_run("other.csv").rows] == [{"one": 0.25, "two": None}] * 2

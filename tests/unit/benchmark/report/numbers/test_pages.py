@@ -1,7 +1,9 @@
 """Numbers of pages beside their sources: one that is wrong, one without a source, a text that is gone."""
 
 import csv
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from benchmark.errors import SchemaError
 from benchmark.report.numbers import __main__ as command
 from benchmark.report.numbers.pages import NUMBERS_YAML, line_of, mend, wrong_numbers
 from benchmark.report.numbers.sources import cited
+from benchmark.statistics.results import SHARE_CORRELATION, read_rows, write_rows
 
 ROOT = Path(__file__).parents[5]
 LOOK = ROOT / "docs/results/look"
@@ -106,6 +109,27 @@ def test_a_text_or_a_heading_that_is_gone_is_named(root: Path) -> None:
 )
 def test_every_form_of_a_source(source: str, text: str) -> None:
     assert cited(source, RUNS).text == text
+
+
+def test_a_correlation_with_the_share_of_likes_is_of_the_rows_and_no_auc(tmp_path: Path) -> None:
+    for path in LOOK.iterdir():
+        shutil.copy(path, tmp_path)
+    rows = read_rows(LOOK / "metrics.csv")
+    with_it = [replace(row, others={**row.others, SHARE_CORRELATION: row.cell.seed / 10 - 0.12}) for row in rows]
+    write_rows(tmp_path / "metrics.csv", with_it)
+    runs = {"with": tmp_path, "without": tmp_path / "without"}
+    assert cited("with sasrec movie 16 share_correlation seed0", runs).text == "-0.12"
+    assert cited("with sasrec movie 16 share_correlation", runs).text == "0.08"  # of seeds 0 to 4
+    with pytest.raises(SchemaError, match="not defined there, or without what the form '±' asks for"):
+        cited("with sasrec movie 16 share_correlation ±", runs)
+    runs["without"].mkdir()
+    for path in LOOK.iterdir():
+        shutil.copy(path, runs["without"])
+    write_rows(
+        runs["without"] / "metrics.csv", [replace(row, others={**row.others, SHARE_CORRELATION: None}) for row in rows]
+    )
+    with pytest.raises(SchemaError, match="not defined there"):
+        cited("without sasrec movie 16 share_correlation seed0", runs)
 
 
 @pytest.mark.parametrize(
