@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, cached_file, logging
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
 from tallrec.models.architecture import config_of, random_model
 from tallrec.models.foreign import (
     refuse_adapter_beside,
+    refuse_impossible_weights,
     refuse_lost_weights,
     refuse_stored_quantization,
     usable,
@@ -109,11 +110,17 @@ def load_model(
         raise DataError(f"{where}: {reason_of(error)}") from error
     model, told = loaded
     refuse_lost_weights(model, told, where)
+    refuse_impossible_weights(_folder_of(source, revision), config, where)
     tokenizer = usable(tokenizer, where)
     leave_unpacked(model)
     if loading.sharded:
         refuse_whole_layers(model)
     return model.eval(), tokenizer
+
+
+def _folder_of(source: str, revision: str | None) -> Path:
+    """Where the files of a model lie that was loaded: the folder, or that of the Hub's cache."""
+    return Path(source) if Path(source).is_dir() else Path(cached_file(source, CONFIG_NAME, revision=revision)).parent
 
 
 @contextmanager

@@ -58,6 +58,7 @@ def test_a_whole_model_is_loaded(folder: Path) -> None:
     assert last_logits(model, [tokenizer("Yes")["input_ids"]], 100).isfinite().all()
 
 
+UP = "model.layers.0.mlp.up_proj.weight"
 LOST: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     "keys of a PeftModel": (
         lambda found: {f"base_model.model.{key}": tensor for key, tensor in found.items()},
@@ -79,6 +80,18 @@ LOST: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
         lambda found: found | {"model.layers.0.self_attn.q_proj.bias": torch.ones(64)},
         "its files hold model.layers.0.self_attn.q_proj.bias (1 in all), for which its config.json has no place",
     ),
+    "codes of another precision": (
+        lambda found: found | {UP: (100 * found[UP]).to(torch.int8)},
+        f"model.safetensors: {UP} holds integers (I8), expected real numbers, since config.json has no quantization_c",
+    ),
+    "zeros in place of a projection": (
+        lambda found: found | {UP: torch.zeros_like(found[UP])},
+        f"model.safetensors: {UP} is zero from end to end, expected trained weights",
+    ),
+    "zeros in place of the titles' words": (
+        lambda found: found | {"model.embed_tokens.weight": torch.zeros_like(found["model.embed_tokens.weight"])},
+        "model.safetensors: model.embed_tokens.weight is zero from end to end",
+    ),
 }
 
 
@@ -86,6 +99,17 @@ LOST: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
 def test_weights_that_would_not_arrive_are_named(folder: Path, what: str) -> None:
     change, problem = LOST[what]
     assert problem in refused(rewritten(folder, change))
+
+
+def test_what_may_be_zero_is_loaded(folder: Path) -> None:
+    """A norm that adds to 1, the row of a padding token, a mask; and integers that are no weights."""
+
+    def change(found: Tensors) -> Tensors:
+        found["model.embed_tokens.weight"][:3] = 0
+        norm = torch.zeros_like(found["model.norm.weight"])
+        return found | {"model.norm.weight": norm, "mask": torch.zeros(2, 2), "position_ids": torch.arange(4)[None]}
+
+    load(rewritten(folder, change))
 
 
 def test_an_output_layer_that_is_not_tied_must_be_there(folder: Path) -> None:

@@ -93,6 +93,7 @@ def write(new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer: PreTrained
         add_bos: bool = True,
         without: str = "",
         extra: str = "",
+        zero: str = "",
     ) -> dict[str, torch.Tensor]:
         model = new_tiny_model(256)
         config, heads = model.config, model.config.num_attention_heads
@@ -117,6 +118,8 @@ def write(new_tiny_model: Callable[..., LlamaForCausalLM], tokenizer: PreTrained
         for name, place in places.items():
             short = place.rpartition(".")[2]
             kind = (kinds or {}).get(short, "F32")
+            if short == zero:
+                state[name] = np.zeros_like(state[name])
             if kind == "F32":
                 stored, raw_type = as_llama_cpp(short, state[name], heads), None
                 unpacked = stored
@@ -407,6 +410,7 @@ def test_a_file_that_is_no_gguf_or_not_there_is_refused(tmp_path: Path) -> None:
     [
         ({"without": "blk.1.ffn_up"}, r"it has no weights model\.layers\.1\.mlp\.up_proj\.weight \(1 in all\)"),
         ({"extra": "rope_freqs.weight"}, r"rotary positions are scaled \(rope_freqs\.weight\)"),
+        ({"zero": "ffn_up"}, r"model\.layers\.0\.mlp\.up_proj\.weight is zero from end to end"),
         ({"rule": "some-new-rule"}, r"cuts text into words \('some-new-rule'\)"),
     ],
 )
