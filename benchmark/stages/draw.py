@@ -104,6 +104,12 @@ def _write(folder: Path, train_domain: str, parts: Parts, n_shots: int, seed: in
     files.write_json(folder / "draw.json", {"domain": train_domain, "n_shots": n_shots, "seed": seed, "ids": ids})
     seen = {*ids["llm"], *ids["conventional"]}
     rows = [row for part in parts.values() for sample_id, row in part.train.items() if sample_id in seen]
+    liked = {row.sample.sample_id: row.liked for row in rows}
+    for side, of_side in ids.items():
+        if len(of_side) > 1 and len(answers := {liked[sample_id] for sample_id in of_side}) == 1:
+            label = "liked" if answers.pop() else "disliked"
+            told = "%s k%d seed%d: all rows that the %s side draws are %s, so that it sees one answer alone"
+            _LOG.warning(told, train_domain, n_shots, seed, side, label)
     files.write_labelled(folder / "rows.parquet", rows)
 
 

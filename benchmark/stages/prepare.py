@@ -106,7 +106,7 @@ def _refuse_one_class(data: DomainData, raw: Path, most: int | None) -> None:
             _LOG.warning("%s: split %r is of one user: its numbers will have no interval", raw, name)
     for split, purpose in (
         ("train", "from which nothing is learnt"),
-        ("valid", "by which no checkpoint can be chosen"),
+        ("valid", "by which neither recommenders nor fidelity.checkpoint: best_auc can choose a checkpoint"),
     ):
         if len({row.liked for row in data.splits[split]}) == 1:
             _LOG.warning("%s: the rows of split %r are of one class, %s", raw, split, purpose)

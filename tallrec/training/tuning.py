@@ -94,17 +94,25 @@ def rec_tune(
     With `settings`, which name the base model, a killed run is taken up again; `callbacks` are told of updates and
     validations (both: `tallrec.training.fitting.fit`).
 
+    Rows of one class have no AUC: where no checkpoint is chosen by it, there is no validation then.
+
     Raises:
-        DataError: the validation rows hold one class, so that their AUC is not defined, or validation would read
-            other tokens than tuning teaches.
+        DataError: the validation rows are of one class and a checkpoint is to be chosen by their AUC, or validation
+            would read other tokens than tuning teaches.
 
     Source:
         Paper section 3; finetune_rec.py at c1db29ce.
     """
     valid = sorted(task.valid, key=lambda row: derive_seed("valid", row.sample.sample_id))[:max_valid_samples]
     labels = [row.liked for row in valid]
-    if len(set(labels)) != 2:
-        raise DataError(f"validation: {len(labels)} rows of one class, so their AUC is not defined")
+    has_auc = len(set(labels)) == 2
+    if not has_auc and schedule.keep_best:
+        raise DataError(
+            f"validation rows: {sum(labels)} of {len(labels)} are liked, expected both labels to choose a checkpoint "
+            "by AUC; fidelity.checkpoint: last chooses none"
+        )
+    if not has_auc:
+        schedule = replace(schedule, eval_every=None)
 
     def encode(row: Labelled) -> dict[str, list[int]]:
         asked = question_of(tokenizer, scoring.style, row.sample, task.items, stray_comment=scoring.stray_comment)
@@ -143,7 +151,7 @@ def rec_tune(
     fitted = fit(
         model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings, callbacks=callbacks
     )
-    return replace(_tuned(fitted), chance_auc=chance_auc(labels))
+    return replace(_tuned(fitted), chance_auc=chance_auc(labels) if has_auc else None)
 
 
 def _tuned(fitted: Fitted) -> Tuned:

@@ -161,6 +161,22 @@ def test_seeds_of_cheap_methods_are_drawn_beside_the_others(repository: Path):
     }
 
 
+def test_a_draw_of_one_class_is_told(repository: Path, caplog: pytest.LogCaptureFixture):
+    write_prepared("movie")
+    write_prepared("book")
+    path = paths.prepared_folder("movie") / "train.parquet"
+    files.write_labelled(path, [replace(row, liked=True) for row in files.read_labelled(path)])
+    path = paths.prepared_folder("book") / "train.parquet"
+    rows = files.read_labelled(path)
+    files.write_labelled(path, [replace(row, liked=number % 2 == 0) for number, row in enumerate(rows)])
+    with caplog.at_level("WARNING"):
+        draw_all(params(n_shots=(1, 4)))
+    told = "movie k4 seed0: all rows that the llm side draws are liked, so that it sees one answer alone"
+    assert told in caplog.messages
+    assert not [message for message in caplog.messages if " k1 " in message]
+    assert not [message for message in caplog.messages if message.startswith("both k4")]
+
+
 def test_both_refuses_two_items_of_one_name(repository: Path):
     write_prepared("movie")
     write_prepared("book")

@@ -141,9 +141,11 @@ def test_what_happened_is_told(tune: Callable[..., Tuned], loss: str) -> None:
     assert 0 <= (tuned.best_auc or 0) <= 1
 
 
-def test_validation_rows_of_one_class_are_refused(tune: Callable[..., Tuned]) -> None:
-    with pytest.raises(DataError, match="validation: 1 rows of one class"):
+def test_validation_rows_of_one_class_choose_no_checkpoint(tune: Callable[..., Tuned]) -> None:
+    with pytest.raises(DataError, match=r"^validation rows: [01] of 1 are liked, expected both labels to choose a"):
         tune(max_valid_samples=1)
+    tuned = tune(replace(SCHEDULE, n_updates=2, keep_best=False), max_valid_samples=1)
+    assert (tuned.n_steps, tuned.best_auc, tuned.chance_auc, tuned.is_at_chance) == (2, None, None, None)
 
 
 def test_a_validation_of_other_tokens_than_the_taught_ones_is_refused(
