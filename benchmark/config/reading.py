@@ -1,7 +1,9 @@
 """Read `params.yaml` strictly: every error names the file, the dotted key and what was expected."""
 
+import copy
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -45,14 +47,20 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     if is_too_deep(text):
         raise ConfigError(f"{path}: not valid YAML: more than {MOST_OPEN} brackets are open")
     try:
-        content: object = cast(Any, YAML(typ="safe", pure=True)).load(text)
+        content = _loaded(text)
     except UNREADABLE as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     sections = mapping_or_none(content)
     if sections is None:
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
     _check_size(content, path)
-    return sections
+    return copy.deepcopy(sections)
+
+
+@lru_cache(maxsize=16)
+def _loaded(text: str) -> object:
+    """What is in `text`; kept, since a stage reads `params.yaml`, which takes 0.1 s, as it starts and as it runs."""
+    return cast(Any, YAML(typ="safe", pure=True)).load(text)
 
 
 def is_too_deep(text: str) -> bool:
