@@ -29,13 +29,13 @@ class HangError(BaseException):
 
 
 @pytest.fixture(params=["few", pytest.param("many", marks=pytest.mark.harden)])
-def inputs(request: pytest.FixtureRequest) -> Callable[[int], int]:
-    """How many inputs to try, given how many `make harden` tries."""
-    return lambda many: many if request.param == "many" else min(FEW, many)
+def inputs(request: pytest.FixtureRequest) -> Callable[..., int]:
+    """How many inputs to try, given how many `make harden` tries, and how `few` otherwise."""
+    return lambda many, few=FEW: many if request.param == "many" else min(few, many)
 
 
 @pytest.fixture
-def survive(inputs: Callable[[int], int]) -> Callable[..., None]:
+def survive(inputs: Callable[..., int]) -> Callable[..., None]:
     """Runs a reader on hostile inputs: it accepts each or raises a `BenchmarkError` of one line, and never hangs.
 
     Arguments of what it gives: name, the number of inputs of `make harden`, `make(rng)` for one input, and

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from simulated_users import BETA, N_ITEMS, ROWS
 
 from benchmark.schema import Cell
+from benchmark.statistics.auc import roc_auc
 from benchmark.statistics.estimates import Estimates, known_of
 from benchmark.statistics.labels import TestRows
 from benchmark.statistics.metrics import METRICS
@@ -142,8 +143,8 @@ def aucs_of_steps(n_rows: tuple[int, ...], leniency: float, n_worlds: int = 40) 
 
 
 def auc_of(drawn: World, scores: NDArray[np.float64]) -> float:
-    one = METRICS["auc"].measure(drawn.rows, scores)
-    return one.value if one else 0.5
+    """Without the influence of users, which takes three times as long."""
+    return roc_auc(drawn.liked, scores) if 0 < drawn.liked.sum() < len(scores) else 0.5
 
 
 def cells_of(
