@@ -22,7 +22,7 @@ from baselines.training import Fitted, Training, fit
 from benchmark.schema import FewShotTask, Interaction, Item, Labelled, Sample
 
 TRAINING = Training(
-    learning_rate=0.01, batch_size=12, n_updates=12, eval_every=3, history_length=4, item_size=3, n_threads=1
+    learning_rate=0.01, batch_size=12, n_updates=6, eval_every=2, history_length=4, item_size=3, n_threads=1
 )
 GRU = {"hidden_size": 4, "n_layers": 2}
 ROBUST = {"alpha": 0.4, "beta": 1.0, "gamma": 0.5}
