@@ -21,6 +21,8 @@ from pathlib import Path
 import torch
 from transformers import TrainerState
 
+from benchmark.warm.process import import_all
+
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "open"}
 n_changes = mmap.mmap(-1, 8)  # shared with the forks
 
@@ -82,9 +84,9 @@ def carry_out(order):
 
 
 def main():
-    # What every stage imports; none of them starts a thread that a fork would lack.
-    for name in ("tiny.tokenizer", "tiny.pretraining", "models.loading", "models.adapters", "training.tuning"):
-        importlib.import_module(f"tallrec.{name}")
+    for name in ("raw", "prepare", "draw", "base", "instruct", "tune"):
+        importlib.import_module(f"benchmark.stages.{name}")
+    import_all()  # starts no thread that a fork would lack
     for line in sys.stdin:
         order = json.loads(line)
         n_changes[:] = struct.pack("q", 0)
