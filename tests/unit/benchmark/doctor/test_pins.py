@@ -10,8 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import pytest
+from typer.testing import CliRunner
 
+from benchmark.cli import app
 from benchmark.config.overlays import merged, preset_text, with_texts
 from benchmark.errors import ConfigError
 
@@ -76,6 +79,19 @@ def params_yaml(tmp_path: Path) -> Path:
 
 
 def run(params_yaml: Path, *arguments: str, endpoint: str = "", offline: str = "0") -> tuple[int, str, str]:
+    """A command in this process, with what huggingface_hub would read from the environment when it is imported."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(params_yaml.parent)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline == "1")
+        if endpoint:
+            monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        done = CliRunner().invoke(app, arguments)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def run_alone(params_yaml: Path, *arguments: str, endpoint: str = "", offline: str = "0") -> tuple[int, str, str]:
+    """A command in a process of its own, which reads its environment."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": offline, "NO_PROXY": "127.0.0.1"}
     environment |= {"HF_ENDPOINT": endpoint} if endpoint else {}
     command = [sys.executable, "-m", "benchmark.cli", *arguments]
@@ -89,7 +105,7 @@ def test_a_commit_is_written_and_everything_else_stays(hub: Hub, params_yaml: Pa
     code, _, err = run(params_yaml, "validate")
     assert (code, err.count("\n")) == (2, 1)
     assert "run `tallrec-bench pin`" in err
-    assert run(params_yaml, "pin", endpoint=hub.address) == (0, f"llm.revision: {SMALL} at {NEW}, written\n", "")
+    assert run_alone(params_yaml, "pin", endpoint=hub.address) == (0, f"llm.revision: {SMALL} at {NEW}, written\n", "")
     reason = "                # ours: as `tallrec-bench pin` finds it"
     assert params_yaml.read_text() == before.replace(f"revision: null{reason}", f"revision: {NEW}{reason}", 1)
     assert params_yaml.read_text() != before
@@ -175,6 +191,7 @@ def test_an_answer_that_is_none_is_refused(hub: Hub, params_yaml: Path, answer: 
 
 def test_no_network_is_one_line(params_yaml: Path):
     assert "HF_HUB_OFFLINE=0 tallrec-bench pin" in refused(params_yaml, offline="1")
+    assert "HF_HUB_OFFLINE=0 tallrec-bench pin" in run_alone(params_yaml, "pin", offline="1")[2]
     nobody = "http://127.0.0.1:9"
     assert f"cannot ask {nobody} for its commit: " in refused(params_yaml, endpoint=nobody)
 
