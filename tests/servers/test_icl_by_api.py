@@ -168,12 +168,12 @@ def test_a_killed_run_goes_on_without_paying_again(
             killed.send_signal(signal.SIGKILL)
             assert killed.wait() == -signal.SIGKILL
         assert len(server.counts()) < n_questions
-        assert _started().wait() == 0
+        assert others.main(ARGUMENTS) == 0
         counts = server.counts()
         assert len(counts) == n_questions
         # What was under way at a kill is asked again, and nothing else.
         assert counts.total() <= n_questions + 2 * max_concurrency
-        assert _started().wait() == 0
+        assert others.main(ARGUMENTS) == 0
         assert server.counts() == counts
     for cell in cells_of(params):
         assert len(files.read_scores("predictions", cell) or {}) == N_ROWS
