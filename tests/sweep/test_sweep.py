@@ -17,6 +17,7 @@ from benchmark.sweep.shell import write_shell
 New = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_what_a_serial_run_gives_and_runs_each_cell_once(new_repository: New) -> None:
     repository = new_repository()
     done = repository.sweep()
