@@ -16,8 +16,6 @@ READ_SECONDS = 2.0
 """Of raw files that are fetched, or made into samples."""
 CONTROL_SECONDS = 0.02
 """A cell: scored, checked and written."""
-BASELINE_SECONDS = 2.0
-"""A draw of a row of the table, where nothing is tried: the mean of `make look`."""
 EVALUATED_A_SECOND = 100_000
 """Rows of all cells, with their metrics, influences and comparisons."""
 REPORT_SECONDS = 6.0
@@ -46,17 +44,11 @@ def works(params: Params, rows: Mapping[str, Rows | None], n_test: Mapping[str, 
     yield Work("encode", n, 0, 0, n * start + n_texts / ENCODED_A_SECOND / encoder.n_threads)
     n_cells = sum(len(list(control_cells(params, domain, 0))) for domain in domains)
     yield Work("controls", n, n_cells, 0, n * START_SECONDS + n_cells * CONTROL_SECONDS)
-    n_cells, seconds = 0, 0.0
-    for domain in domains:
-        found = rows[domain]
-        for model in grid.baselines:
-            own = len(list(baseline_cells(params, model, domain)))
-            assumed = own / len(params.test_sets(domain)) * BASELINE_SECONDS
-            seconds += START_WITH_TORCH
-            seconds += baseline_seconds(params, model, domain, found, n_test) if found and tries else assumed
-            n_cells += own
-    if n_cells:
-        yield Work("baselines", n * len(grid.baselines), n_cells, 0, seconds)
+    trained = [(model, domain) for domain in domains for model in grid.baselines]
+    if trained:
+        n_cells = sum(len(list(baseline_cells(params, *one))) for one in trained)
+        seconds = sum(baseline_seconds(params, *one, rows[one[1]], n_test, tries=tries) for one in trained)
+        yield Work("baselines", len(trained), n_cells, 0, len(trained) * START_WITH_TORCH + seconds)
     if n_files := len(params.external):
         yield Work("external", n_files, n_files, 0, n_files * START_SECONDS)
     n_rows = sum(n_test[cell.test_domain] for cell in cells(params, dict.fromkeys(domains, 0)))
