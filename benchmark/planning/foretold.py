@@ -119,7 +119,7 @@ def foretold(
     if not runs_model(params):
         return Plan(tuple(works), found, asked, None, None, None)
     if not tries:
-        works[-2:-2] = RoughPlanner(params, found).works(rough_device())
+        works[-2:-2] = RoughPlanner(params, found).works(rough_device(params))
         return Plan(tuple(works), found, asked, None, None, None)
     planner = Planner(params, found)
     where = chosen_device(params.llm.dtype, name=device, memory=memory, tflops=tflops)

@@ -14,7 +14,7 @@ from benchmark.methods import language_models, tuning
 from benchmark.methods.language_model_cells import icl_cells, probe_cells
 from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, Device
-from benchmark.planning.model import architecture, parameters_of
+from benchmark.planning.model import architecture, shape_of
 from benchmark.planning.sizes import Sizes
 from benchmark.schema import domain_of
 
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 RUNTIME_BYTES = 600 * 2**20
 """CUDA context or torch with its companions on a CPU: held before the first weight is loaded."""
-START_SECONDS = 7.0
-"""A process that imports torch, transformers and PEFT, and DVC around it."""
+START_SECONDS = 2.0
+"""A process that `tallrec-bench repro` forks from one with its imports done, and DVC around it.
+
+With a GPU nothing is forked and it is 7 s, which are little there.
+"""
 INSTRUCTION_TOKENS = 130
 """Of a row of instruction tuning on average, as the rows of Alpaca have them."""
 MEMORY_TOKENS = 100
@@ -194,9 +197,9 @@ class Planner:
             n_tokens = base.n_updates * base.batch_size * base.sequence_length
             # Two operations a weight forward, four backward. In double precision, which takes about as much longer as
             # the second thread saves.
-            seconds += 6 * parameters_of(self.params) * n_tokens / speed
+            seconds += 6 * shape_of(self.params).n_weights * n_tokens / speed
         elif is_gguf(self.params.llm.model):
-            seconds += 4 * parameters_of(self.params) / UNPACKED_A_SECOND
+            seconds += 4 * shape_of(self.params).n_weights / UNPACKED_A_SECOND
         yield Work("base", 1, 0, self.scoring(of_tuned=True).peak_bytes + RUNTIME_BYTES, seconds)
 
     def _instruct(self, speed: float) -> Iterator[Work]:

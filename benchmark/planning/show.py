@@ -42,7 +42,8 @@ def in_short(params: Params, unpinned: Sequence[Problem]) -> Iterator[str]:
         yield "next: tallrec-bench pin"
         return
     plan = foretold(params, tries=False)
-    where = "here" if rough_device().name == CPU or not runs_model(params) else "on a card as the paper's"
+    is_here = rough_device(params).name == CPU or not runs_model(params)
+    where = "here if idle, perhaps half or twice that" if is_here else "on a card as the paper's, tested by no run"
     yield f"about {spoken(plan.seconds)} {where} (estimated; `tallrec-bench plan` measures this machine)"
     yield from map(_asked, plan.questions)
     loads = params.llm.model != "tiny" and not is_gguf(params.llm.model) and not Path(params.llm.model).is_dir()

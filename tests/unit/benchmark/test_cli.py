@@ -116,7 +116,7 @@ def test_use_ends_with_cells_an_estimate_and_the_next_command(params_yaml: Path)
     assert code == 0
     assert cells.endswith("control, 120 baseline")
     assert re.fullmatch(
-        r"about \d+ (s|minutes) here \(estimated; `tallrec-bench plan` measures this machine\)", estimate
+        r"about \d+ (s|minutes) here if idle, .*\(estimated; `tallrec-bench plan` measures this machine\)", estimate
     )
     assert following == "next: make repro"
     assert run("use", "smoke", "paper")[1].splitlines()[-1] == "next: HF_HUB_OFFLINE=0 make repro"

@@ -11,7 +11,7 @@ from benchmark.config.params import Params
 from benchmark.methods.configuration import with_presets
 from benchmark.planning.devices import CPU, Device
 from benchmark.planning.foretold import foretold, questions
-from benchmark.planning.model import architecture, parameters_of, tokenizer
+from benchmark.planning.model import architecture, tokenizer
 from benchmark.planning.plan import Planner
 from benchmark.planning.rows import rows_of
 from benchmark.planning.show import show
@@ -50,14 +50,6 @@ def test_the_model_of_preset_paper_is_known_without_the_hub() -> None:
 def test_a_tokenizer_that_is_not_made_yet_is_not_looked_for(params: Params) -> None:
     assert params.llm.model == "tiny"
     assert tokenizer(params) is None
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [((), 0.645e6), (("paper",), 7e9), (("llm/smollm2-135m-instruct",), 135e6), (("llm/qwen2.5-0.5b",), 0.5e9)],
-)
-def test_the_size_of_a_model_stands_in_its_name(names: tuple[str, ...], expected: float) -> None:
-    assert parameters_of(preset(*names)) == pytest.approx(expected, rel=0.01)
 
 
 def test_questions_and_money_are_told_before_the_first_is_asked() -> None:

@@ -13,7 +13,7 @@ from benchmark.config.reading import parse_yaml
 from benchmark.errors import ConfigError
 from benchmark.methods.configuration import parse_config
 from benchmark.planning.devices import CPU, Device, bytes_of, chosen_device, named_device, stated_speed
-from benchmark.planning.plan import Planner, Work
+from benchmark.planning.plan import START_SECONDS, Planner, Work
 from benchmark.planning.prompts import Prompted, Prompts
 from benchmark.planning.sizes import sizes
 
@@ -68,7 +68,7 @@ def test_half_the_speed_takes_twice_the_time_of_computing(planner: Planner) -> N
         for speed in (2e9, 1e9)
     )
     for stage, n_processes in (("tune", 24), ("score", 6)):
-        start = 7.0 * n_processes
+        start = START_SECONDS * n_processes
         assert slow[stage] - start == pytest.approx(2 * (fast[stage] - start))
 
 
@@ -127,7 +127,7 @@ def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, pl
         return {work.stage: work.seconds for work in changed.works(device)}
 
     alone, together = hours(1, slow), hours(4, slow)
-    start = 7.0 * 24
+    start = START_SECONDS * 24
     assert together["tune"] - start == pytest.approx((alone["tune"] - start) / 4, rel=0.01)  # smaller batches
     assert [together[stage] for stage in ("instruct", "score", "icl")] == [
         alone[stage] for stage in ("instruct", "score", "icl")
