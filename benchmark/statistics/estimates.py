@@ -38,8 +38,8 @@ class Known:
 
     measured: Measured
     """The mean over the seeds that were run."""
-    seeds: tuple[float, ...]
-    """The value of each of them."""
+    seeds: Mapping[int, float]
+    """The value of each of them, by its number."""
     is_seeded: bool
     """Whether another seed would give another value."""
 
@@ -95,7 +95,7 @@ class Estimates:
         members: dict[Any, list[Sequence[float]]] = defaultdict(list)
         for (group, metric), one in self.known.items():
             if one.is_seeded:
-                members[_pool(group, metric)].append(one.seeds)
+                members[_pool(group, metric)].append([*one.seeds.values()])
         pooled = {pool: pooled_variance(seeds) for pool, seeds in members.items()}
         object.__setattr__(self, "pools", {pool: spread for pool, spread in pooled.items() if spread})
 
@@ -191,11 +191,11 @@ class Estimates:
         return parts
 
     def _sides(self, terms: Terms, metric: str) -> Iterable[Terms]:
-        """The terms by their sign, what they learn from, and their number of seeds."""
+        """The terms by their sign, what they learn from, and their seeds."""
         sides: dict[Any, dict[Cell, float]] = defaultdict(dict)
         for group, factor in terms.items():
             one = self.known[group, metric]
-            sides[factor > 0, group.train_domain, len(one.seeds) if one.is_seeded else 0][group] = factor
+            sides[factor > 0, group.train_domain, frozenset(one.seeds if one.is_seeded else ())][group] = factor
         return sides.values()
 
     def _scatter(self, side: Terms, metric: str) -> Spread | None:
@@ -203,7 +203,7 @@ class Estimates:
         known = [self.known[group, metric] for group in side]
         if len(known) < 2 or not known[0].is_seeded:
             return None
-        sums = np.array(list(side.values())) @ np.array([one.seeds for one in known])
+        sums = np.array(list(side.values())) @ np.array([[one.seeds[seed] for seed in known[0].seeds] for one in known])
         return over_seeds(sums.tolist(), None)[0]
 
     def _over_seeds(self, group: Cell, metric: str) -> tuple[Spread, bool] | None:
@@ -211,7 +211,7 @@ class Estimates:
         one = self.known[group, metric]
         if not one.is_seeded:
             return NOISELESS, False
-        return over_seeds(one.seeds, self.pools.get(_pool(group, metric))) if len(one.seeds) > 1 else None
+        return over_seeds([*one.seeds.values()], self.pools.get(_pool(group, metric))) if len(one.seeds) > 1 else None
 
     def _covariance(self, comparisons: Sequence[tuple[Terms, str]]) -> Floats:
         """Of the comparisons, shape (n, n): they share users and seeds."""
@@ -243,15 +243,15 @@ def known_of(measured: Mapping[Cell, Mapping[str, Measured | None]], seeded: Ite
         measured: every metric of every cell that was run.
         seeded: cells of which another seed would be another value.
     """
-    of_group: dict[Cell, list[Mapping[str, Measured | None]]] = defaultdict(list)
+    of_group: dict[Cell, dict[int, Mapping[str, Measured | None]]] = defaultdict(dict)
     for cell, metrics in measured.items():
-        of_group[group_of(cell)].append(metrics)
+        of_group[group_of(cell)][cell.seed] = metrics
     seeded_groups = {group_of(cell) for cell in seeded}
     found: dict[Any, Known] = {}
     for group, seeds in of_group.items():
-        for metric in seeds[0]:
-            known = [one for metrics in seeds if (one := metrics[metric]) is not None]
+        for metric in next(iter(seeds.values())):
+            known = {seed: one for seed, metrics in seeds.items() if (one := metrics[metric]) is not None}
             if len(known) == len(seeds):
-                values = tuple(one.value for one in known)
-                found[group, metric] = Known(mean_over_seeds(known), values, group in seeded_groups)
+                values = {seed: one.value for seed, one in known.items()}
+                found[group, metric] = Known(mean_over_seeds([*known.values()]), values, group in seeded_groups)
     return found

@@ -52,11 +52,11 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
         SchemaError: it is no such table, or not of the same run as `rows`: a group that has an AUC in one of them is
             missing in the other.
     """
-    seeds: dict[tuple[Cell, str], list[float]] = {}
+    seeds: dict[tuple[Cell, str], dict[int, float]] = {}
     for row in rows:
         for metric, value in {"auc": row.auc, **row.others}.items():
             if value is not None:
-                seeds.setdefault((group_of(row.cell), metric), []).append(value)
+                seeds.setdefault((group_of(row.cell), metric), {})[row.cell.seed] = value
     columns = read_columns(path)
     try:
         keys = [columns[name] for name in (*GROUP_COLUMNS, "metric")]
@@ -68,8 +68,10 @@ def read_influence(path: Path, rows: Iterable[MetricRow]) -> tuple[Estimates, di
         for start, end in pairwise(bounds):
             family, method, train_domain, test_domain, n_shots, metric = (key[start] for key in keys)
             group = Cell(family, method, train_domain, test_domain, int(n_shots), seed=0)
-            values = tuple(seeds[group, metric])
-            measured = Measured(float(np.mean(values)), influence[start:end], float(columns["n_effective"][start]))
+            values = seeds[group, metric]
+            measured = Measured(
+                float(np.mean([*values.values()])), influence[start:end], float(columns["n_effective"][start])
+            )
             known[group, metric] = Known(measured, values, bool(columns["is_seeded"][start]))
             digests[group.test_domain] = columns["test_rows"][start]
             if not np.array_equal(users[start:end], np.arange(end - start)):

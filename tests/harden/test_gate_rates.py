@@ -95,7 +95,7 @@ def run_of_values(values: Mapping[Cell, Floats], first_seed: int, rng: np.random
             rows.append(MetricRow(cell, "ok", value, None, None, others, 16, 1000))
         for metric, found in metrics.items():
             measured = Measured(float(found.mean()), np.zeros(16), 9.4)
-            known[group, metric] = Known(measured, tuple(found.tolist()), True)
+            known[group, metric] = Known(measured, dict(enumerate(found.tolist(), first_seed)), True)
     return Run(rows, Estimates(known), {"movie": "a", "book": "b"})
 
 

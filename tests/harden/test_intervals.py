@@ -44,7 +44,7 @@ def with_seeds(kinds: Sequence[Measured], n_seeds: int, times: float, rng: np.ra
         seeds = one.value + shifts + own.mean(axis=1)
         influence = one.influence + shifts.mean() + own.mean(axis=0)
         measured = Measured(float(seeds.mean()), influence, one.n_effective)
-        known[CELLS[number], "auc"] = Known(measured, tuple(seeds.tolist()), is_seeded=True)
+        known[CELLS[number], "auc"] = Known(measured, dict(enumerate(seeds.tolist())), is_seeded=True)
     return Estimates(known)
 
 

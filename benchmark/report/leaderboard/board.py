@@ -123,7 +123,7 @@ def _more(entry: Entry, group: Cell) -> Iterator[tuple[str, str]]:
     told = entry.provenance
     seeds = entry.estimates.known[group, "auc"].seeds
     if len(seeds) > 1:
-        yield "seeds", ", ".join(points(auc, 1) for auc in seeds)
+        yield "seeds", ", ".join(points(auc, 1) for auc in seeds.values())
     yield "command", f"cp docs/results/{entry.folder.name}/params.yaml . && dvc repro"
     yield "presets", told["presets"]
     commits = ", ".join(str(one)[:10] for one in told["commits"])

@@ -59,9 +59,9 @@ def test_the_noise_of_seeds_of_a_difference_is_that_of_each_mean(estimates: Esti
             for (group, metric), known in estimates.known.items()
             if (group.family, group.test_domain, group.n_shots, metric) == (family, "movie", 16, "auc")
         )
-        variance += max(float(np.var(one.seeds, ddof=1)), pool.variance) / len(one.seeds)
+        variance += max(float(np.var([*one.seeds.values()], ddof=1)), pool.variance) / len(one.seeds)
     assert found.spread.variance == pytest.approx(variance, rel=1e-9)
-    assert found.value == pytest.approx(np.mean(left.seeds) - np.mean(right.seeds), abs=1e-12)
+    assert found.value == pytest.approx(np.mean([*left.seeds.values()]) - np.mean([*right.seeds.values()]), abs=1e-12)
 
 
 def test_the_page_says_how_many_failed_of_its_own_seeds(finished_run: Path) -> None:

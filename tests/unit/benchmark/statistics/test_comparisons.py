@@ -26,7 +26,7 @@ def estimates_of(values: dict[Cell, float], metrics: tuple[str, ...] = COMPARED,
     rng = np.random.default_rng(0)
     return Estimates(
         {
-            (cell, metric): Known(Measured(value, rng.normal(0, 0.1, n_users), n_users), (value,), is_seeded=False)
+            (cell, metric): Known(Measured(value, rng.normal(0, 0.1, n_users), n_users), {0: value}, is_seeded=False)
             for cell, value in values.items()
             for metric in metrics
         }
@@ -62,7 +62,7 @@ def test_a_difference_is_left_minus_right_and_corrected_within_its_metric_and_te
 
 def test_pairs_that_were_not_run_are_left_out_and_one_without_a_spread_has_no_p_value() -> None:
     known = dict(estimates_of({TALLREC[0]: 0.7, RULE: 0.72}, ("auc",)).known)
-    known[SASREC, "auc"] = Known(Measured(0.6, np.zeros(16), 16.0), (0.6,), is_seeded=True)
+    known[SASREC, "auc"] = Known(Measured(0.6, np.zeros(16), 16.0), {0: 0.6}, is_seeded=True)
     pairs = [Pair(TALLREC[0], RULE, "auc"), Pair(SASREC, RULE, "auc"), Pair(OTHER, RULE, "auc")]
     found = compare(Estimates(known), pairs)
     assert [one.pair for one in found] == pairs[:2]
@@ -72,7 +72,7 @@ def test_pairs_that_were_not_run_are_left_out_and_one_without_a_spread_has_no_p_
 
 def test_the_file_has_a_line_a_difference() -> None:
     known = dict(estimates_of({TALLREC[0]: 0.7, RULE: 0.72}, ("auc",)).known)
-    known[SASREC, "auc"] = Known(Measured(0.6, np.zeros(16), 16.0), (0.6,), is_seeded=True)
+    known[SASREC, "auc"] = Known(Measured(0.6, np.zeros(16), 16.0), {0: 0.6}, is_seeded=True)
     found = compare(Estimates(known), [Pair(TALLREC[0], RULE, "auc"), Pair(SASREC, RULE, "auc")])
     lines = list(csv.DictReader(io.StringIO(differences_csv(found, 0.9).decode())))
     assert tuple(lines[0]) == COLUMNS

@@ -20,7 +20,8 @@ N_USERS = 16
 
 def known(value: float, influence: list[float] | np.ndarray, *seeds: float, n_effective: float = 9.0) -> Known:
     """A method that has these seeds; none: it has no seed."""
-    return Known(Measured(value, np.asarray(influence, dtype=float), n_effective), seeds or (value,), bool(seeds))
+    of_seeds = dict(enumerate(seeds or (value,)))
+    return Known(Measured(value, np.asarray(influence, dtype=float), n_effective), of_seeds, bool(seeds))
 
 
 def of(methods: dict[Cell, Known]) -> Estimates:
@@ -191,6 +192,27 @@ def test_draws_that_are_nested_over_k_do_not_average_out() -> None:
     assert ends.spread.variance == pytest.approx(2 * variance)
 
 
+def test_seeds_are_paired_by_their_numbers_whatever_their_order() -> None:
+    """A grid of seeds [2, 0, 1] beside one of [0, 1, 2], as after more seeds at one K."""
+    wider = replace(LEFT, n_shots=64)
+    draws = [0.6, 0.7, 0.8]
+    methods = {LEFT: known(0.7, [0.6, 0.7, 0.8], *draws), wider: known(0.7, [0.6, 0.7, 0.8], *draws)}
+    half = {LEFT: 0.5, wider: 0.5}
+    expected = of(methods).combined(half)
+    other_order = {number: draws[number] for number in (2, 0, 1)}
+    found = of(methods | {wider: replace(methods[wider], seeds=other_order)}).combined(half)
+    assert expected is not None
+    assert expected.parts is not None
+    assert expected.parts[1].variance == pytest.approx(0.1**2 / 3)  # of seeds that move together: as of one K
+    assert found == expected
+    # Other draws have nothing in common.
+    others = dict(enumerate(draws, 3))
+    apart = of(methods | {wider: replace(methods[wider], seeds=others)}).combined(half)
+    assert apart is not None
+    assert apart.parts is not None
+    assert apart.parts[1].variance == pytest.approx(0.1**2 / 3 / 2)
+
+
 def test_a_mean_over_k_holds_as_often_as_it_says() -> None:
     """Correlations of 0.3 were measured between Ks; as if there were none, the error rate is 0.09 of 0.05."""
     rng, n_runs, n_beyond = np.random.default_rng(0), 1200, 0
@@ -249,5 +271,5 @@ def test_a_metric_that_one_seed_lacks_is_left_out() -> None:
     cells = [replace(LEFT, seed=seed) for seed in (0, 1)]
     found = known_of({cells[0]: {"auc": one, "uauc": one}, cells[1]: {"auc": one, "uauc": None}}, cells)
     assert found.keys() == {(LEFT, "auc")}
-    assert found[LEFT, "auc"].seeds == (0.5, 0.5)
+    assert found[LEFT, "auc"].seeds == {0: 0.5, 1: 0.5}
     assert found[LEFT, "auc"].is_seeded

@@ -46,7 +46,7 @@ def estimates_of() -> Callable[..., Estimates]:
             measured = Measured(float(np.mean(seeds)), influence, n_effective)
             is_seeded = not (group.family in ("control", "icl") and group.n_shots == 0)
             for metric in metrics:
-                known[group, metric] = Known(measured, tuple(seeds), is_seeded)
+                known[group, metric] = Known(measured, dict(enumerate(seeds)), is_seeded)
         return Estimates(known)
 
     return make

@@ -36,7 +36,7 @@ def run_of(values: Values, *, noise: float = 0.0, test_rows: str = "a", with_inf
     known = {
         (group, "auc"): Known(
             Measured(float(np.mean(list(seeds.values()))), np.mean(list(seeds.values())) + noise * PATTERN, 9.4),
-            tuple(seeds.values()),
+            seeds,
             group.family != "control",
         )
         for group, seeds in values.items()
@@ -166,7 +166,7 @@ def test_uauc_is_checked_too() -> None:
     def run(uauc: float | None) -> Run:
         rows = [MetricRow(TALLREC, "ok", 0.7, None, None, {"uauc": uauc}, N_USERS, 1000)]
         value = 0.0 if uauc is None else uauc
-        known = {(TALLREC, "uauc"): Known(Measured(value, value + 0.1 * PATTERN, 16.0), (value,), True)}
+        known = {(TALLREC, "uauc"): Known(Measured(value, value + 0.1 * PATTERN, 16.0), {0: value}, True)}
         return Run(rows, Estimates(known), {"movie": "a"})
 
     found = compare(run(0.7), run(0.5), alpha=0.05)
@@ -194,7 +194,7 @@ def test_what_is_missing_fails_and_what_is_new_does_not() -> None:
 def test_too_few_users_are_not_comparable() -> None:
     few = Measured(0.6, np.full(1, np.nan), 0.0)
     after = run_of({TALLREC: seeds(0.6, 0.61)})
-    after = replace(after, estimates=Estimates({(TALLREC, "auc"): Known(few, (0.6, 0.61), True)}))
+    after = replace(after, estimates=Estimates({(TALLREC, "auc"): Known(few, {0: 0.6, 1: 0.61}, True)}))
     (found,) = compare(run_of({TALLREC: seeds(0.7, 0.72)}, with_influence=False), after, alpha=0.05)
     assert (found.verdict, found.reason) == ("not comparable", "too few users")
 
