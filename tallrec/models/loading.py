@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import CONFIG_NAME, cached_file, logging
+from transformers.utils import CONFIG_NAME, logging
+from transformers.utils.hub import cached_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
 from tallrec.models.architecture import config_of, random_model
@@ -120,7 +121,11 @@ def load_model(
 
 def _folder_of(source: str, revision: str | None) -> Path:
     """Where the files of a model lie that was loaded: the folder, or that of the Hub's cache."""
-    return Path(source) if Path(source).is_dir() else Path(cached_file(source, CONFIG_NAME, revision=revision)).parent
+    if Path(source).is_dir():
+        return Path(source)
+    path = cached_file(source, CONFIG_NAME, revision=revision)
+    assert path is not None, "it was loaded from there"
+    return Path(path).parent
 
 
 @contextmanager
