@@ -13,8 +13,7 @@ from benchmark.config.overlays import merged
 from benchmark.config.reading import parse_yaml
 from benchmark.methods.configuration import load_config, parse_config
 from benchmark.schema import Cell
-from benchmark.statistics.metrics import OTHERS
-from benchmark.statistics.results import MetricRow, read_rows, write_rows
+from benchmark.statistics.results import BETWEEN, MetricRow, read_rows, write_rows
 from benchmark.verdicts.claim_kinds import TESTS
 from benchmark.verdicts.claim_params import read_claims
 from benchmark.verdicts.claims import judge_claims
@@ -123,7 +122,7 @@ def test_hostile_metrics_are_read_row_for_row_or_refused(repository: Path, survi
     def read(hostile: bytes) -> None:
         path.write_bytes(hostile)
         # A column with another name is a metric of another revision, which this one does not write.
-        rows = [replace(row, others={name: row.others.get(name) for name in OTHERS}) for row in read_rows(path)]
+        rows = [replace(row, others={name: row.others.get(name) for name in BETWEEN}) for row in read_rows(path)]
         write_rows(path, rows)
         assert read_rows(path) == rows
 

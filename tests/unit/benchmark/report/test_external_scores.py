@@ -122,6 +122,6 @@ def test_the_gate_sees_them_get_worse(evaluated: Path, params: Params, worse: bo
     write(1.0)
     shutil.copytree(evaluated / "results", evaluated / "before")
     write(-1.0 if worse else 1.0)
-    _, findings = check(str(evaluated / "before/metrics.csv"), alpha=0.05)
+    _, _, findings = check(str(evaluated / "before/metrics.csv"), alpha=0.05)
     found = {finding.name: finding.verdict for finding in findings if finding.metric == "auc"}
     assert found[f"{entry.name} movie-movie k16"] == verdict

@@ -437,7 +437,6 @@ def test_an_adapter_alone_is_no_base_model(
         ),
         (tune, ["--recipe", "rt", "--train-domain", "book2", "--n-shots", "4", "--seed", "0"], "book2"),
         (score, ["--recipe", "rt", "--train-domain", "book"], "rt-book/k4/seed0/adapter_model.safetensors: not there"),
-        (probe, ["--variant", "rt-book"], "rt-book/k4/seed0/adapter_model.safetensors: not there"),
     ],
 )
 def test_what_is_missing_is_one_line(
