@@ -101,7 +101,8 @@ def test_measured_speeds_decide_the_time(params: Params) -> None:
 
 
 def test_a_faster_type_of_weights_is_told(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
-    params = params.model_copy(update={"grid": params.grid.model_copy(update={"domains": ("movie",)})})
+    movie = {"domains": ("movie",), "train_domains": ("movie",)}
+    params = params.model_copy(update={"grid": params.grid.model_copy(update=movie)})
     plan = foretold(params, memory="24GB", n_tokens=24)
     assert plan.speeds is not None
     for times, is_told in ((2.0, True), (1.0, False), (0.5, False)):
