@@ -3,11 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.repo import Repo
+from typer.testing import CliRunner
+
+from benchmark.cli import app
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """stages:
@@ -72,6 +77,21 @@ class Repository:
     def sweep(self, *options: str) -> subprocess.CompletedProcess[str]:
         """`tallrec-bench sweep`."""
         return self.ends(self.command(*options))
+
+    def refused(self) -> str:
+        """The error of a sweep that starts nothing, in the process of the test."""
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.chdir(self.folder)
+            monkeypatch.setenv("PATH", self.environment["PATH"])
+            done = CliRunner().invoke(app, self.command()[3:])
+        assert done.exit_code == 2, done.output
+        return done.stderr
+
+    @contextmanager
+    def configuring(self, level: str = "repo") -> Iterator[Any]:
+        """The configuration of DVC, for changes: of the repository, or `local`."""
+        with Repo(str(self.folder)) as repo, repo.config.edit(level) as config:
+            yield config
 
     def command(self, *options: str) -> list[str]:
         """The words of `tallrec-bench sweep`."""

@@ -14,16 +14,17 @@ New = Callable[..., Any]
 @pytest.mark.parametrize("alone", ["all of it", "the address"])
 def test_a_remote_that_workers_do_not_see_is_refused_before_anything_starts(new_repository: New, alone: str) -> None:
     repository = new_repository()
-    repository.run("dvc", "remote", "remove", "shared")
-    default = ["-d"] if alone == "all of it" else []
-    repository.run("dvc", "remote", "add", "--local", *default, "shared", str(repository.remote))
-    if not default:
-        repository.run("dvc", "config", "core.remote", "shared")
+    with repository.configuring() as config:
+        del config["remote"]["shared"]
+        if alone == "all of it":
+            del config["core"]["remote"]
+    with repository.configuring("local") as config:
+        config["remote"]["shared"] = {"url": str(repository.remote)}
+        if alone == "all of it":
+            config["core"]["remote"] = "shared"
     repository.commit()
-    done = repository.sweep()
-    assert done.returncode == 2
     key = "core.remote" if alone == "all of it" else "remote.shared.url"
-    assert f"error: .dvc/config.local: {key} stands there alone, and no worker sees that file" in done.stderr
+    assert f"error: .dvc/config.local: {key} stands there alone, and no worker sees that file" in repository.refused()
     assert repository.started() == []
     assert not repository.clones.exists()
 

@@ -150,20 +150,17 @@ def test_a_job_array_of_slurm_is_another_driver(new_repository: New, tmp_path: P
 def test_a_tree_that_is_not_clean_is_refused(new_repository: New) -> None:
     repository = new_repository()
     (repository.folder / "code.py").write_text("x = 1\n")
-    done = repository.sweep()
-    assert done.returncode == 2
-    assert done.stderr == (
+    assert repository.refused() == (
         "error: code.py: not committed, and workers run what is committed; commit or remove it first\n"
     )
 
 
 def test_a_repository_without_a_remote_is_refused(new_repository: New) -> None:
     repository = new_repository()
-    repository.run("dvc", "remote", "remove", "shared")
+    with repository.configuring() as config:
+        del config["remote"]["shared"], config["core"]["remote"]
     repository.commit()
-    done = repository.sweep()
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: no default DVC remote for workers to share")
+    assert repository.refused().startswith("error: no default DVC remote for workers to share")
 
 
 @pytest.mark.parametrize(
@@ -185,9 +182,7 @@ def test_an_override_that_is_none_is_refused(tmp_path: Path, override: str, expe
 def test_a_folder_without_a_pipeline_is_refused(new_repository: New) -> None:
     repository = new_repository()
     repository.run("git", "rm", "-q", "dvc.yaml")
-    done = repository.sweep()
-    assert done.returncode == 2
-    assert done.stderr == "error: dvc.yaml: no such file; run from the repository root\n"
+    assert repository.refused() == "error: dvc.yaml: no such file; run from the repository root\n"
 
 
 @pytest.mark.parametrize(
