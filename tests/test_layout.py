@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who imports whom, how long a module is, what it may be called."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -91,6 +92,7 @@ def imported_at_module_level(tree: ast.Module) -> Iterator[str]:
             yield from imported(statement)
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

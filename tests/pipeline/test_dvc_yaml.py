@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,19 @@ EXEMPT = {
 }
 
 
-def first_party_imports(module: str) -> Iterator[str]:
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+@cache
+def first_party_imports(module: str) -> frozenset[str]:
     """First-party modules that `module` imports, inside functions too; not those that it names in types alone."""
-    pending: list[ast.AST] = [ast.parse(MODULES[module].read_text())]
+    return frozenset(_first_party_imports(module))
+
+
+def _first_party_imports(module: str) -> Iterator[str]:
+    pending: list[ast.AST] = [parsed(module)]
     while pending:
         node = pending.pop()
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
@@ -73,7 +83,7 @@ def closure(module: str) -> set[str]:
         module = pending.pop()
         found.add(module)
         if module not in EXEMPT:
-            pending |= set(first_party_imports(module)) - found
+            pending |= first_party_imports(module) - found
     return found - EXEMPT
 
 
@@ -156,7 +166,7 @@ def test_a_stage_that_renders_prompts_depends_on_their_styles(name: str):
 
 @pytest.mark.parametrize("name", sorted(STAGES.keys() - {"report"}))  # which prints every value
 def test_a_stage_reads_the_sections_that_it_tracks(name: str):
-    code = [ast.parse(MODULES[module].read_text()) for module in closure(f"benchmark.stages.{name}")]
+    code = [parsed(module) for module in closure(f"benchmark.stages.{name}")]
     read = {node.attr for tree in code for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert {key.split(".")[0] for key in unfolded(name, "params")} <= read
 
