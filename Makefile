@@ -77,7 +77,8 @@ smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from ra
 
 test: $(INSTALLED_DEV)  ## the fast tests; those on real data too if TALLREC_BENCH_MIRROR is set
 	@# Files in order, and not those of few tests last: some of these take longest.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@# With bytecode, whatever the environment says: dozens of processes would compile all modules anew.
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED_DEV)  ## ruff: rules and format
 	$(BIN)/ruff check .
