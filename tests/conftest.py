@@ -3,6 +3,7 @@
 torch and transformers are imported by the fixtures that need them, so that all other tests start at once.
 """
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,6 +34,12 @@ GOOD = tuple(f"good-{i}" for i in range(10))
 BAD = tuple(f"bad-{i}" for i in range(10))
 HISTORIES = ((True, False), (False, True), (True, False, True), (False, True, False))
 """Liked flags, oldest first. The shares of liked items stay near one half, so that no user is lenient."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of garbage collections, of which each training asks for one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
