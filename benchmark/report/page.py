@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -223,6 +224,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     )
 
 
+@cache
 def environment(*, is_markdown: bool = False) -> Environment:
     """Templates that escape what they are given: all that HTML reads, or what Markdown would read as a tag."""
     return Environment(
