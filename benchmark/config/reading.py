@@ -57,7 +57,7 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     return copy.deepcopy(sections)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _loaded(text: str) -> object:
     """What is in `text`; kept, since a stage reads `params.yaml`, which takes 0.1 s, as it starts and as it runs."""
     return cast(Any, YAML(typ="safe", pure=True)).load(text)
