@@ -81,7 +81,7 @@ def test_tuning(benchmark: BenchmarkFixture, model: LlamaForCausalLM, way: str) 
         value.backward()
         gradient = model.model.layers[0].self_attn.q_proj.weight.grad
         assert gradient is not None
-        return float(value), gradient.clone()
+        return value.item(), gradient.clone()
 
     ways = {
         "ours": lambda: ours(model, input_ids=input_ids, labels=labels),

@@ -147,6 +147,7 @@ def test_a_hostile_cache_is_refused(repository: Path, survive: Callable[..., Non
     survive("answers.sqlite3", 2_000, make, read)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:peft")  # it says of some inputs what is wrong before they are refused
 def test_a_hostile_adapter_is_loaded_whole_or_refused(
     new_tiny_model: Callable[[], Any], lora: Any, tmp_path: Path, fresh_start: Path, survive: Callable[..., None]
 ):
