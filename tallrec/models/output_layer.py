@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 HALF = (torch.float16, torch.bfloat16)
 N_WEIGHTS = 2**20
-"""Weights of the output layer that are held in single precision at a time: as many as a processor's cache."""
+"""Weights of the output layer that are held in single precision at a time: few enough for a processor's cache."""
 
 
 def output_layer(model: PreTrainedModel | PeftModel) -> nn.Module:
