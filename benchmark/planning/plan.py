@@ -28,8 +28,10 @@ START_SECONDS = 2.0
 
 With a GPU nothing is forked and it is 7 s, which are little there.
 """
-INSTRUCTION_TOKENS = 130
-"""Of a row of instruction tuning on average, as the rows of Alpaca have them."""
+INSTRUCTION_TOKENS = {"embedded": (130, 3), "alpaca-demo": (215, 150)}
+"""Of a row of instruction tuning on average, and of its answer, by `instruct.data`."""
+ALPACA_TOKENS = 130, 60
+"""The same of other data, as the 52,000 rows of Alpaca have them."""
 MEMORY_TOKENS = 100
 """Of a question of stage `memorised`: five lines, or ten ratings."""
 UNPACKED_A_SECOND = 2**25
@@ -208,8 +210,11 @@ class Planner:
             return
         micro = min(instruct.micro_batch_size, instruct.batch_size)
         step = self.instructing(micro)
-        flops = step.flops / micro * instruct.batch_size * instruct.n_updates
-        flops *= min(1.0, INSTRUCTION_TOKENS / self.sizes.tokens_of())
+        n_tokens, n_answered = INSTRUCTION_TOKENS.get(instruct.data, ALPACA_TOKENS)
+        a_row = step.flops / micro * min(1.0, n_tokens / self.sizes.tokens_of())
+        if instruct.loss == "answer":  # which the step takes for one word
+            a_row += 4 * shape_of(params).in_output * n_answered
+        flops = a_row * instruct.batch_size * instruct.n_updates
         seconds = START_SECONDS + (0.0 if instruct.adapter else flops / speed)
         yield Work("instruct", 1, 0, step.peak_bytes + RUNTIME_BYTES, seconds)
 

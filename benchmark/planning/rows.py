@@ -1,6 +1,8 @@
 """The rows of a domain before a run: as prepared, or read from files at hand. The network is not asked."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +39,7 @@ def rows_of(params: Params, domain: str) -> Rows | None:
     if _is_prepared(params, domain):
         return _prepared(domain)
     section = params.domains[domain]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _readers_say_nothing():
         raw = Path(folder) / domain
         try:
             if section.source == "embedded":
@@ -53,6 +55,18 @@ def rows_of(params: Params, domain: str) -> Rows | None:
     splits = data.splits
     test = tuple(row.sample for row in splits["test"])
     return Rows(data.items, splits["train"], splits["valid"], test, len(data.extended))
+
+
+@contextmanager
+def _readers_say_nothing() -> Iterator[None]:
+    """What they left out or guessed is told when stages `raw` and `prepare` read the files."""
+    log = logging.getLogger("benchmark.data")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _copied(params: Params, domain: str, raw: Path) -> bool:

@@ -118,6 +118,21 @@ def test_instruction_tuning_of_preset_paper_fits_its_card_in_few_passes_over_the
     assert Planner(paper, longest).instructing(instruct.micro_batch_size).peak_bytes < 2 / 3 * CARD.memory_bytes
 
 
+def test_long_answers_of_instruction_tuning_go_through_the_output_layer(params: Params, planner: Planner) -> None:
+    slow = replace(CARD, flops_per_second=1e6)
+
+    def seconds(data: str) -> float:
+        instruct = params.instruct.model_copy(update={"data": data, "loss": "answer", "n_updates": 10, "batch_size": 4})
+        changed = Planner(params.model_copy(update={"instruct": instruct}), planner.sizes)
+        return {work.stage: work.seconds for work in changed.works(slow)}["instruct"]
+
+    # No row is longer here than the simulated ones, so that only the answers differ: of 60 and of 150 tokens.
+    in_output = params.base.vocabulary_size * params.base.hidden_size
+    expected = 4 * in_output * (150 - 60) * 10 * 4 / (slow.flops_per_second * slow.utilisation)
+    assert planner.sizes.tokens_of() <= 130
+    assert seconds("alpaca-demo") - seconds("rows.json") == pytest.approx(expected)
+
+
 def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, planner: Planner) -> None:
     slow = replace(CARD, flops_per_second=1e6)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.config.params import Params
-from benchmark.data.sources import SourceFile
+from benchmark.data.sources import SourceFile, fetch
 from benchmark.planning.prompts import ASSUMED_TOKENS, Prompted, Prompts
 from benchmark.planning.rows import Rows, rows_of
 from benchmark.planning.sizes import sizes
@@ -64,6 +64,23 @@ def test_rows_of_a_mirror_are_read_without_a_download(
     movie = params.domains["movie"].model_copy(update={"source": "official"})
     params = params.model_copy(update={"domains": {**params.domains, "movie": movie}})
     assert rows_of(params, "movie") is None
+
+
+def test_what_readers_remark_is_left_to_the_stages(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TALLREC_BENCH_MIRROR", str(tmp_path))
+    Path("a.sample.json").write_text("[]")
+    file = SourceFile("a.json", "https://x.invalid", None, stand_in="a.sample.json")
+    monkeypatch.setattr("benchmark.planning.rows.raw_files", lambda _: (file,))
+    movie = params.domains["movie"].model_copy(update={"source": "official"})
+    params = params.model_copy(update={"domains": {**params.domains, "movie": movie}})
+    assert rows_of(params, "movie") is None
+    assert caplog.messages == []
+    Path("raw").mkdir()
+    fetch([file], Path("raw"), tmp_path)
+    assert caplog.messages == ["a.json is not in the mirror: a.sample.json stands in for it, and the report says so"]
 
 
 @pytest.mark.parametrize(("n_tokens", "n_demonstrations", "expected"), [(24, 0, 24), (24, 2, 72)])
