@@ -1,6 +1,6 @@
 """Tables as CSV and LaTeX."""
 
-from benchmark.report.tables import Entry, Table
+from benchmark.report.tables.form import Entry, Table
 from benchmark.statistics.results import csv_bytes
 
 TEX_ESCAPES = str.maketrans(

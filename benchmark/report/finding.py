@@ -14,9 +14,9 @@ from benchmark.config.run_names import (
 from benchmark.methods.controls import CONTROLS
 from benchmark.methods.language_model_cells import unavailable
 from benchmark.report.inputs import Inputs
-from benchmark.report.published import follow_up_findings, verdict_counts
-from benchmark.report.sections import stand_ins
-from benchmark.report.tables import points
+from benchmark.report.tables.data import stand_ins
+from benchmark.report.tables.form import points
+from benchmark.report.tables.published import follow_up_findings, verdict_counts
 from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.follow_ups import load_follow_ups

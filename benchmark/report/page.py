@@ -8,12 +8,26 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.report import checks, composition, finding, main_table, published, sections, tables
-from benchmark.report.costs import cost_table
+from benchmark.report import finding
+from benchmark.report.examples import Example, examples
 from benchmark.report.figures import curves, dots, strips
 from benchmark.report.inputs import Inputs
-from benchmark.report.memory import memory_tables
-from benchmark.report.tables import Table
+from benchmark.report.tables import (
+    checks,
+    composition,
+    controls,
+    costs,
+    cross_domain,
+    data,
+    efficiency,
+    in_context,
+    main,
+    memory,
+    probes,
+    provenance,
+    published,
+)
+from benchmark.report.tables.form import Table
 from benchmark.verdicts.chance import ChanceBounds
 from benchmark.verdicts.claims import VERDICTS, ClaimVerdict, Results, judge_with_follow_ups
 from benchmark.verdicts.doubts import doubts
@@ -79,7 +93,7 @@ class Page:
     """Validation AUC over updates."""
     strips: Sequence[strips.StripPlot]
     """AUC within each test user."""
-    examples: Sequence[sections.Example]
+    examples: Sequence[Example]
     """What is asked, on generated data."""
     main: Sequence[Table]
     extended: Sequence[Table]
@@ -195,32 +209,30 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         else [],
         tunings=curves.tuning_plots(inputs),
         strips=strips.strip_plots(inputs),
-        examples=sections.examples(inputs),
-        main=[main_table.main_table(inputs, paper, domain) for domain in domains],
-        extended=[
-            main_table.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]
-        ],
+        examples=examples(inputs),
+        main=[main.main_table(inputs, paper, domain) for domain in domains],
+        extended=[main.extended_table(inputs, name) for domain in domains for name in params.test_sets(domain)[1:]],
         differences=[table for domain in domains for table in checks.difference_tables(inputs, domain)],
         within_users=[composition.within_user_table(inputs, domain) for domain in domains],
         correlations=[composition.correlation_table(inputs, domain) for domain in domains],
         sensitivity=[composition.sensitivity_table(inputs, domain) for domain in domains],
-        icl=[tables.icl_table(inputs, domain) for domain in domains],
-        external=[main_table.external_table(inputs, s) for s in dict.fromkeys(e.test_domain for e in params.external)],
-        cross_domain=[tables.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
-        controls=[tables.control_table(inputs, domain) for domain in domains],
-        data=[table for domain in domains for table in sections.data_tables(inputs, domain)],
+        icl=[in_context.icl_table(inputs, domain) for domain in domains],
+        external=[main.external_table(inputs, s) for s in dict.fromkeys(e.test_domain for e in params.external)],
+        cross_domain=[cross_domain.cross_domain_table(inputs, recipe) for recipe in params.grid.recipes],
+        controls=[controls.control_table(inputs, domain) for domain in domains],
+        data=[table for domain in domains for table in data.data_tables(inputs, domain)],
         calibration=[checks.calibration_table(inputs, domain) for domain in domains],
         audit=checks.audit_table(inputs),
-        probes=sections.probe_table(inputs),
-        memory=memory_tables(inputs),
-        efficiency=sections.efficiency_table(inputs),
-        cost=cost_table(inputs),
-        commands=sections.command_table(inputs),
-        fidelity=sections.fidelity_table(params.fidelity),
+        probes=probes.probe_table(inputs),
+        memory=memory.memory_tables(inputs),
+        efficiency=efficiency.efficiency_table(inputs),
+        cost=costs.cost_table(inputs),
+        commands=provenance.command_table(inputs),
+        fidelity=provenance.fidelity_table(params.fidelity),
         published=published.published_table(inputs, paper),
         independent=published.independent_table(inputs, paper),
         follow_ups=[published.follow_ups_table(inputs, domain) for domain in of_field],
-        provenance=sections.provenance_rows(inputs),
+        provenance=provenance.provenance_rows(inputs),
     )
 
 

@@ -6,7 +6,7 @@ from benchmark.config.run_names import method_name
 from benchmark.report.comparison import columns
 from benchmark.report.finding import findings
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import DASH, MISSING, points
+from benchmark.report.tables.form import DASH, MISSING, points
 from benchmark.schema import Cell, domain_of
 from benchmark.statistics.components import Component
 from benchmark.statistics.results import Summary

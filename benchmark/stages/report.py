@@ -19,10 +19,10 @@ RESULTS = Path("results")
 
 def run() -> None:
     """Read the results, render everything in memory, then write it."""
-    from benchmark.report.costs import COST_COLUMNS, cost_rows, mean_costs
     from benchmark.report.export import table_csv, table_tex
     from benchmark.report.inputs import read_inputs
     from benchmark.report.page import build_page, render_html, render_markdown, render_svg
+    from benchmark.report.tables.costs import COST_COLUMNS, cost_rows, mean_costs
     from benchmark.verdicts.paper import load_paper
 
     inputs = read_inputs()

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from benchmark.config.params import Params
 from benchmark.config.run_names import DATA, PAPERS_MODEL, RECIPES, model_name
 from benchmark.report.page import environment
-from benchmark.report.tables import points
+from benchmark.report.tables.form import points
 from benchmark.schema import Cell, domain_of
 from benchmark.statistics.results import MetricRow
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmark.report.tables import points
+from benchmark.report.tables.form import points
 from benchmark.statistics.results import Summary
 
 

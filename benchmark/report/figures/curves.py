@@ -10,7 +10,7 @@ from benchmark.artifacts.paths import adapter_folder
 from benchmark.config.run_names import method_name, model_name
 from benchmark.report.figures.axis import Mark, Tick, axis, ends, in_words
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import points
+from benchmark.report.tables.form import points
 from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper

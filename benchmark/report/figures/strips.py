@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.config.run_names import method_name
 from benchmark.report.figures.axis import Tick
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import points
+from benchmark.report.tables.form import points
 from benchmark.schema import Cell, domain_of
 
 LEFT, RIGHT = 190, 408

@@ -10,8 +10,8 @@ from benchmark.config.reading import read_yaml
 from benchmark.config.run_names import PAPERS_MODEL, method_of
 from benchmark.methods.controls import CONTROLS
 from benchmark.report.leaderboard.entry import Entry
-from benchmark.report.tables import DASH, Row, Table, points
-from benchmark.report.tables import Entry as Value
+from benchmark.report.tables.form import DASH, Row, Table, points
+from benchmark.report.tables.form import Entry as Value
 from benchmark.schema import Cell, domain_of, group_of
 from benchmark.statistics.estimates import Estimate, Estimates
 from benchmark.verdicts.paper import Paper

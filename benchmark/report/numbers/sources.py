@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmark.errors import SchemaError
 from benchmark.report.kept import INFLUENCE, METRICS
-from benchmark.report.tables import points
+from benchmark.report.tables.form import points
 from benchmark.schema import group_of
 from benchmark.statistics.metrics import METRICS as DEFINED
 from benchmark.statistics.results import SHARE_CORRELATION

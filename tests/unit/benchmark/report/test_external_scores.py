@@ -12,9 +12,9 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.external import ExternalParams
 from benchmark.config.params import Params
 from benchmark.report.inputs import read_inputs
-from benchmark.report.main_table import main_table
 from benchmark.report.show import lines
-from benchmark.report.tables import DASH
+from benchmark.report.tables.form import DASH
+from benchmark.report.tables.main import main_table
 from benchmark.schema import Prediction
 from benchmark.stages import evaluate, report
 from benchmark.verdicts.claims import judge_claims

@@ -10,7 +10,7 @@ from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.report.inputs import Inputs, read_inputs
 from benchmark.report.page import build_page, render_html, render_markdown
-from benchmark.report.published import _reached, follow_up_findings, follow_ups_table
+from benchmark.report.tables.published import _reached, follow_up_findings, follow_ups_table
 from benchmark.schema import Cell
 from benchmark.stages import evaluate
 from benchmark.verdicts.follow_ups import load_follow_ups

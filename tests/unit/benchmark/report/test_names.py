@@ -7,7 +7,7 @@ import pytest
 from benchmark.config.params import LlmParams
 from benchmark.config.run_names import data_names, method_name, model_name, presets_of
 from benchmark.methods.configuration import load_config, merge_presets
-from benchmark.report.tables import DASH, Entry, Row, Table
+from benchmark.report.tables.form import DASH, Entry, Row, Table
 
 REPOSITORY = Path(__file__).parents[4]
 COMMITTED = load_config(REPOSITORY / "params.yaml")

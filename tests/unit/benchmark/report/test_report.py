@@ -18,8 +18,8 @@ from benchmark.config.params import Params
 from benchmark.report.export import table_tex
 from benchmark.report.finding import findings
 from benchmark.report.inputs import read_inputs
-from benchmark.report.published import verdict_counts
-from benchmark.report.tables import DASH, Entry, Row, Table
+from benchmark.report.tables.form import DASH, Entry, Row, Table
+from benchmark.report.tables.published import verdict_counts
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate, report
 from benchmark.statistics.results import read_rows

@@ -7,7 +7,9 @@ import pytest
 from benchmark.artifacts import files
 from benchmark.artifacts.provenance import run_file
 from benchmark.report.inputs import read_inputs
-from benchmark.report.tables import DASH, OTHER_TITLES, icl_table
+from benchmark.report.tables.form import DASH
+from benchmark.report.tables.in_context import icl_table
+from benchmark.report.tables.results import OTHER_TITLES
 from benchmark.schema import Cell
 from benchmark.stages import evaluate
 

@@ -4,18 +4,8 @@ from collections.abc import Mapping
 
 from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs, group_in
-from benchmark.report.tables import (
-    DASH,
-    MISSING,
-    NO_VALUE,
-    OTHER_TITLES,
-    Entry,
-    Row,
-    Table,
-    other_entries,
-    points,
-    summary_entry,
-)
+from benchmark.report.tables.form import DASH, MISSING, NO_VALUE, Entry, Row, Table, points
+from benchmark.report.tables.results import OTHER_TITLES, other_entries, summary_entry
 from benchmark.schema import Cell
 from benchmark.statistics.metrics import METRICS, OTHERS
 

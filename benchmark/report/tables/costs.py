@@ -10,7 +10,7 @@ from benchmark.artifacts.files import read_json
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import Entry, Row, Table, points
+from benchmark.report.tables.form import Entry, Row, Table, points
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.results import KEY_COLUMNS
 

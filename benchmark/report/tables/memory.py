@@ -6,7 +6,7 @@ from typing import Any
 from benchmark.config.run_names import method_name
 from benchmark.diagnostics.slices import PARTS
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
+from benchmark.report.tables.form import DASH, MISSING, Entry, Row, Table, points
 from benchmark.schema import LANGUAGE_MODELS
 
 

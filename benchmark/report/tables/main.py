@@ -5,16 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmark.config.run_names import PAPERS_MODEL, method_name
 from benchmark.methods.baselines import baseline_rows
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import (
-    DASH,
+from benchmark.report.tables.form import DASH, Entry, Row, Table, points
+from benchmark.report.tables.results import (
     OTHER_TITLES,
-    Entry,
-    Row,
-    Table,
     behind,
     other_entries,
     other_entry,
-    points,
     summary_entry,
     untrained_or,
     verdict_on,

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.config.params import DomainParams
 from benchmark.config.run_names import method_name
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, points
+from benchmark.report.tables.form import DASH, MISSING, Entry, Row, Table, points
 from benchmark.statistics.comparisons import COMPARED, OTHERS, Difference, compare, table_pairs
 from benchmark.statistics.metrics import METRICS
 from benchmark.statistics.power import POWER, smallest_seen

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables import DASH, MISSING, Entry, Row, Table, ends_of, points, summary_entry, verdict_on
+from benchmark.report.tables.form import DASH, MISSING, Entry, Row, Table, ends_of, points
+from benchmark.report.tables.results import summary_entry, verdict_on
 from benchmark.schema import LANGUAGE_MODELS, Cell
 from benchmark.statistics.metrics import METRICS
 from benchmark.verdicts.follow_ups import BIASES, FollowUps, Number, biases, load_follow_ups, named
