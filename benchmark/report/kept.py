@@ -1,14 +1,14 @@
 """Results of one run in a folder that git can hold, and bringing the cells of several such folders together.
 
 A folder has `params.yaml`, `scores.parquet` (one row a cell and sample; without a language model there is none, since
-such a run is soon made anew) and `records.jsonl` (how each cell came about), and of all cells that were run
+such a run is soon made anew) and `records.parquet` (how each cell came about), and of all cells that were run
 `metrics.csv`, `estimates.csv` and `influence.parquet`, since labels are not there. It holds no data: samples and users
 are numbers. What is missing in a grid can so be run on another machine, or later.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from benchmark.config.deciding import OF_MACHINE, deciding_keys, differing
 from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
-from benchmark.errors import DataError, MissingArtifactError
+from benchmark.errors import DataError, MissingArtifactError, SchemaError
 from benchmark.methods.grid import cells
 from benchmark.methods.running import rows_digest
 from benchmark.schema import LANGUAGE_MODELS, Cell, Prediction
 from benchmark.statistics.estimates import INFLUENCE as INFLUENCE_FILE
 from benchmark.statistics.results import ESTIMATES_CSV, read_rows, write_rows
 
-SCORES, RECORDS = "scores.parquet", "records.jsonl"
+SCORES, RECORDS = "scores.parquet", "records.parquet"
 METRICS, ESTIMATES, INFLUENCE = METRICS_CSV.name, ESTIMATES_CSV.name, INFLUENCE_FILE.name
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
@@ -76,8 +76,7 @@ def keep(folder: Path, params: Params, families: Sequence[str] | None = None) ->
         files.write_bytes(temporary / paths.PARAMS_YAML, paths.PARAMS_YAML.read_bytes())
         if has_scores:
             files.write_long_scores(temporary / SCORES, found)
-        lines = (json.dumps(record, sort_keys=True) for record in records)
-        files.write_bytes(temporary / RECORDS, ("\n".join(lines) + "\n").encode())
+        write_records(temporary, records)
         write_rows(temporary / METRICS, [row for row in read_rows(METRICS_CSV) if row.status == "ok"])
         for path in (ESTIMATES_CSV, INFLUENCE_FILE):
             files.write_bytes(temporary / path.name, files.require(path).read_bytes())
@@ -159,18 +158,34 @@ def _test_sets(params: Params) -> Iterator[str]:
         yield from params.test_sets(domain)
 
 
+def write_records(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records as a table of JSON texts: those of thousands of cells are nearly alike, and take next to nothing.
+
+    Args:
+        folder: of the run.
+        records: with their `root`.
+    """
+    texts = [json.dumps(record, sort_keys=True) for record in records]
+    files.write_columns(folder / RECORDS, {"record": texts}, {})
+
+
 def read_records(folder: Path) -> dict[tuple[Cell, str], dict[str, Any]]:
     """The records of a folder by cell and root.
 
     Raises:
-        DataError: a line is no record.
+        MissingArtifactError: the file is not there.
+        SchemaError: it is no such table.
+        DataError: a text is no record.
     """
+    path = folder / RECORDS
+    columns = files.read_columns(path)
+    if "record" not in columns:
+        raise SchemaError(f"{path}: not a table of records (no column record)")
     found: dict[tuple[Cell, str], dict[str, Any]] = {}
-    lines = files.require(folder / RECORDS).read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
+    for number, text in enumerate(columns["record"]):
         try:
-            record = json.loads(line)
+            record = json.loads(text)
             found[Cell(**record["cell"]), record.pop("root")] = record
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{folder / RECORDS}: line {number}: no record of a cell ({error})") from None
+            raise DataError(f"{path}: row {number}: no record of a cell ({error})") from None
     return found

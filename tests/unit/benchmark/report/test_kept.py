@@ -1,9 +1,9 @@
 """Results that git can hold: kept in a folder, merged into another run, refused where what decides differs."""
 
-import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,7 +14,18 @@ from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.errors import DataError, MissingArtifactError, SchemaError
 from benchmark.methods.running import rows_digest
-from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, grid_cells, keep, merge
+from benchmark.report.kept import (
+    ESTIMATES,
+    INFLUENCE,
+    METRICS,
+    RECORDS,
+    SCORES,
+    grid_cells,
+    keep,
+    merge,
+    read_records,
+    write_records,
+)
 from benchmark.schema import Cell
 from benchmark.stages import evaluate
 
@@ -76,7 +87,7 @@ def test_of_a_run_without_a_language_model_records_and_metrics_are_kept(run: Pat
     rules = params.model_copy(update={"grid": grid})
     assert {cell.family for cell in grid_cells(rules)} == {"control", "baseline"}
     n_cells = keep(Path("kept"), rules)
-    assert n_cells == len(list(grid_cells(rules))) == len((run / "kept" / RECORDS).read_text().splitlines())
+    assert n_cells == len(list(grid_cells(rules))) == len(read_records(Path("kept")))
     assert not (run / "kept" / SCORES).exists()
     keep(Path("kept"), params)
     assert set(pq.read_table(run / "kept" / SCORES)["family"].to_pylist()) == {"icl", "tuned"}
@@ -113,22 +124,26 @@ def test_what_a_model_knew_by_heart_goes_along_for_the_same_model_alone(run: Pat
 
 def test_cells_of_other_test_rows_or_without_a_record_are_refused(run: Path, params: Params) -> None:
     keep(Path("kept"), params, FAMILIES)
-    lines = (run / "kept" / RECORDS).read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    records[0]["test_sha256"] = "0" * 64
-    first = Cell(**records[0]["cell"])
-    (run / "kept" / RECORDS).write_text("\n".join(json.dumps(record) for record in [records[0], *records[2:]]) + "\n")
+    records = read_records(Path("kept"))
+    one, other = [key for key in records if key[1] == "runs"][:2]
+    records[one]["test_sha256"] = "0" * 64
+    del records[other]
+    write_records(Path("kept"), ({"root": root, **record} for (_, root), record in records.items()))
     shutil.rmtree("predictions")
-    assert dict(merge(Path("kept"), params).refused) == {f"other rows of {first.test_domain}": 1, "no record": 1}
+    assert dict(merge(Path("kept"), params).refused) == {f"other rows of {one[0].test_domain}": 1, "no record": 1}
 
 
 def test_a_damaged_folder_is_one_clear_line(run: Path, params: Params) -> None:
     with pytest.raises(MissingArtifactError, match=r"nowhere/scores\.parquet"):
         merge(Path("nowhere"), params)
     keep(Path("kept"), params, FAMILIES)
-    (run / "kept" / RECORDS).write_text('{"root": "runs"}\n')
-    with pytest.raises(DataError, match=r"records.jsonl: line 1: no record of a cell"):
+    write_records(Path("kept"), [{"root": "runs"}])
+    with pytest.raises(DataError, match=r"records.parquet: row 0: no record of a cell"):
         merge(Path("kept"), params)
+    for damage in (lambda path: pq.write_table(pa.table({"other": [1]}), path), lambda path: path.write_bytes(b"no")):
+        damage(run / "kept" / RECORDS)
+        with pytest.raises(SchemaError, match=r"records.parquet: not a (whole )?table"):
+            merge(Path("kept"), params)
     table = pq.read_table(run / "kept" / SCORES).drop_columns(["score"])
     pq.write_table(table, run / "kept" / SCORES)
     with pytest.raises(SchemaError, match=r"scores.parquet: not a table of cells"):

@@ -60,12 +60,20 @@ def test_a_submitted_run_is_whole_and_says_where_it_comes_from(kept: Path) -> No
 
 def test_a_run_without_scores_has_a_record_of_every_cell(kept: Path) -> None:
     (kept / SCORES).unlink()
-    with pytest.raises(SchemaError, match=r"records\.jsonl: no record of random"):
+    with pytest.raises(SchemaError, match=r"records\.parquet: no record of random"):
         submit(FOLDER, "somebody")
 
 
 def _lines(change: Callable[[list[str]], list[str]], name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text("\n".join(change((folder / name).read_text().splitlines())) + "\n")
+
+
+def _records(change: Callable[[list[str]], list[str]]) -> Callable[[Path], object]:
+    def damage(folder: Path) -> None:
+        texts = pq.read_table(folder / RECORDS)["record"].to_pylist()
+        pq.write_table(pa.table({"record": change(texts)}), folder / RECORDS)
+
+    return damage
 
 
 def _renamed_sample(folder: Path) -> None:
@@ -80,8 +88,8 @@ def _no_estimate(lines: list[str]) -> list[str]:
 
 
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
-    (_lines(lambda lines: lines[1:], RECORDS), "records.jsonl: no record of"),
-    (_lines(lambda lines: [*lines, "{"], RECORDS), "no record of a cell"),
+    (_records(lambda texts: texts[1:]), "records.parquet: no record of"),
+    (_records(lambda texts: [*texts, "{"]), "no record of a cell"),
     (_lines(lambda lines: lines[:-1], METRICS), "has no row in metrics.csv"),
     (_lines(lambda lines: [x.replace(",60,ok", ",61,ok") for x in lines], METRICS), "60 scores, .* says 61"),
     (_lines(_no_estimate, ESTIMATES), "estimates.csv: auc of"),
@@ -103,9 +111,9 @@ def test_what_does_not_fit_together_is_refused(kept: Path) -> None:
 
 def test_a_file_that_changes_after_its_submission_is_found(kept: Path) -> None:
     submit(FOLDER, "somebody")
-    with (kept / RECORDS).open("a") as stream:
+    with (kept / ESTIMATES).open("a") as stream:
         stream.write("\n")
-    with pytest.raises(SchemaError, match=r"records\.jsonl: not the file that was submitted"):
+    with pytest.raises(SchemaError, match=r"estimates\.csv: not the file that was submitted"):
         read_entry(FOLDER)
 
 
