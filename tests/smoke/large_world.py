@@ -22,12 +22,11 @@ from benchmark.methods.configuration import load_config
 ROOT = Path(__file__).parents[2]
 TRUTHS = Path(__file__).with_name("truths.json")
 CHANGES: dict[str, dict[str, Any]] = {
-    "domains.movie": {"n_samples": 20_000, "extended_rows_per_user": 0},
-    "world.populations.ml-100k": {"n_users": 2_600},
+    "domains.movie": {"n_samples": 20_000, "split": [0.75, 0.05, 0.2]},
+    "domains.book": {"split": [0.75, 0.05, 0.2]},
+    "world.populations.ml-100k": {"n_users": 3_600},
     "world.populations.bookcrossing": {"n_users": 20_000},
-    "grid": {"seeds": [100, 101, 102, 103], "cheap_seeds": [*range(100, 108)]},
-    "probe": {"variants": []},
-    "efficiency": {"configurations": []},
+    "grid": {"seeds": [*range(100, 112)], "cheap_seeds": [*range(100, 124)]},
 }
 
 
