@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from benchmark.config.run_names import PAPERS_MODEL, method_name, model_name
 from benchmark.report.figures.axis import Mark, Tick, axis, ends, in_words
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables.form import points
+from benchmark.report.tables.form import PUBLISHED, points
 from benchmark.schema import Cell
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper, PaperNumber
@@ -19,8 +19,6 @@ FAMILIES = {
     **{"control": "Rules and controls", "baseline": "Recommenders", "icl": "In context", "tuned": "Tuned"},
     "external": "From elsewhere",
 }
-PUBLISHED = "paper"
-"""Family of a row that has a number of the paper alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ MISSING = "missing"
 NO_VALUE = "not defined"
 DASH = "\u2013"
 """Where the paper has no such number."""
+PUBLISHED = "paper"
+"""Family of a row that has a number of the paper alone."""
 
 
 @dataclass(frozen=True, slots=True)

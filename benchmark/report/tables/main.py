@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmark.config.run_names import PAPERS_MODEL, method_name
 from benchmark.methods.baselines import baseline_rows
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables.form import DASH, Entry, Row, Table, points
+from benchmark.report.tables.form import DASH, PUBLISHED, Entry, Row, Table, points
 from benchmark.report.tables.results import (
     OTHER_TITLES,
     behind,
@@ -75,7 +75,7 @@ def _row_of_paper(paper: Paper, domain: str, shots: Sequence[int]) -> Row:
     ]
     name = f"TALLRec ({PAPERS_MODEL})"
     more = tuple((f"K = {n.n_shots}", said) for n in numbers if n and (said := _independent(paper, n)))
-    return Row(name, tuple(e for four in entries for e in four), "Tuned language model", family="tuned", more=more)
+    return Row(name, tuple(e for four in entries for e in four), "Tuned language model", family=PUBLISHED, more=more)
 
 
 def _left_out(published: Sequence[PaperNumber], inputs: Inputs) -> str:
