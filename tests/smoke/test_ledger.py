@@ -13,8 +13,10 @@ from benchmark.verdicts.evidence import Results
 
 ROOT = Path(__file__).parents[2]
 DECIDED = {"supported", "contradicted"}
-N_DECIDED = 4
-"""Six were aimed at."""
+TOLD = 7
+"""Claims that the kept run and the larger one decide."""
+NOT_TOLD = {"at_alone_is_below_rt"}
+"""Decided by the kept run (3.6, with a margin of 3.5) and not by the larger one (1.0, with a margin of 2.0)."""
 
 
 def test_no_claim_is_decided_wrongly() -> None:
@@ -25,5 +27,7 @@ def test_no_claim_is_decided_wrongly() -> None:
     truths = json.loads((ROOT / "tests/smoke/truths.json").read_text())["claims"]
     assert verdicts.keys() == truths.keys()
     decided = {name: verdict for name, verdict in verdicts.items() if verdict in DECIDED}
-    assert decided == {name: truths[name]["verdict"] for name in decided}
-    assert len(decided) == N_DECIDED
+    known = {name: truths[name]["verdict"] for name in decided if truths[name]["verdict"] in DECIDED}
+    assert decided.keys() - known.keys() == NOT_TOLD
+    assert {name: decided[name] for name in known} == known
+    assert len(known) == TOLD
