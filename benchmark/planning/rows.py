@@ -1,7 +1,7 @@
 """The rows of a domain before a run: as prepared, or read from files at hand. The network is not asked."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ def rows_of(params: Params, domain: str) -> Rows | None:
 
 
 @contextmanager
-def _readers_say_nothing() -> Iterator[None]:
+def _readers_say_nothing() -> Generator[None]:
     """What they left out or guessed is told when stages `raw` and `prepare` read the files."""
     log = logging.getLogger("benchmark.data")
     before = log.level
