@@ -1,4 +1,4 @@
-"""What the kept run of `use smoke ledger` decides is what is true of its world.
+"""What the kept run of `use smoke ledger` decides is what a larger run of its world decides, where that decides it.
 
 `truths.json` was written by `large_world.py`, with other users and draws, before the preset was run.
 """
@@ -16,10 +16,10 @@ DECIDED = {"supported", "contradicted"}
 TOLD = 7
 """Claims that the kept run and the larger one decide."""
 NOT_TOLD = {"at_alone_is_below_rt"}
-"""Decided by the kept run (3.6, with a margin of 3.5) and not by the larger one (1.0, with a margin of 2.0)."""
+"""Decided by the kept run (3.6, margin 3.5) and not by the larger one (1.0, margin 2.0): it may be wrong."""
 
 
-def test_no_claim_is_decided_wrongly() -> None:
+def test_what_both_runs_decide_is_decided_alike() -> None:
     entry = read_entry(ROOT / "tests/smoke/ledger")
     groups = summarise(entry.rows, entry.estimates)
     results = Results(groups, 0.95, (), model_is_papers=False, model="tiny LM", estimates=entry.estimates)
