@@ -141,7 +141,7 @@ class Page:
             "follow-ups": self.follow_ups,
         }
         filled = {name for name, found in tables.items() if any(row.is_run for table in found for row in table.rows)}
-        filled |= {"ablation"} if self.tunings or any(plot.lines or plot.levels for plot in self.ablations) else set()
+        filled |= {"ablation"} if self.tunings or self.ablations else set()
         return {name: title for name, title in SECTIONS.items() if name in filled or name not in (*tables, "ablation")}
 
     @property
@@ -186,6 +186,8 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
     claims = judge_with_follow_ups(results, of_field)
     counted = published.verdict_counts(inputs, paper) if paper.formats.keys() & set(domains) else {}
     generated = [domain for domain in domains if params.domains[domain].source == "embedded"]
+    ablations = [curves.ablation_plot(inputs, paper, domain) for domain in domains]
+    icl_plots = [dots.icl_plot(inputs, domain) for domain in domains]
     return Page(
         title=finding.title(inputs),
         facts=finding.facts(inputs, generated),
@@ -203,10 +205,8 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         lost=[f"{row.cell}: {row.status}" for row in inputs.rows if row.status != "ok"],
         confidence=f"{100 * params.evaluate.confidence:g} %",
         overviews=[dots.overview_plot(inputs, paper, domain) for domain in domains],
-        ablations=[curves.ablation_plot(inputs, paper, domain) for domain in domains],
-        icl_plots=[dots.icl_plot(inputs, domain) for domain in domains]
-        if params.grid.icl_models or params.grid.other_models
-        else [],
+        ablations=[plot for plot in ablations if plot.lines or plot.levels],
+        icl_plots=[plot for plot in icl_plots if any(row.family == "icl" for row in plot.rows)],
         tunings=curves.tuning_plots(inputs),
         strips=strips.strip_plots(inputs),
         examples=examples(inputs),

@@ -74,7 +74,7 @@ class CurvePlot:
     def description(self) -> str:
         """The text alternative."""
         curves = [f"{line.name}: {', '.join(mark.label for mark in line.marks)}" for line in self.lines]
-        return "; ".join([*curves, *(f"{name}: {label}" for name, _, _, label in self.levels)]) or "no results"
+        return "; ".join([*curves, *(f"{name}: {label}" for name, _, _, label in self.levels)])
 
 
 def ablation_plot(inputs: Inputs, paper: Paper, domain: str) -> CurvePlot:

@@ -238,6 +238,19 @@ def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
     assert f"{CELL}: missing" in page.text
 
 
+def test_a_figure_without_a_point_is_not_drawn(finished_run: Path) -> None:
+    _make()
+    figures = {name for kind in ("ablation", "icl") for name in (f"{kind}-movie.svg", f"{kind}-book.svg")}
+    assert figures <= {file.name for file in Path("results/figures").iterdir()}
+    for family in ("icl", "tuned"):
+        for folder in (finished_run / "predictions" / family).glob("**/*-movie"):
+            shutil.rmtree(folder)
+    page = _make(["--partial"])
+    drawn = {file.name for file in Path("results/figures").iterdir()}
+    assert figures & drawn == {"ablation-book.svg", "icl-book.svg"}
+    assert "What each stage of tuning gives, movie" not in page.text
+
+
 def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
     _make()
     rows = [row for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie"]
