@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, logging
+from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
+from benchmark.weights import refuse_impossible_weights
 
 PACKAGED = "package:"
+ALIKE = 1e-5
+"""Most that two vectors of one text differ by, since batches of other shapes round otherwise."""
 
 
 def encode_texts(
@@ -38,7 +42,7 @@ def encode_texts(
         tell: told the texts done and to do.
 
     Raises:
-        DataError: the model cannot be loaded; the message says why.
+        DataError: the model cannot be loaded, or tells no two texts apart; the message says why.
     """
     torch.set_num_threads(n_threads)
     source = str(located(model))
@@ -61,6 +65,7 @@ def encode_texts(
     encoder.eval()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     vectors = torch.empty(len(texts), encoder.config.hidden_size)
+    kinds: set[tuple[int, ...]] = set()  # of texts, as far as they are read
     with torch.inference_mode():
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
@@ -80,9 +85,16 @@ def encode_texts(
                 advice = "fewer baselines.text_encoder.max_length, or the tokenizer of these weights"
                 told = f"it takes no text of {batch['input_ids'].shape[1]} tokens; expected {advice}"
                 raise DataError(f"{where}: {told}: {reason_of(error)}") from error
+            pairs = zip(batch["input_ids"], batch["attention_mask"].bool(), strict=True)
+            kinds.update(tuple(ids[is_read].tolist()) for ids, is_read in pairs)
             tell(first + len(chosen), len(order))
     if not vectors.isfinite().all():
         raise DataError(f"{where}: its vectors hold numbers that are not finite")
+    if len(kinds) > 1 and (vectors - vectors[0]).abs().max() <= ALIKE:
+        raise DataError(
+            f"{where}: all {len(texts)} texts have one vector; expected an encoder as BERT is, whose first output has "
+            "seen the whole text"
+        )
     return vectors
 
 
@@ -94,6 +106,8 @@ def _loaded(source: str, revision: str | None, where: str) -> tuple[Any, Any]:
     if getattr(AutoConfig.from_pretrained(source, **pinned), "quantization_config", None):
         raise DataError(f"{where}: its config.json has a quantization_config; expected weights as they are")
     tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
+    if not tokenizer.pad_token:
+        raise DataError(f"{where}: its tokenizer has no pad_token, which texts of unequal lengths need")
     encoder, told = AutoModel.from_pretrained(
         source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **pinned
     )
@@ -107,6 +121,8 @@ def _loaded(source: str, revision: str | None, where: str) -> tuple[Any, Any]:
         lost = sorted(key for key in keys if "pooler" not in key)  # which no vector is of
         if lost:
             raise DataError(f"{where}: {what.format(f'{lost[0]} ({len(lost)} in all)')}")
+    if config := cached_file(source, CONFIG_NAME, revision=revision):  # beside which the weights lie
+        refuse_impossible_weights(Path(config).parent, where)
     return tokenizer, encoder
 
 

@@ -1,6 +1,7 @@
 """Errors with one clear line each, and the one place that turns them into exit codes."""
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,13 @@ def reason_of(error: BaseException) -> str:
     said = " ".join(str(error).split())
     is_bare = not said or isinstance(error, LookupError)  # a KeyError says its key alone
     return f"{type(error).__name__}{': ' * bool(said)}{said:.400}" if is_bare else f"{said:.400}"
+
+
+def last_words(output: str) -> str:
+    """Of what a process that failed has printed, the line that says why: its last error, else its last; 400 letters."""
+    lines = output.strip().splitlines() or ["no message"]
+    errors = [line for line in lines if re.match(r"error: |ERROR: |[\w.]+(Error|Exception)\b", line)]
+    return f"{[*lines[-1:], *errors][-1].strip().removeprefix('error: '):.400}"
 
 
 def exit_code_of(main: Callable[[], None]) -> int:

@@ -14,7 +14,7 @@ from benchmark.artifacts.files import write_bytes
 from benchmark.artifacts.paths import MIRROR_VARIABLE, PARAMS_YAML
 from benchmark.config.params import Params
 from benchmark.data.sources import chosen_mirror
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, last_words
 from benchmark.methods.configuration import load_config, merge_presets
 from benchmark.planning.foretold import foretold
 from benchmark.progress import EVERY_SECONDS, OfAll
@@ -91,8 +91,7 @@ class _Runs:
             for stage, process in zip(batch, processes, strict=True):
                 said = self._waited(process)
                 if process.returncode:
-                    last = (said.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
-                    problem = f"{_name(stage)}: {last.removeprefix('error: ')}"
+                    problem = f"{_name(stage)}: {last_words(said.decode(errors='replace'))}"
             if problem and is_needed:
                 raise BenchmarkError(problem)
         return problem

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmark.artifacts.paths import PIPELINES
-from benchmark.errors import DataError
+from benchmark.errors import DataError, last_words
 
 OUTPUTS = ("data", "models", "predictions", "results", "runs")
 """Folders that the outputs of all stages lie in."""
@@ -29,7 +29,7 @@ def cache_folder(root: Path) -> Path:
     command = [sys.executable, "-m", "dvc", "cache", "dir"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise DataError(f"dvc cache dir: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise DataError(f"dvc cache dir: {last_words(done.stderr)}")
     return root / done.stdout.strip() / "files" / "md5"
 
 

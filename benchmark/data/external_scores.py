@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.artifacts.files import pa, pq
 from benchmark.config.names import guess
-from benchmark.errors import DataError, MissingArtifactError
+from benchmark.errors import DataError, MissingArtifactError, reason_of, refuse_other_text
 from benchmark.schema import Prediction, Sample, digest_of
 
 REQUIRED = ("sample_id", "score")
@@ -40,7 +40,7 @@ def read_external_scores(path: Path, samples: Sequence[Sample]) -> tuple[list[Pr
         MissingArtifactError: the file is not there.
         DataError: it cannot be read, lacks a column or has one that nothing reads; or a row has no sample of the test
             set, one that stands in a row before it, a score that is not finite, or a witness of another sample; or a
-            sample has no row.
+            sample has no row; or all scores are the same.
     """
     if not path.is_file():
         raise MissingArtifactError(f"{path}: not there; it is a file of scores that `external` in params.yaml names")
@@ -70,6 +70,10 @@ def read_external_scores(path: Path, samples: Sequence[Sample]) -> tuple[list[Pr
         scores[sample_id] = _score(path, place, row["score"])
     if missing := [sample_id for sample_id in expected if sample_id not in scores]:
         raise DataError(f"{path}: {len(missing)} of {len(expected)} test samples have no row, e.g. {missing[0]!r}")
+    if len(scores) > 1 and len(set(scores.values())) == 1:
+        raise DataError(
+            f"{path}: all {len(scores)} scores are {next(iter(scores.values())):g}, expected an order of the samples"
+        )
     return [Prediction(sample_id, score) for sample_id, score in scores.items()], [c for c in columns if c in WITNESSES]
 
 
@@ -85,7 +89,7 @@ def _check_columns(path: Path, columns: Iterable[str]) -> None:
 
 def _score(path: Path, place: str, value: object) -> float:
     try:
-        if not isinstance(value, bool) and math.isfinite(score := float(value)):  # pyright: ignore[reportArgumentType]
+        if not isinstance(value, bool) and "_" not in str(value) and math.isfinite(score := float(value)):  # pyright: ignore[reportArgumentType]
             return score
     except (TypeError, ValueError, OverflowError):
         pass
@@ -97,9 +101,10 @@ def _rows(path: Path) -> Iterator[_Row]:
     if read is None:
         raise DataError(f"{path}: expected a name that ends in one of {', '.join(_READERS)}")
     try:
+        refuse_other_text(path)
         yield from read(path)
     except (csv.Error, ValueError, RecursionError, pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as {path.suffix} ({str(error).splitlines()[0]})") from None
+        raise DataError(f"{path}: cannot be read as {path.suffix} ({reason_of(error)})") from None
 
 
 def _of_csv(path: Path) -> Iterator[_Row]:
@@ -116,12 +121,19 @@ def _of_json_lines(path: Path) -> Iterator[_Row]:
     with path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                row: object = json.loads(line)
+                row: object = json.loads(line, object_pairs_hook=_each_once)
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}: line {number}: no JSON ({error})") from None
             if not isinstance(row, dict):
                 raise DataError(f"{path}: line {number}: expected an object, got {line.strip():.80}")
             yield f"line {number}", row
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def _of_parquet(path: Path) -> Iterator[_Row]:

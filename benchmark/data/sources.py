@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from benchmark.artifacts.files import read_json, replacing_folder, write_bytes, write_json
 from benchmark.artifacts.paths import MIRROR_VARIABLE
-from benchmark.errors import NO_ROOM, DataError, SchemaError
+from benchmark.errors import NO_ROOM, DataError, SchemaError, refuse_pointer
 
 MANIFEST = "manifest.json"
 OUTSIDE = "outside.json"
@@ -133,12 +133,14 @@ def checksum(path: Path) -> str:
 
 def _from_mirror(file: SourceFile, destination: Path, mirror: Path) -> ManifestEntry:
     source = mirror / file.path
+    refuse_pointer(source)
     if source.is_file():
         shutil.copyfile(source, destination)
         return ManifestEntry(sha256=_verified(file, destination, source), origin="mirror", stand_in=None)
     if file.stand_in is None or not (mirror / file.stand_in).is_file():
         advice = f"take it from {_where(file)}" if file.url else f"put your own there, as {file.path}"
         raise DataError(f"{source}: not in the mirror; {advice}")
+    refuse_pointer(mirror / file.stand_in)
     stand_in = Path(file.stand_in).name
     _LOG.warning("%s is not in the mirror: %s stands in for it, and the report says so", file.path, stand_in)
     shutil.copyfile(mirror / file.stand_in, destination)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmark.artifacts.files import read_json
 from benchmark.artifacts.paths import BASE_MODEL, STARTS, raw_folder, texts_file
+from benchmark.config.in_context import LocalModelParams
 from benchmark.config.params import Params
 from benchmark.data.domains import raw_files
 from benchmark.data.sources import MANIFEST, OUTSIDE, ManifestEntry, SourceFile, checksum, chosen_mirror, read_manifest
@@ -23,7 +24,7 @@ def changed_files(params_yaml: Path) -> list[tuple[Path, str]]:
         return []
     params = load_config(params_yaml)
     instruct, encoder = params.instruct, params.baselines.text_encoder.model
-    found = [*_of_mirror(params), *_of_model(params.llm.model), *_of_gguf(params.llm.model)]
+    found = [*_of_mirror(params), *_of_model(params.llm.model), *_of_gguf(params.llm.model), *_of_others(params)]
     found += _of_record(STARTS / "tallrec" / OUTSIDE, instruct.adapter or instruct.data, "tallrec/dvc.yaml:instruct")
     for domain in params.grid.domains if encoder else ():
         found += _of_record(texts_file(domain).with_name(OUTSIDE), str(encoder), f"encode@{domain}")
@@ -69,6 +70,21 @@ def _of_gguf(model: str) -> Iterator[tuple[Path, str]]:
         digest = origin.get("gguf_sha256")
         if digest and origin["model"] == model and _is_other(Path(model), digest):
             yield Path(model), "tallrec/dvc.yaml:base"
+
+
+def _of_others(params: Params) -> Iterator[tuple[Path, str]]:
+    """Files of the folders in `icl.models`, as the records of their cells have them."""
+    for name, section in params.icl.models.items():
+        if isinstance(section, LocalModelParams):
+            for folder in sorted(Path("runs/icl").glob(f"icl-{name}-*")):
+                record = next(iter(sorted(folder.rglob("*.json"))), None)
+                files: dict[str, str] = read_json(record).get("files", {}) if record else {}
+                stage = f"others@{folder.name.removeprefix('icl-')}"
+                yield from (
+                    (Path(section.model, one), stage)
+                    for one in files
+                    if _is_other(Path(section.model, one), files[one])
+                )
 
 
 def _of_record(record: Path, source: str, stage: str) -> Iterator[tuple[Path, str]]:

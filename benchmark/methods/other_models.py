@@ -5,6 +5,7 @@ torch, transformers and the client of servers are imported by the functions that
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from benchmark.config.in_context import ApiModelParams, ExactModelParams, ServerParams
@@ -34,7 +35,10 @@ def other_method(params: Params, name: str, prompt: str, notes: dict[str, Any]) 
     if isinstance(section, ServerParams):
         return _served_method(params, section, name, prompt, notes)
     from tallrec.models.loading import load_model
+    from tallrec.models.origin import file_digests
 
+    if Path(section.model).is_dir():  # which may change under its name, and DVC does not watch
+        notes.update(files=file_digests(Path(section.model)))
     model, tokenizer = load_model(
         section.model, section.revision, language_models.loading(params, to_score=True), key=f"icl.models.{name}.model"
     )

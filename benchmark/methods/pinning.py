@@ -22,6 +22,10 @@ OWN_MODELS = ("base", "alpaca")
 """In-context models without an entry in `icl.models`: that of section `llm`, and the same after instruction tuning."""
 SENT = ("model", "messages", "prompt", "logprobs", "top_logprobs", "stream", "n")
 """What the client sends of its own, or cannot read."""
+SECRET = re.compile(
+    r"api[-_]?key|authori[sz]ation|secret|password|(access|auth|bearer)[-_]?token|headers", re.IGNORECASE
+)
+"""Names under which a key is sent; parameters stand in records, which are published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +160,5 @@ def _server(key: str, section: ServerParams) -> Iterator[Problem]:
     for parameter in section.parameters if isinstance(section, ApiModelParams) else ():
         if parameter in SENT:
             yield f"{key}.parameters.{parameter}", "set by the other keys of the model"
+        elif SECRET.search(parameter):
+            yield f"{key}.parameters.{parameter}", "a key belongs into the variable that key_variable names"

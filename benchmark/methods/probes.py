@@ -3,6 +3,7 @@
 Adding a probe is one function and one entry of `PROBES`; one that changes the question has a prompt style too.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from benchmark.seeding import derive_seed
 Samples = Sequence[Sample]
 Items = Mapping[str, Item]
 Changed = tuple[tuple[Sample, ...], dict[str, Item]]
+
+_LOG = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 
@@ -48,6 +51,8 @@ def another_history(samples: Samples, items: Items) -> Changed:
     """Each sample has the history of a sample of another user: is the score about this user at all?"""
     order = sorted(range(len(samples)), key=lambda position: derive_seed("another", samples[position].sample_id))
     histories: dict[str, tuple[Interaction, ...]] = {}
+    if len({sample.user_id for sample in samples}) == 1 < len(samples):
+        _LOG.warning("another_history: all %d samples are of one user, so each keeps its history", len(samples))
     for place, position in enumerate(order):
         sample = samples[position]
         others = (samples[order[(place + step) % len(order)]] for step in range(1, len(order)))

@@ -47,9 +47,11 @@ def architecture(params: Params) -> "PreTrainedConfig":
     """The architecture of `llm.model`; no weight is read, and the Hub is asked for what this machine has not.
 
     Raises:
-        DataError: it is nowhere to be had.
+        DataError: it is nowhere to be had, or its weights are stored quantized and the keys do not say so.
+        ConfigError: it has fewer positions than `llm.max_length`.
     """
-    from tallrec.models.architecture import config_of
+    from tallrec.models.architecture import config_of, refuse_few_positions
+    from tallrec.models.foreign import refuse_stored_quantization
     from tallrec.tiny.shape import shape_in, tiny_config
 
     model, revision = params.llm.model, params.llm.revision
@@ -63,7 +65,11 @@ def architecture(params: Params) -> "PreTrainedConfig":
     found = config_of(str(folder)) if folder else _without_network(lambda: config_of(model, revision))
     if found is None and os.environ.get("HF_HUB_OFFLINE", "0") != "0":
         raise DataError(f"llm.model: no architecture of {model!r} on this machine, and HF_HUB_OFFLINE forbids to ask")
-    return found or config_of(model, revision)
+    found = found or config_of(model, revision)
+    refuse_few_positions(found, params.llm.max_length)
+    if params.llm.weights == "pretrained":
+        refuse_stored_quantization(found, params.llm.quantization, "llm.model")
+    return found
 
 
 def tokenizer(params: Params) -> "PreTrainedTokenizerBase | None":

@@ -23,7 +23,7 @@ from benchmark.artifacts.paths import BASE_MODEL, STARTS, efficiency_file
 from benchmark.config.names import refuse_unknown
 from benchmark.config.params import EfficiencyConfiguration, Params
 from benchmark.data.tasks import validation_task
-from benchmark.errors import BenchmarkError, exit_code_of
+from benchmark.errors import BenchmarkError, exit_code_of, last_words
 from benchmark.methods import language_models, tuning
 from benchmark.methods.configuration import load_config
 from benchmark.planning.devices import utilisation
@@ -99,8 +99,7 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
     if done.returncode == -signal.SIGKILL or "bad_alloc" in done.stderr:  # how the limit speaks below Python
         return {"status": "does not fit"}
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BenchmarkError(f"efficiency.configurations.{name}: {last}")
+        raise BenchmarkError(f"efficiency.configurations.{name}: {last_words(done.stderr)}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config.reading import read_yaml
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, last_words
 
 EDGE = re.compile(r'"([^"]+)" -> "([^"]+)"')
 NODE = re.compile(r'^"([^"]+)";$', re.MULTILINE)
@@ -99,8 +99,7 @@ def dvc(folder: Path, *arguments: str) -> str:
     except FileNotFoundError:
         raise ConfigError("dvc: no such program on PATH; put the environment's bin folder there") from None
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise ConfigError(f"dvc {' '.join(arguments)}: {' '.join(last)}")
+        raise ConfigError(f"dvc {' '.join(arguments)}: {last_words(done.stderr.strip() or done.stdout)}")
     return done.stdout
 
 

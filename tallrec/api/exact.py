@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.errors import ServerError
 from benchmark.schema import Item, Labelled, Prediction, Sample
-from tallrec.api.bodies import Reply
+from tallrec.api.bodies import LEAST_PROBABILITY, MOST_PROBABILITY, Reply
 from tallrec.api.cache import opened
 from tallrec.api.client import Traffic, ask_questions
 from tallrec.api.model import ApiModel
@@ -55,7 +55,8 @@ def score_samples_exactly(
 
     Raises:
         ConfigError: the key is not in the environment.
-        ServerError: the server refuses, has no room for a prompt, or its tokenizer cannot tell the answers apart.
+        ServerError: the server refuses, a filter takes a question away, it has no room for a prompt, its tokenizer
+            cannot tell the answers apart, or what it says of the answers is impossible for probabilities.
         DataError: the cache cannot be used.
     """
     answers = answer_texts(scoring.style)
@@ -68,21 +69,46 @@ def score_samples_exactly(
         encoded, of_tokens = ask_questions(
             model, [model.asked("tokenize", prompt=text, add_special_tokens=True) for text in written], cache
         )
+        _refuse_withheld(model.address, encoded)
         prompts, labels = _prompts(model.address, encoded)
         questions = [question for prompt in prompts for question in _questions(model, prompt, labels)]
         replies, traffic = ask_questions(model, questions, cache, tell)
+    _refuse_withheld(model.address, replies)
     n_each = len(questions) // len(samples) if samples else 1
     numbers = [number for reply in replies for number in reply.numbers[: 2 // n_each]]
     predictions = [
         _prediction(sample.sample_id, yes, no, len(prompt), scoring.rule)
         for sample, prompt, yes, no in zip(samples, prompts, numbers[::2], numbers[1::2], strict=True)
     ]
+    _refuse_impossible(model.address, predictions)
     return predictions, replace(
         traffic,
         n_requests=traffic.n_requests + of_tokens.n_requests,
         n_retries=traffic.n_retries + of_tokens.n_retries,
         n_from_cache=traffic.n_from_cache + of_tokens.n_from_cache,
     )
+
+
+def _refuse_withheld(address: str, replies: Sequence[Reply]) -> None:
+    """An exact score has no value for what a filter took away, as top log-probabilities have."""
+    if n_withheld := sum(reply.is_withheld for reply in replies):
+        raise ServerError(f"{address}: a filter took {n_withheld} of {len(replies)} questions away, expected none")
+
+
+def _refuse_impossible(address: str, predictions: Sequence[Prediction]) -> None:
+    masses = {one.sample_id: one.details["answer_mass"] for one in predictions}
+    likeliest = max(masses, key=masses.__getitem__, default=None)
+    if likeliest is None:
+        return
+    if masses[likeliest] > MOST_PROBABILITY:
+        raise ServerError(
+            f"{address}: sample {likeliest!r}: the probabilities of both answers add up to {masses[likeliest]:.3f}, "
+            "expected 1 at most"
+        )
+    if masses[likeliest] < LEAST_PROBABILITY:
+        raise ServerError(
+            f"{address}: no answer of {len(masses)} samples has a probability above {LEAST_PROBABILITY:g}"
+        )
 
 
 def _prompts(address: str, encoded: Sequence[Reply]) -> tuple[list[list[int]], tuple[int, int]]:

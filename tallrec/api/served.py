@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping, Set
 from typing import Any
 
-from openai import APIConnectionError, AsyncOpenAI, OpenAIError
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
 from benchmark.errors import ConfigError, ServerError
-from tallrec.api.bodies import body_of
+from tallrec.api.bodies import body_of, passes
 from tallrec.api.cache import ReplyCache, key_of
 from tallrec.api.connection import connected
 from tallrec.api.keys import secret_of
@@ -20,7 +20,7 @@ LISTING_SECONDS = 10.0
 def identity(model: ApiModel, cache: ReplyCache) -> dict[str, Any]:
     """What the server says of the model it serves under this name, for the keys of the cache; empty if nothing.
 
-    Of a server that cannot be reached, what it said last.
+    Of a server that cannot be reached, or answers with an error that passes, what it said last.
     """
     key = key_of({"models of": model.address.rstrip("/"), "model": model.model})
     try:
@@ -28,6 +28,8 @@ def identity(model: ApiModel, cache: ReplyCache) -> dict[str, Any]:
         listing = body_of(asyncio.run(_listed(client, model)))
     except (ConfigError, ServerError, APIConnectionError, TimeoutError):
         told = cache.get(key) or {}
+    except APIStatusError as error:
+        told = (cache.get(key) or {}) if passes(error.status_code) else {}
     except (OpenAIError, ValueError):  # it has no such list
         told = {}
     else:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmark.errors import exit_code_of
 from tallrec.cost.products import now, speed_of_products
 
 DOES_NOT_FIT = "does not fit"
@@ -38,6 +39,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 
     from tallrec.cost.simulation import simulate_tuning
     from tallrec.models.adapters import Lora, trainable_adapter
+    from tallrec.models.architecture import refuse_few_positions
     from tallrec.models.loading import load_base
     from tallrec.models.loading_settings import Loading
     from tallrec.scoring.logits import last_logits
@@ -55,6 +57,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     speed = speed_of_products(loading.dtype)
     runtime = resident_bytes()
     model, tokenizer = load_base(Path(settings["base"]), loading)
+    refuse_few_positions(model.config, settings["n_tokens"] or 0, "n_tokens")
     adapted = trainable_adapter(model, Path(settings["start"]), lora, seed=0)
     max_length = settings["scoring"]["max_length"]
     rows = [
@@ -175,7 +178,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def main() -> int:
-    """Measure what the settings file says."""
+    """Measure what the settings file says; exit code 0, or 2 with one line on stderr."""
+    return exit_code_of(_main)
+
+
+def _main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     try:
         measured = measure(settings)
@@ -188,7 +195,6 @@ def main() -> int:
         hard_limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (hard_limit, hard_limit))
     print(json.dumps(measured))
-    return 0
 
 
 if __name__ == "__main__":

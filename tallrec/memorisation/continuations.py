@@ -106,6 +106,10 @@ def continued(model: PreTrainedModel | PeftModel, encoded: Sequence[EncodedText]
 
 
 def _within(text: EncodedText, n_positions: int | None) -> EncodedText:
+    if n_positions is not None and len(text.answer) > n_positions:
+        raise DataError(
+            f"an answer of {len(text.answer)} tokens has no room in the {n_positions} positions of the model"
+        )
     n_free = len(text.prompt) if n_positions is None else max(1, n_positions - len(text.answer) + 1)
     return EncodedText(text.prompt[-n_free:], text.answer)
 

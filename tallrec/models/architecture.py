@@ -35,15 +35,20 @@ def positions_of(model: PreTrainedModel | PeftModel) -> int | None:
     return _positions(model.config)
 
 
-def refuse_few_positions(config: PreTrainedConfig, max_length: int) -> None:
-    """Refuse a model that training rows of `max_length` tokens do not fit into: with learned positions they end it.
+def refuse_few_positions(config: PreTrainedConfig, max_length: int, key: str = "llm.max_length") -> None:
+    """Refuse a model that rows of `max_length` tokens do not fit into: with learned positions they end it.
+
+    Args:
+        config: of the model.
+        max_length: tokens of a row.
+        key: where `params.yaml` says how many, for errors.
 
     Raises:
         ConfigError: it has fewer positions.
     """
     n_positions = _positions(config)
     if n_positions is not None and n_positions < max_length:
-        raise ConfigError(f"llm.max_length: {max_length} is more than the {n_positions} positions of llm.model")
+        raise ConfigError(f"{key}: {max_length} is more than the {n_positions} positions of llm.model")
 
 
 def refuse_unknown_tokens(model: PreTrainedModel | PeftModel, rows: Iterable[Sequence[int]]) -> None:

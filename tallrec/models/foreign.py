@@ -1,22 +1,18 @@
 """What transformers does on its own account with the files of a model from outside, and the keys do not say: refused.
 
 It puts an adapter on top of the weights that it lies beside, takes another precision than the one asked for, draws
-weights that are not there, leaves out those that it has no place for, and takes codes of quantized ones for weights.
+weights that are not there, and leaves out those that it has no place for.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import DataError, reason_of
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
-REAL = ("F64", "F32", "F16", "BF16")
-"""Types of safetensors that hold weights as they are. Those of 8 bits and less are told of by `config.json`."""
 TRIED = '### Yes.\n"No", \u00e9 <s> 12'
 """Any text: letters, digits, signs, what looks like a special token, and what is not ASCII."""
 
@@ -80,48 +76,6 @@ def refuse_lost_weights(model: PreTrainedModel, told: Mapping[str, Any], where: 
     lost = {key for key in told["unexpected_keys"] if any(key.startswith(f"{layer}.") for layer in layers)}
     if lost and not getattr(model, "is_quantized", False):
         raise DataError(f"{where}: its files hold {_first(lost)}, for which its config.json has no place")
-
-
-def refuse_impossible_weights(folder: Path, config: PreTrainedConfig, where: str) -> None:
-    """Refuse weights that no training leaves: integers without a quantization that they are the codes of, or zeros.
-
-    A matrix that is zero from end to end is one that was never written. Vectors may be: biases, and what a norm adds
-    to 1. What is no `weight`, such as a mask, is not looked at.
-
-    Args:
-        folder: with the weights, as `model*.safetensors`.
-        config: of the model.
-        where: begins the error.
-
-    Raises:
-        DataError: a file holds such a tensor.
-    """
-    if getattr(config, "quantization_config", None):
-        return
-    for path in sorted(folder.glob("model*.safetensors")):
-        with safe_open(path, "pt") as stored:
-            for name in stored.keys():  # noqa: SIM118 - no mapping
-                if not name.endswith("weight"):
-                    continue
-                tensor = stored.get_slice(name)
-                kind, shape = tensor.get_dtype(), tensor.get_shape()
-                if kind.startswith(("I", "U", "BOOL")):
-                    raise DataError(
-                        f"{where}: {path.name}: {name} holds integers ({kind}), expected real numbers, since "
-                        "config.json has no quantization_config"
-                    )
-                if kind in REAL and len(shape) > 1 and _is_zero(tensor, shape[0]):
-                    raise DataError(f"{where}: {path.name}: {name} is zero from end to end, expected trained weights")
-
-
-def _is_zero(tensor: Any, n_rows: int) -> bool:
-    """Whether a tensor that is read slice by slice is all zero: of most, the first row says that it is not."""
-    start, size = 0, 1
-    while start < n_rows:
-        if bool(tensor[start : start + size].any()):
-            return False
-        start, size = start + size, 2 * size
-    return True
 
 
 def _first(keys: set[str]) -> str:

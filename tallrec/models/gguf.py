@@ -34,8 +34,9 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKEN
 from transformers.integrations.gguf.reader import read_gguf_metadata
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
+from benchmark.weights import refuse_impossible_weights
 from tallrec.disk import writing
-from tallrec.models.foreign import refuse_adapter_beside, refuse_impossible_weights, refuse_lost_weights, usable
+from tallrec.models.foreign import refuse_adapter_beside, refuse_lost_weights, usable
 from tallrec.models.loading import save_base
 
 PACKAGE = "package:"
@@ -176,7 +177,7 @@ def convert(gguf: GgufFile, folder: Path) -> str:
         (folder / JOINED).unlink(missing_ok=True)
         with writing(folder):
             save_base(model, tokenizer, folder)
-        refuse_impossible_weights(folder, model.config, f"llm.model: cannot load {gguf.source!r}")
+        refuse_impossible_weights(folder, f"llm.model: cannot load {gguf.source!r}")
     except BaseException:
         shutil.rmtree(folder)
         raise

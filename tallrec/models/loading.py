@@ -12,10 +12,10 @@ from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
+from benchmark.weights import refuse_impossible_weights
 from tallrec.models.architecture import config_of, random_model
 from tallrec.models.foreign import (
     refuse_adapter_beside,
-    refuse_impossible_weights,
     refuse_lost_weights,
     refuse_stored_quantization,
     usable,
@@ -111,7 +111,8 @@ def load_model(
         raise DataError(f"{where}: {reason_of(error)}") from error
     model, told = loaded
     refuse_lost_weights(model, told, where)
-    refuse_impossible_weights(_folder_of(source, revision), config, where)
+    if not getattr(config, "quantization_config", None):
+        refuse_impossible_weights(_folder_of(source, revision), where)
     tokenizer = usable(tokenizer, where)
     leave_unpacked(model)
     if loading.sharded:

@@ -51,7 +51,7 @@ class Server:
     asked: list[dict[str, Any]]
     """The bodies of all requests, in the order of their coming."""
     listed: Any = None
-    """What it says of its models; None: it has no such list."""
+    """What it says of its models, or the `Reply` to whoever asks; None: it has no such list."""
 
     def counts(self) -> Counter[str]:
         """How often each question was asked."""
@@ -90,12 +90,13 @@ def serving_with(answering: Answering) -> Iterator[Server]:
             self.wfile.write(reply.body)
 
         def do_GET(self) -> None:
-            body = json.dumps(running.listed).encode()
-            self.send_response(200 if running.listed else 404)
+            told = running.listed
+            reply = told if isinstance(told, Reply) else Reply.of(told, 200 if told else 404)
+            self.send_response(reply.status)
             self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
+            self.send_header("content-length", str(len(reply.body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(reply.body)
 
         def handle(self) -> None:
             with suppress(BrokenPipeError, ConnectionResetError):  # a client that gave up, or was killed

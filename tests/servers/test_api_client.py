@@ -455,6 +455,18 @@ def test_what_the_server_lists_of_its_model_belongs_to_the_question(
     assert (answers[0].text, traffic.n_requests) == ("Yes", 0)
 
 
+def test_a_list_that_fails_for_a_while_takes_no_kept_answer_away(
+    serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    with serving(lambda *_: reply.of(ANSWER)) as server:
+        model = replace(model, address=server.address)
+        listed = {"object": "list", "data": [{"id": "m", "object": "model", "root": "a"}]}
+        n_asked = []
+        for server.listed in (listed, reply.of({"error": {"message": "busy"}}, 503), listed):
+            n_asked.append(asked(model, tmp_path / "a", ["x"])[1].n_requests)
+    assert n_asked == [1, 0, 0]
+
+
 @pytest.mark.parametrize("says", [{"model": "one"}, {"system_fingerprint": "one"}])
 def test_kept_answers_of_another_model_are_asked_again(
     says: dict[str, str], serving: Serving, reply: Any, model: ApiModel, tmp_path: Path

@@ -191,6 +191,58 @@ def test_what_is_no_probability_is_refused(
     refused(answering, "no probability in it", endpoint, serving, toy_task, cache_file)
 
 
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ((0.9, 0.9), r"sample '[\w-]+': the probabilities of both answers add up to 1\.800, expected 1 at most"),
+        ((0.0, 0.0), r"no answer of 8 samples has a probability above 1e-06"),
+    ],
+    ids=["above 1", "none"],
+)
+def test_probabilities_that_both_answers_cannot_have_are_refused(
+    values: tuple[float, float],
+    problem: str,
+    endpoint: str,
+    serving: Any,
+    reply: Any,
+    tiny_model: Any,
+    tokenizer: Any,
+    toy_task: FewShotTask,
+    cache_file: Path,
+) -> None:
+    honest = answers_of_scoring(tiny_model, tokenizer, reply, endpoint)
+
+    def answering(path: str, body: dict[str, Any], headers: Mapping[str, str]) -> Any:
+        if path == TOKENIZE[endpoint]:
+            return honest(path, body, headers)
+        return reply.of({"scores": [list(values)], "data": [{"index": 0, "score": values[0]}], "model": "tiny"})
+
+    refused(answering, problem, endpoint, serving, toy_task, cache_file)
+
+
+@pytest.mark.parametrize("at", ["tokenize", "score"])
+def test_a_question_that_a_filter_takes_away_is_refused(
+    at: str,
+    endpoint: str,
+    serving: Any,
+    reply: Any,
+    tiny_model: Any,
+    tokenizer: Any,
+    toy_task: FewShotTask,
+    cache_file: Path,
+) -> None:
+    honest = answers_of_scoring(tiny_model, tokenizer, reply, endpoint)
+
+    def answering(path: str, body: dict[str, Any], headers: Mapping[str, str]) -> Any:
+        if (path == TOKENIZE[endpoint]) == (at == "tokenize"):
+            return reply.of({"error": {"message": "filtered", "code": "content_filter"}}, 400)
+        return honest(path, body, headers)
+
+    refused(
+        answering, r"a filter took \d+ of \d+ questions away, expected none", endpoint, serving, toy_task, cache_file
+    )
+
+
 def test_a_prompt_that_the_server_would_cut_is_refused(
     endpoint: str,
     serving: Any,

@@ -166,6 +166,8 @@ def _read_prompts(path: Path) -> Iterator[tuple[Prompt, str]]:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: not there; stage `raw` writes it") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8, got other bytes at {error.start}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error})") from None
     if not isinstance(rows, list):

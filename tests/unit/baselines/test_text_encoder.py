@@ -1,6 +1,7 @@
 """The vectors of texts, against the same encoder on one text alone."""
 
 import importlib.util
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, LlamaConfig, LlamaModel
 
 from baselines.text_encoder import encode_texts, located
 from baselines.training import untold
@@ -110,6 +111,7 @@ def test_more_tokens_than_positions_are_one_line(folder: Path) -> None:
 
 
 Weights = Mapping[str, Tensor]
+WORDS = "embeddings.word_embeddings.weight"
 
 
 @pytest.mark.parametrize(
@@ -128,8 +130,10 @@ Weights = Mapping[str, Tensor]
             r"its files hold encoder\.layer\.1\.output\.dense\.weight \(1 in all\), for which",
         ),
         (lambda found: {key: weight * torch.nan for key, weight in found.items()}, "numbers that are not finite"),
+        (lambda found: found | {WORDS: torch.zeros_like(found[WORDS])}, f"{WORDS} is zero from end to end"),
+        (lambda found: found | {WORDS: (99 * found[WORDS]).to(torch.int8)}, f"{WORDS} holds integers"),
     ],
-    ids=["missing", "another shape", "a layer more", "not finite"],
+    ids=["missing", "another shape", "a layer more", "not finite", "zeros", "integers"],
 )
 def test_weights_that_are_not_those_of_the_files_are_refused(
     folder: Path, change: Callable[[Weights], dict[str, Tensor]], problem: str, capfd: pytest.CaptureFixture[str]
@@ -138,6 +142,33 @@ def test_weights_that_are_not_those_of_the_files_are_refused(
     with pytest.raises(DataError, match=problem):
         encode(TEXTS, str(folder), batch_size=2, max_length=16)
     assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+def test_a_decoder_gives_all_texts_one_vector_and_is_refused(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaModel(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    with pytest.raises(DataError, match="all 5 texts have one vector; expected an encoder as BERT is"):
+        encode(TEXTS, str(folder), batch_size=2)
+
+
+def test_what_transformers_would_do_with_an_encoder_on_its_own_account_is_refused(folder: Path) -> None:
+    config = folder / "config.json"
+    plain = config.read_text()
+    config.write_text(json.dumps(json.loads(plain) | {"quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    with pytest.raises(DataError, match="has a quantization_config; expected weights as they are"):
+        encode(TEXTS, str(folder), batch_size=2, max_length=16)
+    config.write_text(plain)
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(DataError, match=r"holds adapter_config\.json, and transformers would put that adapter on top"):
+        encode(TEXTS, str(folder), batch_size=2, max_length=16)
+
+
+def test_a_tokenizer_without_padding_is_refused(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token": ""}))
+    with pytest.raises(DataError, match="its tokenizer has no pad_token"):
+        encode(TEXTS, str(folder), batch_size=2)
 
 
 def test_what_another_head_has_left_in_the_files_may_be_there(folder: Path) -> None:

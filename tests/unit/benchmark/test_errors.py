@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import DataError, exit_code_of, reason_of
+from benchmark.errors import DataError, exit_code_of, last_words, reason_of
 
 
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,3 +70,18 @@ def test_the_reason_is_told_in_whichever_line_it_stands(message: str, reason: st
     assert "\n" not in reason_of(ValueError(message))
     assert reason_of(KeyError("magic")) == "KeyError: 'magic'"
     assert len(reason_of(ValueError("x" * 1000))) == 400
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("", "no message"),
+        ("one\ntwo\n", "two"),
+        ("a warning\nerror: data/raw: not there\n", "data/raw: not there"),
+        ("Traceback\nValueError: no\n  more of it\n", "ValueError: no"),
+        ("ERROR: failed to lock\nHaving any troubles? Ask us.\n", "ERROR: failed to lock"),
+        ("error: first\nRuntimeError: " + "x" * 500, "RuntimeError: " + "x" * 386),
+    ],
+)
+def test_of_what_a_process_has_said_the_reason_is_told(output: str, reason: str) -> None:
+    assert last_words(output) == reason

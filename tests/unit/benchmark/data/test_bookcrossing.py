@@ -183,6 +183,13 @@ def test_losses_are_logged_and_a_refusal_says_why(tmp_path: Path, caplog: pytest
     assert "BX-Book-Ratings.csv: left out 26 unknown_isbn" in caplog.text
 
 
+def test_more_lines_than_a_share_are_not_left_out(tmp_path: Path):
+    data = read(write(tmp_path / "book", books=[*BOOKS, *['"x";"y'] * 30]), Params(**KEYS))
+    assert set(data.lines) == {"BX-Books.csv", "BX-Book-Ratings.csv"}  # which stage `prepare` asks all
+    with pytest.raises(DataError, match=r"left out 30 broken_line .* of 38 lines; more than 5% are broken_line"):
+        data.lines["BX-Books.csv"].refuse_large_share(tmp_path)
+
+
 def test_a_header_with_other_separators_is_shown(tmp_path: Path):
     folder = write(tmp_path / "book")
     (folder / "BX-Books.csv").write_text('"ISBN","Book-Title","Book-Author"\n')

@@ -65,7 +65,7 @@ def test_each_format_gives_each_sample_its_own_score(
 
 def test_numbers_as_ids_are_the_same_ids(tmp_path: Path) -> None:
     samples = [Sample(str(n), str(n), (), str(n)) for n in range(N)]
-    content = [{"sample_id": n, "user_id": n, "score": 1} for n in range(N)]
+    content = [{"sample_id": n, "user_id": n, "score": n} for n in range(N)]
     write_parquet(tmp_path / "scores.parquet", content)
     assert len(read_external_scores(tmp_path / "scores.parquet", samples)[0]) == N
 
@@ -145,6 +145,8 @@ def test_what_is_wrong_is_one_line_with_its_row(
         ("scores.jsonl", b"[1, 2]\n", "line 1: expected an object, got [1, 2]"),
         ("scores.jsonl", b'{"sample_id": "movie-1", "score": true}\n', "line 1: score True, expected a finite number"),
         ("scores.jsonl", b'{"sample_id": "movie-1", "score": ' + b"9" * 400 + b"}\n", "line 1: score "),
+        ("scores.jsonl", b'{"sample_id": "movie-1", "score": 1, "score": 2}\n', "line 1: no JSON (a key stands twice)"),
+        ("scores.csv", b"sample_id,score\nmovie-1,1_0\n", "line 2: score '1_0', expected a finite number"),
         ("scores.parquet", b"PAR1", "cannot be read as .parquet"),
         ("scores.xlsx", b"", "expected a name that ends in one of .csv, .parquet, .jsonl, .ndjson"),
     ],
@@ -152,6 +154,22 @@ def test_what_is_wrong_is_one_line_with_its_row(
 def test_a_file_that_is_none_is_one_line(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert refused(tmp_path / name).startswith(expected)
+
+
+@formats
+def test_scores_that_are_all_the_same_are_refused(
+    name: str, write: Callable[[Path, Rows], None], tmp_path: Path
+) -> None:
+    write(tmp_path / name, [row | {"score": 0.5} for row in rows()])
+    assert refused(tmp_path / name) == "all 6 scores are 0.5, expected an order of the samples"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_pointer_and_another_encoding_are_told(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert "a pointer of git LFS" in refused(tmp_path / name)
+    (tmp_path / name).write_bytes("sample_id,score\n".encode("utf-16"))
+    assert "UTF-16" in refused(tmp_path / name)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

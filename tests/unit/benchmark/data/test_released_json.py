@@ -110,7 +110,7 @@ def test_a_training_file_that_lacks_rows_is_refused_unless_a_stand_in_is_recorde
 def test_a_file_that_is_no_list_of_rows_is_refused(tmp_path: Path, content: str):
     folder = write(tmp_path / "book", [PLAIN])
     (folder / "valid.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(DataError, match=r"valid\.json: (expected a list|not JSON)"):
+    with pytest.raises(DataError, match=r"valid\.json: (expected a list|not JSON|expected UTF-8)"):
         read(folder, Params(**KEYS))
 
 

@@ -202,6 +202,16 @@ def test_a_mirror_is_verified_too_and_needs_no_address(tmp_path: Path):
     assert (folder / "u.data").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("name", ["u.data", "u.sample"])
+def test_a_pointer_in_a_mirror_is_told(name: str, tmp_path: Path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    file = SourceFile("set/u.data", "http://127.0.0.1:1/u.data", SHA256, stand_in="set/u.sample")
+    with pytest.raises(DataError, match="a pointer of git LFS, not the file"):
+        fetch([file], tmp_path / "raw", tmp_path)
+    assert not (tmp_path / "raw").exists()
+
+
 def test_a_stand_in_takes_the_place_of_a_missing_file_alone_and_is_recorded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

@@ -81,6 +81,19 @@ def test_changed_weights_in_a_folder_are_named(repository: Path) -> None:
     assert changed_files(PARAMS) == [(model / MODEL, "tallrec/dvc.yaml:base")]
 
 
+def test_changed_weights_of_another_model_are_named(repository: Path) -> None:
+    model = repository / "other"
+    model.mkdir()
+    (model / MODEL).write_bytes(b"one")
+    configure({"icl.models": {"mine": {"kind": "local", "model": str(model), "revision": None}}})
+    record = Path("runs/icl/icl-mine-gpt/movie-movie/k0/seed0.json")
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"files": {MODEL: checksum(model / MODEL)}}))
+    assert changed_files(PARAMS) == []
+    (model / MODEL).write_bytes(b"two")
+    assert changed_files(PARAMS) == [(model / MODEL, "others@mine-gpt")]
+
+
 @pytest.mark.parametrize(
     ("key", "record", "stage"),
     [

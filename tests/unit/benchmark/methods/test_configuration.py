@@ -234,6 +234,8 @@ def test_a_model_to_ask_may_not_take_the_name_of_one_that_is_there():
         {"key_variable": "sk-secret"},
         {"address": "https://sk-secret@host/v1"},
         {"address": "https://host/v1?key=sk-secret"},
+        {"parameters": {"api_key": "sk-secret"}},
+        {"parameters": {"extra_headers": {"Authorization": "Bearer sk-secret"}}},
     ],
 )
 def test_a_key_in_the_configuration_is_refused_and_not_repeated(change: dict[str, Any]):

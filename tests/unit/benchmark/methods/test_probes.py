@@ -66,9 +66,11 @@ def test_another_history_is_that_of_another_user(toy_task: FewShotTask) -> None:
         assert any(after.history in found for found in others)
 
 
-def test_a_user_alone_keeps_the_history(toy_task: FewShotTask) -> None:
-    lonely = replace(toy_task, test=toy_task.test[:1])
+def test_a_user_alone_keeps_the_history_and_is_told(toy_task: FewShotTask, caplog: pytest.LogCaptureFixture) -> None:
+    user = toy_task.test[0].user_id
+    lonely = replace(toy_task, test=tuple(sample for sample in toy_task.test if sample.user_id == user))
     assert changed("another_history", lonely) == lonely.test
+    assert f"all {len(lonely.test)} samples are of one user, so each keeps its history" in caplog.text
 
 
 def test_a_probe_that_changes_the_question_changes_nothing_else(toy_task: FewShotTask) -> None:

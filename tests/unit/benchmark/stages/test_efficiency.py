@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.artifacts.paths import BASE_MODEL, EFFICIENCY, STARTS, efficiency_file
 from benchmark.config.params import EfficiencyConfiguration, Params
+from benchmark.errors import BenchmarkError
 from benchmark.methods.configuration import load_config
 from benchmark.schema import FewShotTask
 from benchmark.stages import efficiency
@@ -102,6 +103,34 @@ def test_any_other_failure_is_one_line_and_no_result(
     assert efficiency.main(["--configuration", "full"]) == 2
     assert capsys.readouterr().err == "error: efficiency.configurations.full: KeyError: 'base'\n"
     assert not EFFICIENCY.exists()
+
+
+def test_rows_longer_than_the_positions_are_told(
+    repository: Path,
+    toy_task: FewShotTask,
+    new_tiny_model: Callable[..., LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save_base(new_tiny_model(64), tokenizer, BASE_MODEL)
+    write_origin(BASE_MODEL, "tiny", None, {})
+    write_fresh_start(STARTS / "rt")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    params = load_config(REPOSITORY / "params.yaml")
+    settings = efficiency.settings_of(params, toy_task, CONFIGURATIONS[0]) | {"n_tokens": 99_999}
+    with pytest.raises(BenchmarkError, match=r"full: n_tokens: 99999 is more than the \d+ positions of llm\.model"):
+        efficiency._measured(settings, "full")
+
+
+def test_the_reason_of_a_failure_is_told_whatever_follows_it(
+    answering: Callable[..., list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = (
+        "Traceback\ntorch.AcceleratorError: CUDA error: an illegal memory access\nCompile with `TORCH_USE_CUDA_DSA`.\n"
+    )
+    answering(1, stderr=said)
+    assert efficiency.main(["--configuration", "full"]) == 2
+    assert capsys.readouterr().err.endswith("full: torch.AcceleratorError: CUDA error: an illegal memory access\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")

@@ -17,6 +17,7 @@ from benchmark.data.sources import OUTSIDE, checksum
 from benchmark.errors import POINTER, BenchmarkError, DataError
 from benchmark.methods.configuration import load_config
 from benchmark.methods.language_model_cells import icl_cells, probe_cells, tuned_cells
+from benchmark.planning.model import architecture
 from benchmark.seeding import derive_seed
 from benchmark.stages import base, draw, icl, instruct, prepare, probe, raw, score, tune
 from tallrec.training.schedule import Schedule
@@ -425,6 +426,37 @@ def test_an_adapter_alone_is_no_base_model(
     use(PARAMS.model_copy(update={"llm": PARAMS.llm.model_copy(update={"model": str(adapter)})}), monkeypatch)
     assert base.main([]) == 2
     assert "holds adapter_config.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+            "llm.model: its config.json has a quantization_co",
+        ),
+        ({"max_position_embeddings": 64}, "llm.max_length: 512 is more than the 64 positions of llm.model"),
+    ],
+)
+def test_what_a_model_cannot_do_is_told_by_plan_and_by_base(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    problem: str,
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(finished / paths.BASE_MODEL, model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | change))
+    monkeypatch.chdir(tmp_path)
+    params = PARAMS.model_copy(update={"llm": PARAMS.llm.model_copy(update={"model": str(model), "max_length": 512})})
+    use(params, monkeypatch)
+    assert base.main([]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {problem}")
+    with pytest.raises(BenchmarkError, match=problem):
+        architecture(params)
 
 
 @pytest.mark.parametrize(

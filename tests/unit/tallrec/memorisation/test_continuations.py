@@ -145,6 +145,9 @@ def test_a_long_text_loses_its_beginning(
     cut = continuations.EncodedText(text.prompt[-(20 - len(text.answer) + 1) :], text.answer)
     found = continuations.continued(tiny_model, [text], 2048)[0].log_probability
     assert found == pytest.approx(plain_log_probability(tiny_model, cut), abs=1e-4)
+    monkeypatch.setattr(continuations, "positions_of", lambda _: len(text.answer) - 1)
+    with pytest.raises(DataError, match=r"an answer of \d+ tokens has no room in the \d+ positions of the model"):
+        continuations.continued(tiny_model, [text], 2048)
 
 
 def test_choices_have_the_probabilities_of_their_tokens(

@@ -92,6 +92,10 @@ LOST: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
         lambda found: found | {"model.embed_tokens.weight": torch.zeros_like(found["model.embed_tokens.weight"])},
         "model.safetensors: model.embed_tokens.weight is zero from end to end",
     ),
+    "one number that is none": (
+        lambda found: found | {UP: torch.where(found[UP] == found[UP].max(), torch.nan, found[UP])},
+        f"model.safetensors: {UP} holds numbers that are not finite",
+    ),
 }
 
 
