@@ -47,7 +47,7 @@ EXEMPT = {
     *("benchmark.artifacts.paths", "benchmark.artifacts.provenance"),
     *("benchmark.data.download", "tallrec.telling", "tallrec.reporting"),
     *(f"benchmark.methods.{name}" for name in ("configuration", "launching", "rules", "pinning", "baseline_values")),
-    "benchmark.stages",
+    *("benchmark", "benchmark.stages"),
 }
 
 

@@ -1,6 +1,7 @@
 """Commands on results start without torch, as far as to the end of their work."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -50,3 +51,12 @@ def test_a_command_that_runs_no_model_imports_none(
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     ended = [line for line in done.stdout.splitlines() if line.startswith("ended: ")]
     assert ended == [f"ended: {command[0]} 0 []" for command in commands], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(("n_free", "is_stored"), [(10, False), (1 << 20, True)])
+def test_no_bytecode_is_stored_on_a_disk_that_is_nearly_full(n_free: int, is_stored: bool) -> None:
+    room = f"os.statvfs_result((4096, 4096, {n_free}, {n_free}, {n_free}, 0, 0, 0, 0, 255))"
+    program = f"import os, sys; os.statvfs = lambda _: {room}; import benchmark; print(not sys.dont_write_bytecode)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, env=environment, check=True)
+    assert done.stdout.decode().strip() == str(is_stored)
