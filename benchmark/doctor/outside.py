@@ -76,10 +76,10 @@ def _of_others(params: Params) -> Iterator[tuple[Path, str]]:
     """Files of the folders in `icl.models`, as the records of their cells have them."""
     for name, section in params.icl.models.items():
         if isinstance(section, LocalModelParams):
-            for folder in sorted(Path("runs/icl").glob(f"icl-{name}-*")):
-                record = next(iter(sorted(folder.rglob("*.json"))), None)
+            for prompt in params.grid.prompts:
+                record = next(iter(sorted(Path(f"runs/icl/icl-{name}-{prompt}").rglob("*.json"))), None)
                 files: dict[str, str] = read_json(record).get("files", {}) if record else {}
-                stage = f"others@{folder.name.removeprefix('icl-')}"
+                stage = f"others@{name}-{prompt}"
                 yield from (
                     (Path(section.model, one), stage)
                     for one in files

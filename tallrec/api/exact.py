@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmark.errors import ServerError
 from benchmark.schema import Item, Labelled, Prediction, Sample
-from tallrec.api.bodies import LEAST_PROBABILITY, MOST_PROBABILITY, Reply
+from tallrec.api.bodies import MOST_PROBABILITY, Reply
 from tallrec.api.cache import opened
 from tallrec.api.client import Traffic, ask_questions
 from tallrec.api.model import ApiModel
@@ -105,10 +105,8 @@ def _refuse_impossible(address: str, predictions: Sequence[Prediction]) -> None:
             f"{address}: sample {likeliest!r}: the probabilities of both answers add up to {masses[likeliest]:.3f}, "
             "expected 1 at most"
         )
-    if masses[likeliest] < LEAST_PROBABILITY:
-        raise ServerError(
-            f"{address}: no answer of {len(masses)} samples has a probability above {LEAST_PROBABILITY:g}"
-        )
+    if masses[likeliest] == 0:
+        raise ServerError(f"{address}: the probabilities of both answers are 0 for all {len(masses)} samples")
 
 
 def _prompts(address: str, encoded: Sequence[Reply]) -> tuple[list[list[int]], tuple[int, int]]:
