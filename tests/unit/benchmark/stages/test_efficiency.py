@@ -105,21 +105,26 @@ def test_any_other_failure_is_one_line_and_no_result(
     assert not EFFICIENCY.exists()
 
 
-def test_rows_longer_than_the_positions_are_told(
+@pytest.fixture
+def settings(
     repository: Path,
     toy_task: FewShotTask,
     new_tiny_model: Callable[..., LlamaForCausalLM],
     tokenizer: PreTrainedTokenizerFast,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> dict[str, Any]:
+    """What a process of its own needs to measure the tiny model."""
     save_base(new_tiny_model(64), tokenizer, BASE_MODEL)
     write_origin(BASE_MODEL, "tiny", None, {})
     write_fresh_start(STARTS / "rt")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     params = load_config(REPOSITORY / "params.yaml")
-    settings = efficiency.settings_of(params, toy_task, CONFIGURATIONS[0]) | {"n_tokens": 99_999}
+    return efficiency.settings_of(params, toy_task, CONFIGURATIONS[0])
+
+
+def test_rows_longer_than_the_positions_are_told(settings: dict[str, Any]) -> None:
     with pytest.raises(BenchmarkError, match=r"full: n_tokens: 99999 is more than the \d+ positions of llm\.model"):
-        efficiency._measured(settings, "full")
+        efficiency._measured(settings | {"n_tokens": 99_999}, "full")
 
 
 def test_the_reason_of_a_failure_is_told_whatever_follows_it(
@@ -134,17 +139,5 @@ def test_the_reason_of_a_failure_is_told_whatever_follows_it(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")
-def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(
-    repository: Path,
-    toy_task: FewShotTask,
-    new_tiny_model: Callable[..., LlamaForCausalLM],
-    tokenizer: PreTrainedTokenizerFast,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    save_base(new_tiny_model(64), tokenizer, BASE_MODEL)
-    write_origin(BASE_MODEL, "tiny", None, {})
-    write_fresh_start(STARTS / "rt")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    params = load_config(REPOSITORY / "params.yaml")
-    settings = efficiency.settings_of(params, toy_task, CONFIGURATIONS[0]) | {"memory_limit_bytes": 2**20}
-    assert efficiency._measured(settings, "full") == {"status": "does not fit"}
+def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(settings: dict[str, Any]) -> None:
+    assert efficiency._measured(settings | {"memory_limit_bytes": 2**20}, "full") == {"status": "does not fit"}
