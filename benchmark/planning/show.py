@@ -14,7 +14,7 @@ from benchmark.methods.pinning import is_gguf
 from benchmark.planning.devices import CPU, TERA, Device
 from benchmark.planning.foretold import Plan, Questions, foretold, other_dtype, runs_model
 from benchmark.planning.plan import Planner
-from benchmark.planning.rough import rough_device
+from benchmark.planning.rough import rough_device, times_float32
 from benchmark.progress import spoken
 
 GB = 2**30
@@ -45,6 +45,11 @@ def in_short(params: Params, unpinned: Sequence[Problem]) -> Iterator[str]:
     is_here = rough_device(params).name == CPU or not runs_model(params)
     where = "here if idle, perhaps half or twice that" if is_here else "on a card as the paper's, tested by no run"
     yield f"about {spoken(plan.seconds)} {where} (estimated; `tallrec-bench plan` measures this machine)"
+    if is_here and runs_model(params) and (share := times_float32(params.llm.dtype)) < 1 / WORTH_A_WORD:
+        yield (
+            f"llm.dtype: this processor multiplies {params.llm.dtype} about {1 / share:.0f} times as slowly as "
+            "float32; set float32, which moves scores by rounding"
+        )
     yield from map(_asked, plan.questions)
     loads = params.llm.model != "tiny" and not is_gguf(params.llm.model) and not Path(params.llm.model).is_dir()
     yield f"next: {'HF_HUB_OFFLINE=0 ' if loads and runs_model(params) else ''}make repro"

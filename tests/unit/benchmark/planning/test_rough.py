@@ -31,7 +31,7 @@ def two_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("the network was asked"))
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    with_instructions("avx512f avx512_bf16", monkeypatch)
+    with_instructions("avx2 avx512f avx512bw avx512_bf16", monkeypatch)
 
 
 def with_instructions(instructions: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,11 +127,14 @@ def test_operations_are_those_of_a_simulated_step_but_for_attention(
 @pytest.mark.parametrize(
     ("instructions", "dtype", "giga"),
     [
-        ("avx512f", "float32", 150),
-        ("avx512f", "bfloat16", 150),
-        ("avx512f avx512_bf16", "float32", 150),
-        ("avx512f avx512_bf16", "bfloat16", 450),
-        ("avx512f avx512_bf16 amx_bf16 amx_tile", "bfloat16", 1200),
+        ("neon", "bfloat16", 150),
+        ("avx avx2", "float32", 80),
+        ("avx avx2", "bfloat16", 6),
+        ("avx2 avx512f avx512bw", "float32", 150),
+        ("avx2 avx512f avx512bw", "bfloat16", 150),
+        ("avx2 avx512f avx512bw avx512_bf16", "float32", 150),
+        ("avx2 avx512f avx512bw avx512_bf16", "bfloat16", 450),
+        ("avx2 avx512f avx512bw avx512_bf16 amx_bf16 amx_tile", "bfloat16", 1200),
     ],
 )
 @pytest.mark.parametrize("n_threads", [1, 2, 8])
@@ -154,3 +157,12 @@ def test_how_sure_an_estimate_is_stands_beside_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi")
     _, time, _ = in_short(preset("smoke"), [])
     assert "on a card as the paper's, tested by no run (estimated; " in time
+
+
+def test_a_type_that_the_processor_multiplies_slowly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = preset("real-cpu", "short", "llm/smollm2-135m-instruct")
+    assert not any("llm.dtype" in line for line in in_short(params, []))
+    with_instructions("avx avx2", monkeypatch)
+    (told,) = (line for line in in_short(params, []) if "llm.dtype" in line)
+    assert "bfloat16 about 13 times as slowly as float32" in told
+    assert not any("llm.dtype" in line for line in in_short(preset("smoke"), []))
