@@ -4,16 +4,12 @@
 process, and writes `truths.json` beside this file: the verdict of each claim there, and its comparisons with their
 margins. Items, texts and model are those of smoke, since none of them depends on how many users there are; no seed of a
 draw is one of that preset's. A second call goes on where the first was stopped.
-
-`python tests/smoke/large_world.py FOLDER --claim at_alone_is_below_rt` writes that claim alone, from as many draws of
-the methods that it compares as it takes to tell it: twelve were too few (1.0 with a margin of 2.0, nearly all of it
-between draws).
 """
 
-import argparse
 import importlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,14 +28,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "world.populations.bookcrossing": {"n_users": 20_000},
     "grid": {"seeds": [*range(100, 112)], "cheap_seeds": [*range(100, 124)]},
 }
-CHANGES_OF: dict[str, dict[str, Any]] = {
-    "at_alone_is_below_rt": {
-        "grid": {"seeds": [*range(200, 300)], "cheap_seeds": None, "recipes": ["rt"], "icl_models": ["alpaca"]}
-        | {"baselines": [], "prompts": ["released"]},
-        "icl": {"demonstrated_prompts": []},
-    },
-}
-"""Beside `CHANGES`: what a claim needs that those leave open. Fixed before it is run."""
 
 
 def commands() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -69,11 +57,11 @@ def commands() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "report", {}
 
 
-def write_params(folder: Path, changed: dict[str, dict[str, Any]]) -> None:
-    """Write `params.yaml` of the large world: that of presets `smoke` and `ledger` with what is changed."""
+def write_params(folder: Path) -> None:
+    """Write `params.yaml` of the large world: that of presets `smoke` and `ledger` with `CHANGES`."""
     text = merged((ROOT / "params.yaml").read_text(), preset_text("smoke"))
     params: Any = YAML().load(merged(text, preset_text("ledger")))
-    for key, changes in changed.items():
+    for key, changes in CHANGES.items():
         section = params
         for name in key.split("."):
             section = section[name]
@@ -108,25 +96,15 @@ def rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--claim", choices=CHANGES_OF)
-    arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    changes_of_claim = CHANGES_OF.get(arguments.claim, {})
-    write_params(arguments.folder, CHANGES | changes_of_claim)
-    os.chdir(arguments.folder)
-    for stage, given in commands():
-        run(stage, given)
-    found = truths(json.loads(Path("results/claims.json").read_text())["claims"])
-    if arguments.claim:
-        known = json.loads(TRUTHS.read_text())
-        known["claims"][arguments.claim] = found[arguments.claim] | {"changes": changes_of_claim}
-    else:
-        known = {"changes": CHANGES, "claims": found}
-    TRUTHS.write_text(json.dumps(known, indent=1) + "\n")
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_params(folder)
+    os.chdir(folder)
+    for stage, arguments in commands():
+        run(stage, arguments)
+    found = {"changes": CHANGES, "claims": truths(json.loads(Path("results/claims.json").read_text())["claims"])}
+    TRUTHS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
