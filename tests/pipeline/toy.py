@@ -33,6 +33,7 @@ CHANGES: dict[str, Any] = {
     "base.intermediate_size": 32,
     "base.n_layers": 1,
     "base.n_updates": 5,
+    "base.n_threads": 1,
     "instruct.n_updates": 5,
     "tune.n_updates": 5,
     "tune.eval_every": 5,

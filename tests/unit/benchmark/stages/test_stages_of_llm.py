@@ -46,7 +46,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "icl_models": ("base", "alpaca"),
         "prompts": ("released",),
     },
-    "base": {"vocabulary_size": 500, "hidden_size": 32, "intermediate_size": 32, "n_layers": 1, "n_updates": 3},
+    "base": {"vocabulary_size": 500, "hidden_size": 32, "intermediate_size": 32, "n_layers": 1, "n_updates": 3}
+    | {"n_threads": 1},
     "instruct": {"n_updates": 3},
     # Two epochs of four rows are four updates of at most three.
     "tune": {
