@@ -112,7 +112,7 @@ def _commit() -> Mapping[str, str | bool | None]:
     if commit is None:
         _LOG.warning("the records of this run name no commit: %s", problem)
         return {"commit": None, "is_dirty": None}
-    changes, problem = _asked(Path(), "status", "--porcelain", "--", *SOURCES)
+    changes, problem = _asked(Path(), "status", "--porcelain", "--untracked-files=normal", "--", *SOURCES)
     if problem:
         _LOG.warning("the records of this run do not say whether the code is that of %s: %s", commit[:12], problem)
     return {"commit": commit, "is_dirty": None if problem else bool(changes)}

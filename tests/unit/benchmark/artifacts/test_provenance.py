@@ -136,8 +136,10 @@ def test_only_code_makes_a_record_dirty(repository: Path) -> None:
     assert record_of()["is_dirty"] is True
 
 
-def test_a_new_file_of_code_makes_a_record_dirty(repository: Path) -> None:
+@pytest.mark.parametrize("shown", ["normal", "no"])
+def test_a_new_file_of_code_makes_a_record_dirty(repository: Path, shown: str) -> None:
     git("init")
+    git("config", "status.showUntrackedFiles", shown)  # "no" in large checkouts, where looking for files is slow
     Path("params.yaml").write_text("grid: {}\n")
     git("add", ".")
     git("commit", "-m", "Start")
