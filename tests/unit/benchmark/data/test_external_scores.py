@@ -70,6 +70,21 @@ def test_numbers_as_ids_are_the_same_ids(tmp_path: Path) -> None:
     assert len(read_external_scores(tmp_path / "scores.parquet", samples)[0]) == N
 
 
+@pytest.mark.parametrize("ids", [[f"{n}.0" for n in range(N)], [float(n) for n in range(N)]], ids=["text", "number"])
+def test_ids_with_a_point_that_a_join_left_are_the_same_ids(ids: list[Any], tmp_path: Path) -> None:
+    samples = [Sample(f"movie-{n}", str(n), (), f"movie-{n}") for n in range(N)]
+    content = [{"sample_id": f"movie-{n}", "user_id": ids[n], "score": n} for n in range(N)]
+    write_parquet(tmp_path / "scores.parquet", content)
+    assert len(read_external_scores(tmp_path / "scores.parquet", samples)[0]) == N
+
+
+def test_a_column_that_stands_twice_in_parquet_is_refused(tmp_path: Path) -> None:
+    ids, numbers = pa.array([sample.sample_id for sample in SAMPLES]), pa.array([float(n) for n in range(N)])
+    table = pa.Table.from_arrays([ids, numbers, numbers], names=["sample_id", "score", "score"])
+    pq.write_table(table, tmp_path / "scores.parquet")
+    assert refused(tmp_path / "scores.parquet") == "a column stands twice in sample_id, score, score"
+
+
 @formats
 @pytest.mark.parametrize("columns", [("user_id",), ("item_id",), ("digest",)], ids="+".join)
 def test_a_permuted_id_column_contradicts_its_rows(
@@ -141,6 +156,9 @@ def test_what_is_wrong_is_one_line_with_its_row(
         ("scores.csv", b"sample_id,score\nmovie-1,1,2\n", "column '(too many)'"),
         ("scores.csv", b"sample_id,score\nmovie-1,1\nmovie-2\n", "line 3: expected the columns sample_id, score"),
         ("scores.csv", b"sample_id,score\n\xff\xfe,1\n", "cannot be read as .csv"),
+        ("scores.csv", b"sample_id,score\nmovie-1,0,5\n", "column '(too many)': line 2 has more values than the header"),
+        ("scores.csv", b"sample_id,score\nmovie-1\n", "line 2: expected the columns sample_id, score, got fewer"),
+        ("scores.csv", b"sample_id,score,user_id\nmovie-1,1\n", "line 2: expected the columns sample_id, score, user_id"),
         ("scores.jsonl", b'{"sample_id": "movie-1", "score": 1}\n{"sample_id"\n', "line 2: no JSON"),
         ("scores.jsonl", b"[1, 2]\n", "line 1: expected an object, got [1, 2]"),
         ("scores.jsonl", b'{"sample_id": "movie-1", "score": true}\n', "line 1: score True, expected a finite number"),
