@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from benchmark.config.params import DomainParams
 from benchmark.data.domains import DomainData
@@ -44,6 +44,13 @@ class Params(DomainParams):
     split: SplitFractions
     """Shares of the users."""
     seed: int
+
+    @field_validator("zero_ratings")
+    @classmethod
+    def _leaves_two_classes(cls, zero_ratings: str, before: ValidationInfo) -> str:
+        if zero_ratings == "drop" and before.data.get("liked_above", 1) < 1:
+            raise ValueError("without zeros all ratings are liked; expected dislike, or liked_above of 1.0 or more")
+        return zero_ratings
 
 
 def read(raw: Path, params: Params) -> DomainData:
@@ -87,7 +94,7 @@ def _read_books(path: Path, params: Params) -> tuple[dict[str, Item], LineCount,
     n_changed = 0
     count = LineCount(left_out=dict.fromkeys(("broken_line", "duplicate"), 0))
     for number, row in _rows(path, ("ISBN", "Book-Title", "Book-Author"), count):
-        if row is None or not row[1].strip():
+        if row is None or not (row[0].strip() and row[1].strip()):
             count.leave_out("broken_line", [number])
             continue
         isbn, title, author = row
@@ -112,9 +119,10 @@ def _read_ratings(path: Path, items: dict[str, Item], params: Params) -> tuple[d
     for number, row in _rows(path, ("User-ID", "ISBN", "Book-Rating"), count):
         user, isbn, points = row or ("", "", "")
         item_id = _item_id(isbn, params)
-        if user and is_off_scale(points, SCALE):
+        has_names = bool(user.strip() and isbn.strip())
+        if has_names and is_off_scale(points, SCALE):
             count.leave_out_rating(points, SCALE, [number])
-        elif not user or points not in _POINTS:
+        elif not has_names or points not in _POINTS:
             count.leave_out("broken_line", [number])
         elif item_id not in items:
             count.leave_out("unknown_isbn", [number])

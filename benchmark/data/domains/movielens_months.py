@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from benchmark.artifacts.paths import SPLITS
 from benchmark.config.params import DomainParams
@@ -54,6 +54,15 @@ class Params(DomainParams):
     selection: Literal["collm", "months"]
     """`collm`: the rows as CoLLM released them; `months`: the same rows, made from the official files."""
 
+    @field_validator("selection")
+    @classmethod
+    def _has_the_likes_of_the_files(cls, selection: str, before: ValidationInfo) -> str:
+        if selection == "collm" and before.data.get("liked_above", 3) != 3:
+            raise ValueError(
+                "the released rows have their likes, of ratings above 3; expected months, or liked_above 3.0"
+            )
+        return selection
+
 
 class Row(NamedTuple):
     """A rating with the user's likes before it, oldest first; users and items as CoLLM numbers them."""
@@ -92,7 +101,7 @@ def read(raw: Path, params: Params) -> DomainData:
     lines: dict[str, LineCount] = {}
     if params.selection == "collm":
         titles, rows = (
-            dict(_fields(raw / "items.csv", _TITLE_COLUMNS)),
+            _released_titles(raw / "items.csv"),
             {s: _released(raw / f"{s}.csv") for s in SPLITS},
         )
     else:
@@ -168,6 +177,17 @@ def _split_at(time: int) -> str | None:
 
 def _day(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).date().isoformat()
+
+
+def _released_titles(path: Path) -> dict[str, str]:
+    titles: dict[str, str] = {}
+    for number, (item, title) in enumerate(_fields(path, _TITLE_COLUMNS), start=2):
+        if item in titles or not title.strip():
+            raise DataError(
+                f"{path}: line {number}: expected a new item id and a title, got {item!r} and {title!r:.60}"
+            )
+        titles[item] = title
+    return titles
 
 
 def _released(path: Path) -> list[Row]:

@@ -68,14 +68,14 @@ def read(raw: Path, params: Params) -> DomainData:
     titles, of_titles = read_titles(raw / f"movies.{params.layout}", params.layout)
     path = raw / f"ratings.{params.layout}"
     ratings, of_ratings = read_ratings(path, params.layout, titles, params.liked_above)
-    counts = {path.name: of_ratings, f"movies.{params.layout}": of_titles}
+    counts = {f"movies.{params.layout}": of_titles, path.name: of_ratings}  # a title that is lost loses its ratings
     for name, count in counts.items():
         count.tell(raw / name)
     order, eligible = _windows(ratings, params.history_length)
     if len(eligible) < params.n_samples:
         raise DataError(
             f"{path}: {len(eligible)} ratings have {params.history_length} ratings of their user before them, "
-            f"domains.{raw.name}.n_samples is {params.n_samples}; {of_ratings}"
+            f"domains.{raw.name}.n_samples is {params.n_samples}; {of_ratings}; of the titles, {of_titles}"
         )
     chosen = _selected(eligible, ratings.time[order[eligible]], params)
     windows = order[chosen[:, None] + np.arange(-params.history_length, 1)]  # a row's last rating is its target

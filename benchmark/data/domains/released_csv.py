@@ -54,8 +54,10 @@ def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:
     with path.open(encoding="ascii", errors="backslashreplace", newline="") as stream:
         rows = csv.reader(stream)
         try:
-            if next(rows, None) != _COLUMNS:
-                raise DataError(f"{path}: line 1: expected the header {','.join(_COLUMNS)}")
+            if (header := next(rows, [])) != _COLUMNS:
+                raise DataError(
+                    f"{path}: line 1: expected the header {','.join(_COLUMNS)}, got {','.join(header)!r:.80}"
+                )
             for number, row in enumerate(rows):
                 yield _labelled(f"{domain}-{path.stem}-{number}", row, params)
         except (ValueError, RecursionError, csv.Error) as error:

@@ -203,3 +203,16 @@ def test_a_header_with_other_separators_is_shown(tmp_path: Path):
 def test_a_book_without_a_title_is_none(tmp_path: Path):
     data = read(write(tmp_path / "book", books=[*BOOKS, book("elsewhere", " ")]), Params(**KEYS))
     assert data.notes["books"]["broken_line"] == 1
+
+
+def test_a_line_without_an_isbn_or_a_user_is_broken_and_meets_no_other_such_line(tmp_path: Path):
+    nameless = [rating("u1", "", 9), rating(" ", "isbn1", 9), rating("u2", " ", 9)]
+    counts = read(write(tmp_path / "book", [*RATINGS, *nameless], [*BOOKS, book(""), book(" ")]), Params(**KEYS)).notes
+    assert (counts["ratings"]["broken_line"], counts["ratings"]["used"]) == (3, 23)
+    assert (counts["books"]["broken_line"], counts["books"]["used"]) == (2, 8)
+
+
+def test_a_threshold_below_all_ratings_that_are_left_is_refused():
+    assert Params(**KEYS | {"liked_above": 0.5}).liked_above == 0.5
+    with pytest.raises(ValidationError, match="without zeros all ratings are liked"):
+        Params(**KEYS | {"liked_above": 0.5, "zero_ratings": "drop"})

@@ -1,5 +1,6 @@
 """What the data must be like for any number to come of them is asked by stage `prepare`, before anything is tuned."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,17 @@ KEYS: dict[str, Any] = {
     "split": (0.5, 0.25, 0.25),
 }
 
+TITLES = [f"{item}::Title {item}::Drama" for item in range(1, 21)]
 
-def prepared(ratings: list[str], most: int | None = None, **changes: Any) -> dict[str, Any]:
+
+def prepared(
+    ratings: list[str], most: int | None = None, titles: Sequence[str] = TITLES, **changes: Any
+) -> dict[str, Any]:
     """`stats.json` of ratings in the layout `dat`."""
     raw = paths.raw_folder("movie")
     raw.mkdir(parents=True, exist_ok=True)
     (raw / "ratings.dat").write_text("".join(f"{line}\n" for line in ratings))
-    (raw / "movies.dat").write_text("".join(f"{item}::Title {item}::Drama\n" for item in range(1, 21)))
+    (raw / "movies.dat").write_text("".join(f"{line}\n" for line in titles))
     evaluate = EvaluateParams.model_construct(max_test_samples=most)
     section = ratings_table.Params(**KEYS | changes)
     prepare(
@@ -67,6 +72,12 @@ def test_a_share_of_lines_may_be_left_out_and_no_more(repository: Path, wrong: s
     assert prepared([*rated(), *few])["notes"]["ratings"] == {"read": 120 + len(few), "used": 120, reason: len(few)}
     with pytest.raises(DataError, match=rf"left out 60 {reason} .* of 180 lines; more than \d+% are {reason}"):
         prepared([*rated(), *[wrong] * 60])
+
+
+def test_of_titles_that_cannot_be_read_their_own_file_is_named(repository: Path) -> None:
+    lines = [f"{item}::Title {item}::Drama" if item % 3 else f"{item}::" for item in range(1, 21)]
+    with pytest.raises(DataError, match=r"movies\.dat: left out 6 broken_line .* of 20 lines; more than 5% are"):
+        prepared(rated(), titles=lines, n_samples=20)
 
 
 def test_a_test_split_of_one_class_is_refused_by_name(repository: Path) -> None:

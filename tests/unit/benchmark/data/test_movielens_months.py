@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from benchmark.artifacts.paths import MIRROR_VARIABLE, SPLITS
 from benchmark.data.domains.movielens_months import N_ROWS, Params, Row, cut, files, read
@@ -77,6 +78,19 @@ def test_a_malformed_row_is_named_by_file_and_line(line: str, tmp_path: Path):
 def test_an_item_without_a_title_is_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"items\.csv: no title of movie-2"):
         read(released(tmp_path / "ml-1m", items="1,One (1990)\n"), Params(**KEYS))
+
+
+@pytest.mark.parametrize("line", ["1,Another (1990)", "3,", "3,  "])
+def test_an_item_that_stands_twice_or_has_no_title_is_named(line: str, tmp_path: Path):
+    items = f"1,One (1990)\n2,Two (1991)\n{line}\n"
+    with pytest.raises(DataError, match=r"items\.csv: line 4: expected a new item id and a title, got"):
+        read(released(tmp_path / "ml-1m", items=items), Params(**KEYS))
+
+
+def test_likes_that_the_released_rows_have_already_are_not_asked_for_otherwise():
+    assert Params(**KEYS | {"selection": "months", "liked_above": 4.0}).liked_above == 4
+    with pytest.raises(ValidationError, match=r"the released rows have their likes, of ratings above 3"):
+        Params(**KEYS | {"liked_above": 4.0})
 
 
 def test_months_cut_the_official_files(tmp_path: Path):

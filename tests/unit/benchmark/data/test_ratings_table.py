@@ -207,6 +207,14 @@ def test_more_samples_than_there_are_is_an_error(tmp_path: Path, ratings: str):
 
 
 def test_where_too_few_are_left_the_error_says_why(tmp_path: Path):
+    folder = write(tmp_path / "other", RATINGS)
+    (folder / "movies.csv").write_bytes(
+        (folder / "movies.csv").read_bytes().replace(b"\n", b"\r").replace(b"\r", b"\n", 1)
+    )
+    with pytest.raises(
+        DataError, match=r"unknown_item .* of the titles, left out 1 broken_line \(first: line 2, '.*1 lines$"
+    ):
+        read(folder, Params(**KEYS))
     wrong = RATINGS.replace("5.0,", "4.0,").replace(".5,", ".7,").replace(".0,", ".2,")
     with pytest.raises(
         DataError, match=r"0 ratings have 2 .*; left out 8 broken_line \(first: line 2, '.*\) of 9 lines"

@@ -63,6 +63,9 @@ def test_another_header_is_refused(tmp_path: Path):
     (folder / "test.csv").write_text(PLAIN)
     with pytest.raises(DataError, match=r"test\.csv: line 1: expected the header"):
         read(folder, Params(**KEYS))
+    (folder / "test.csv").write_text("\ufeff" + PLAIN)
+    with pytest.raises(DataError, match=r"expected the header user,.*, got '.*7,"):
+        read(folder, Params(**KEYS))
 
 
 @pytest.mark.real_data
