@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from benchmark.artifacts import files, paths
 from benchmark.config.run_names import model_name, presets_of
-from benchmark.errors import SchemaError
+from benchmark.errors import MissingArtifactError, SchemaError, reason_of
 from benchmark.methods.configuration import load_config
 from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, read_records
 from benchmark.schema import Cell
@@ -24,20 +26,23 @@ from benchmark.statistics.influence_file import read_influence
 from benchmark.statistics.results import MetricRow, read_rows
 
 RESULTS, ENTRY = paths.KEPT_RUNS, paths.ENTRY_JSON
-KEYS = (
-    "by",
-    "note",
-    "presets",
-    "model",
-    "n_shots",
-    "confidence",
-    "commits",
-    "changed_files",
-    "devices",
-    "days",
-    "versions",
-    "sha256",
-)
+KEYS: Mapping[str, Any] = {
+    "by": str,
+    "note": str,
+    "presets": str,
+    "model": str,
+    "n_shots": list[int],
+    "confidence": Annotated[float, Field(gt=0, lt=1)],
+    "commits": list[str | None],
+    "changed_files": bool,
+    "devices": list[str | None],
+    "days": list[str],
+    "versions": list[str],
+    "sha256": dict[str, str],
+}
+"""What `entry.json` has, with its kind."""
+OF_RECORDS: Mapping[str, Any] = {"started_at": str, "wall_seconds": float, "versions": dict[str, str]}
+"""What a page needs of every record."""
 ROW_NUMBER = re.compile(r"[a-z0-9_-]*?-?\d+")
 """A sample id that spells no user and no item."""
 
@@ -81,10 +86,14 @@ def read_entry(folder: Path) -> Entry:
         MissingArtifactError: a file is not there.
         SchemaError: a file is malformed, is not the one that was submitted, or does not fit the others.
     """
-    content: object = files.read_json(files.require(folder / ENTRY))
+    if not (folder / ENTRY).exists():
+        raise MissingArtifactError(f"{folder / ENTRY}: not there; `tallrec-bench submit {folder}` writes it")
+    content: object = files.read_json(folder / ENTRY)
     provenance = cast(Mapping[str, Any], content if isinstance(content, dict) else {})
     if missing := [key for key in KEYS if key not in provenance]:
         raise SchemaError(f"{folder / ENTRY}: no {missing[0]}; `tallrec-bench submit` writes it")
+    for key, kind in KEYS.items():
+        _check(folder / ENTRY, key, kind, provenance[key])
     found, submitted = digests(folder), cast(Mapping[str, str], provenance["sha256"])
     for name in sorted({*found, *submitted}):
         if found.get(name) != submitted.get(name):
@@ -93,8 +102,9 @@ def read_entry(folder: Path) -> Entry:
 
 
 def read_entries(results: Path = RESULTS) -> list[Entry]:
-    """Every entry, by name."""
-    return [read_entry(folder) for folder in sorted(results.iterdir()) if folder.is_dir()]
+    """Every entry, by name. Hidden folders are those of editors and notebooks."""
+    folders = [path for path in sorted(results.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return [read_entry(folder) for folder in folders]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -107,6 +117,9 @@ def _read(folder: Path, provenance: Mapping[str, Any]) -> Entry:
     rows = read_rows(folder / METRICS)
     estimates, test_rows = read_influence(folder / INFLUENCE, rows)
     entry = Entry(folder, provenance, rows, estimates, test_rows, read_records(folder))
+    for (cell, _), record in entry.records.items():
+        for key, kind in OF_RECORDS.items():
+            _check(folder / RECORDS, f"{key} of {cell}", kind, record.get(key))
     has_scores = (folder / SCORES).exists()
     for problem in _problems(entry, files.read_long_scores(folder / SCORES) if has_scores else {}):
         raise SchemaError(f"{folder}: {problem}")
@@ -133,13 +146,35 @@ def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Itera
         strange = next((name for name in found if not ROW_NUMBER.fullmatch(name)), None)
         if strange:
             yield f"{SCORES}: sample {strange!r}: expected the number of a row, no id of a user or an item"
-    with files.require(entry.folder / ESTIMATES).open(newline="") as stream:
-        for line in csv.DictReader(stream):
-            names = (line["family"], line["method"], line["train_domain"], line["test_domain"])
-            group = Cell(*names, int(line["n_shots"]), 0)
-            again = entry.estimates.estimate(group, line["metric"])
-            if again is None or abs(again.value - float(line["value"])) > 1e-9:
-                yield f"{ESTIMATES}: {line['metric']} of {group}: not that of {METRICS} and {INFLUENCE}"
+    told: set[tuple[Cell, str]] = set()
+    for group, metric, value in _estimates(entry.folder / ESTIMATES):
+        told.add((group, metric))
+        again = entry.estimates.estimate(group, metric)
+        if again is None or abs(again.value - value) > 1e-9:
+            yield f"{ESTIMATES}: {metric} of {group}: not that of {METRICS} and {INFLUENCE}"
+    if lost := [key for key in entry.estimates.known if key not in told]:
+        yield f"{ESTIMATES}: no {lost[0][1]} of {lost[0][0]}, which {INFLUENCE} has"
+
+
+def _estimates(path: Path) -> Iterator[tuple[Cell, str, float]]:
+    """Group, metric and value of each line of `estimates.csv`."""
+    with files.require(path).open(newline="", encoding="utf-8") as stream:
+        lines = csv.DictReader(stream)
+        try:
+            for line in lines:
+                names = (line["family"], line["method"], line["train_domain"], line["test_domain"])
+                yield Cell(*names, int(line["n_shots"]), 0), line["metric"], float(line["value"])
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            problem = f"line {lines.line_num}: no estimate of a method ({reason_of(error)})"
+            raise SchemaError(f"{path}: {problem}") from None
+
+
+def _check(path: Path, key: str, kind: Any, value: object) -> None:
+    """Refuse a value of another kind than the page reads."""
+    try:
+        TypeAdapter[Any](kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise SchemaError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r:.60}") from None
 
 
 def _provenance(entry: Entry) -> dict[str, Any]:

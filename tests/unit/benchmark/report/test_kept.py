@@ -89,6 +89,10 @@ def test_of_a_run_without_a_language_model_records_and_metrics_are_kept(run: Pat
     n_cells = keep(Path("kept"), rules)
     assert n_cells == len(list(grid_cells(rules))) == len(read_records(Path("kept")))
     assert not (run / "kept" / SCORES).exists()
+    with pytest.raises(
+        MissingArtifactError, match=r"scores\.parquet: not there; `keep` writes no scores of a run without"
+    ):
+        merge(Path("kept"), params)
     keep(Path("kept"), params)
     assert set(pq.read_table(run / "kept" / SCORES)["family"].to_pylist()) == {"icl", "tuned"}
 

@@ -14,7 +14,7 @@ import pytest
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
-from benchmark.errors import DataError, SchemaError
+from benchmark.errors import DataError, MissingArtifactError, SchemaError
 from benchmark.methods.running import rows_digest
 from benchmark.report.kept import ESTIMATES, METRICS, RECORDS, SCORES, grid_cells, keep
 from benchmark.report.leaderboard.board import tables
@@ -93,6 +93,19 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (_lines(lambda lines: lines[:-1], METRICS), "has no row in metrics.csv"),
     (_lines(lambda lines: [x.replace(",60,ok", ",61,ok") for x in lines], METRICS), "60 scores, .* says 61"),
     (_lines(_no_estimate, ESTIMATES), "estimates.csv: auc of"),
+    (_lines(lambda lines: lines[:-1], ESTIMATES), "estimates.csv: no .*, which influence.parquet has"),
+    (
+        _lines(lambda lines: [lines[0].replace("metric", "what"), *lines[1:]], ESTIMATES),
+        "line 2: no estimate of a method",
+    ),
+    (_lines(lambda lines: [*lines, "control,random"], ESTIMATES), "estimates.csv: line .*: no estimate of a method"),
+    (_lines(lambda lines: [], ESTIMATES), "estimates.csv: no auc"),
+    (_records(lambda texts: [text.replace("started_at", "began_at") for text in texts]), "started_at of .*, got None"),
+    (
+        _records(lambda texts: [re.sub('"versions": {.*?}', '"versions": null', t) for t in texts]),
+        "versions of .*, got None",
+    ),
+    (_records(lambda texts: [text.replace("2.0", '"2"') for text in texts]), "wall_seconds of .*, got '2'"),
     (_renamed_sample, "'user 7': expected the number of a row"),
 ]
 
@@ -115,6 +128,26 @@ def test_a_file_that_changes_after_its_submission_is_found(kept: Path) -> None:
         stream.write("\n")
     with pytest.raises(SchemaError, match=r"estimates\.csv: not the file that was submitted"):
         read_entry(FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("sha256", None), ("confidence", 95), ("n_shots", 64), ("days", None), ("commits", "abc")]
+)
+def test_a_value_of_another_kind_is_named(kept: Path, key: str, value: object) -> None:
+    submit(FOLDER, "somebody")
+    files.write_json(kept / ENTRY, json.loads((kept / ENTRY).read_text()) | {key: value})
+    with pytest.raises(SchemaError, match=rf"entry\.json: {key}: .*, got {value!r}"):
+        read_entry(FOLDER)
+
+
+def test_a_kept_run_that_was_never_submitted_names_the_command_and_hidden_folders_are_none(kept: Path) -> None:
+    (kept.parent / ".ipynb_checkpoints").mkdir()
+    with pytest.raises(
+        MissingArtifactError, match=r"entry\.json: not there; `tallrec-bench submit docs/results/small`"
+    ):
+        read_entries()
+    submit(FOLDER, "somebody")
+    assert len(read_entries()) == 1
 
 
 def test_the_page_compares_every_method_with_the_best_rule_on_the_same_users(kept: Path) -> None:
