@@ -207,11 +207,12 @@ def parse_rows(text: str, name: str) -> list[MetricRow]:
     Raises:
         SchemaError: as `read_rows`.
     """
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="")
     columns = tuple(reader.fieldnames or ())
     others = columns[len(FIRST_COLUMNS) : -len(LAST_COLUMNS)]
     if columns != (*FIRST_COLUMNS, *others, *LAST_COLUMNS) or len(set(columns)) < len(columns):
-        raise SchemaError(f"{name}: expected the columns {', '.join(COLUMNS)}, or others between auc_high and n_users")
+        expected = f"expected the columns {', '.join(COLUMNS)}, or others between auc_high and n_users"
+        raise SchemaError(f"{name}: {expected}; got {text.partition(chr(10))[0]!r:.80}")
     rows: list[MetricRow] = []
     try:
         for line in reader:
@@ -225,6 +226,8 @@ def parse_rows(text: str, name: str) -> list[MetricRow]:
 
 
 def _row_of(line: Mapping[str, str], others: Sequence[str]) -> MetricRow:
+    if "" in line:
+        raise ValueError(f"expected {len(FIRST_COLUMNS) + len(others) + len(LAST_COLUMNS)} values, got more")
     family, method, train_domain, test_domain = (line[name] for name in KEY_COLUMNS[:4])
     cell = Cell(family, method, train_domain, test_domain, int(line["n_shots"]), int(line["seed"]))
     if line["status"] not in STATUSES:

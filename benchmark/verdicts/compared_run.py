@@ -113,6 +113,8 @@ def named_run(name: str, beside: Path = Path()) -> Run:
             file = f"{kept[presets]}/{METRICS_CSV.name}"
             shown = _git("show", f"{revision}:{file}")
     if shown.returncode:
+        inside = [path / file for file in (METRICS_CSV.name, METRICS_CSV) if (path / file).is_file()]
+        reason = f"a folder: expected its {inside[0]}" if inside else reason
         raise MissingArtifactError(f"{name}: no file, and no git revision or experiment with metrics ({reason})")
     found = f"{revision}:{file}"
     rows = parse_rows(shown.stdout.decode(errors="replace"), found)
@@ -127,7 +129,7 @@ def named_run(name: str, beside: Path = Path()) -> Run:
 
 
 def _params_beside(metrics: Path) -> dict[str, Any]:
-    return _params(metrics, lambda path: path.read_text(encoding="utf-8") if path.is_file() else None)
+    return _params(metrics, lambda path: path.read_bytes().decode(errors="replace") if path.is_file() else None)
 
 
 def _params(metrics: Path, text_of: Callable[[Path], str | None]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.artifacts.paths import METRICS_CSV
-from benchmark.errors import ConfigError, MissingArtifactError
+from benchmark.errors import ConfigError, MissingArtifactError, SchemaError
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.estimates import INFLUENCE, Known
 from benchmark.statistics.results import MetricRow
@@ -69,6 +69,8 @@ def check(against: str, *, alpha: float, folder: Path = Path()) -> tuple[Run, Ru
     if not 0 < alpha < 0.5:
         raise ConfigError(f"--alpha: expected a rate above 0 and below 0.5, got {alpha:g}")
     before, after = named_run(against, folder), read_run(folder / METRICS_CSV, folder / INFLUENCE)
+    if not any(row.status == "ok" for row in before.rows):
+        raise SchemaError(f"{before.name}: no cell with the status ok, so that nothing could turn the check red")
     return before, after, compare(before, after, alpha=alpha)
 
 

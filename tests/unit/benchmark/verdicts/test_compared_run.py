@@ -68,6 +68,22 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     assert repository.exists()
 
 
+def test_a_table_that_a_spreadsheet_saved_is_read_or_refused_with_what_it_says(repository: Path) -> None:
+    write_rows(Path("kept/metrics.csv"), _rows(0.78, 0.82))
+    table = Path("kept/metrics.csv").read_text()
+    Path("kept/metrics.csv").write_bytes(b"\xef\xbb\xbf" + table.encode())
+    Path("kept/params.yaml").write_bytes(b"# caf\xe9\ndomains: {}\n")
+    assert _aucs("kept/metrics.csv") == [0.78, 0.82]
+    with pytest.raises(MissingArtifactError, match=r"^kept: no file, .*\(a folder: expected its kept/metrics\.csv\)$"):
+        named_run("kept")
+    Path("kept/metrics.csv").write_text(table.replace(",", ";"))
+    with pytest.raises(SchemaError, match=r"expected the columns family, .*; got 'family;method;"):
+        named_run("kept/metrics.csv")
+    Path("kept/metrics.csv").write_text(table.replace(",ok\n", ",ok,0,5\n"))
+    with pytest.raises(SchemaError, match=r"metrics\.csv: line 2: expected \d+ values, got more"):
+        named_run("kept/metrics.csv")
+
+
 @pytest.fixture
 def in_both(finished_run: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished and evaluated run, and its results of before in `before/`, with and without its influences."""
@@ -127,11 +143,13 @@ def test_the_command_is_red_when_a_cell_is_missing(in_both: Path) -> None:
 
 
 def test_misuse_is_one_line_and_exit_code_2(in_both: Path) -> None:
+    Path("empty.csv").write_text(Path("before/metrics.csv").read_text().partition("\n")[0] + "\n")
     shutil.copy("before/influence.parquet", "alone")
     Path("alone/metrics.csv").write_text(Path("before/metrics.csv").read_text().replace("gru4rec", "other"))
     for arguments, message in (
         (("--against", "nothing"), "nothing: no file, and no git revision or experiment"),
         (("--against", "before/metrics.csv", "--alpha", "1.5"), "--alpha: expected a rate above 0 and below 0.5"),
+        (("--against", "empty.csv"), "empty.csv: no cell with the status ok, so that nothing could turn the check red"),
         (("--against", "alone/metrics.csv"), "alone/influence.parquet: not the influences of the rows"),
     ):
         code, _, err = _run(*arguments)
