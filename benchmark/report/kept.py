@@ -94,8 +94,8 @@ def merge(folder: Path, params: Params) -> Merged:
         SchemaError: the folder is not of this form.
     """
     if (folder / METRICS).exists() and not (folder / SCORES).exists():
-        told = "not there; `keep` writes no scores of a run without a language model unless --family names its cells"
-        raise MissingArtifactError(f"{folder / SCORES}: {told}")
+        problem = "not there; `keep` writes no scores of a run without a language model unless --family names its cells"
+        raise MissingArtifactError(f"{folder / SCORES}: {problem}")
     scores = files.read_long_scores(files.require(folder / SCORES))
     here, there = (read_yaml(path / paths.PARAMS_YAML) for path in (Path(), folder))
     records = read_records(folder)

@@ -54,7 +54,7 @@ def _read_rows(path: Path, domain: str, params: Params) -> Iterator[Labelled]:
     with path.open(encoding="ascii", errors="backslashreplace", newline="") as stream:
         rows = csv.reader(stream)
         try:
-            if (header := next(rows, [])) != _COLUMNS:
+            if (header := next(rows, list[str]())) != _COLUMNS:
                 raise DataError(
                     f"{path}: line 1: expected the header {','.join(_COLUMNS)}, got {','.join(header)!r:.80}"
                 )
