@@ -7,6 +7,7 @@ are numbers. What is missing in a grid can so be run on another machine, or late
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,9 @@ def merge(folder: Path, params: Params) -> Merged:
     here, there = (read_yaml(path / paths.PARAMS_YAML) for path in (Path(), folder))
     records = read_records(folder)
     stages = pipeline_stages(Path())
-    expected = {name: rows_digest(files.read_samples(paths.test_file(name))) for name in _test_sets(params)}
+    samples = {name: files.read_samples(paths.test_file(name)) for name in _test_sets(params)}
+    expected = {name: rows_digest(rows) for name, rows in samples.items()}
+    ids = {name: {sample.sample_id for sample in rows} for name, rows in samples.items()}
     refused: Counter[str] = Counter()
     told: set[str] = set()
     n_taken, n_known = 0, 0
@@ -120,6 +123,8 @@ def merge(folder: Path, params: Params) -> Merged:
             other.append("no record")
         elif record.get("test_sha256") != expected[cell.test_domain]:
             other.append(f"other rows of {cell.test_domain}")
+        elif found.keys() != ids[cell.test_domain] or not all(map(_is_finite, found.values())):
+            other.append(f"not one finite score for each row of {cell.test_domain}")
         if other:
             refused[other[0]] += 1
             continue
@@ -130,6 +135,10 @@ def merge(folder: Path, params: Params) -> Merged:
         n_taken += 1
     _take_memorised(folder, params, here, there)
     return Merged(n_taken, n_known, refused, tuple(sorted(told)))
+
+
+def _is_finite(score: object) -> bool:
+    return isinstance(score, float) and math.isfinite(score)
 
 
 def _memorised(folder: Path, domain: str) -> Path:

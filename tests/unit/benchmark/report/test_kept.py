@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -135,6 +136,20 @@ def test_cells_of_other_test_rows_or_without_a_record_are_refused(run: Path, par
     write_records(Path("kept"), ({"root": root, **record} for (_, root), record in records.items()))
     shutil.rmtree("predictions")
     assert dict(merge(Path("kept"), params).refused) == {f"other rows of {one[0].test_domain}": 1, "no record": 1}
+
+
+@pytest.mark.parametrize("first", [None, float("nan"), "no row"])
+def test_a_cell_that_lacks_a_score_is_refused_and_stays_to_be_taken(run: Path, params: Params, first: Any) -> None:
+    keep(Path("kept"), params, ["control"])
+    table = pq.read_table(run / "kept" / SCORES)
+    scores = pa.array([None if first == "no row" else first, *table["score"].to_pylist()[1:]], pa.float64())
+    changed = table.set_column(table.schema.get_field_index("score"), "score", scores)
+    pq.write_table(changed.slice(1) if first == "no row" else changed, run / "kept" / SCORES)
+    shutil.rmtree("predictions")
+    merged = merge(Path("kept"), params)
+    assert dict(merged.refused) == {"not one finite score for each row of movie": 1}
+    pq.write_table(table, run / "kept" / SCORES)
+    assert merge(Path("kept"), params).n_taken == 1
 
 
 def test_a_damaged_folder_is_one_clear_line(run: Path, params: Params) -> None:
