@@ -20,11 +20,14 @@ SMALLEST_PROBABILITY = 1e-10
 SPACES = " \t\r\n\u2581\u0120\u010a"
 """White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
 ANSWER = re.compile(
-    r"\W*(?:<\|?(?:start|begin)?_?(?:of_)?(?:response|solution)\|?>\W*)?"
-    r"(?:(?:the\W+)?(?:final\W+)?answer\W+(?:is\W+)?|boxed\W+)?(yes|no)\b",
+    r"[\W_]*(?:json\s+\W*)?(?:<\|?(?:start|begin)?_?(?:of_)?(?:response|solution)\|?>\W*)?"
+    r"(?:(?:the\W+)?(?:final\W+)?answer[\W_]+(?:is[\W_]+)?)?(?:boxed\W+)?(?:(?:text(?:bf)?|mathrm)\W+)?(yes|no)(?![^\W_])"
+    r"(?!(?:\s+and\s+|\s+or\s+|\s*/\s*)(?:yes|no)\b)"
+    r"(?![ -](?:one|idea|way|clue|information|(?:user\s+)?preferences?|data|details?|context)\b)",
     re.IGNORECASE,
 )
-"""An answer is what a reply begins with: a "no" further on may belong to "no way to know"."""
+"""An answer is what a reply begins with: a "no" further on may belong to "no way to know". Neither "Yes or No", the
+question said again, nor "no idea" is one."""
 _THOUGHTS = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|analysis)"
 END_OF_THOUGHTS = re.compile(
     rf"</\s*{_THOUGHTS}\s*>|<[|\uff5c]end[_\u2581](?:of[_\u2581])?{_THOUGHTS}[|\uff5c]>|\[/THINK\]|\u25c1/think\u25b7|"
@@ -57,7 +60,7 @@ def score_of_top(
         missing_answer: `smallest_of_top` or `remainder`.
         rule: `double_softmax` or `logit_difference`, as in `tallrec.scoring.rules.answer_scores`.
     """
-    top = reply.top or ()
+    top = () if reply.is_withheld else reply.top or ()
     found = {liked: _probability(top, text) for liked, text in answers.items()}
     n_missing = sum(probability is None for probability in found.values())
     substitute = _substitute(top, missing_answer)

@@ -136,6 +136,23 @@ def test_what_was_withheld_is_undecided(rule: str, missing: str) -> None:
         ("<|channel|>analysis<|message|>yes<|channel|>final<|message|>No", 0.0, 0, 0),
         ("<think>\nNo idea. I cannot", 0.5, 0, 1),
         ("<think>Yes", 0.5, 0, 1),
+        ("Yes and No", 0.5, 0, 1),
+        ("Yes or No: No", 0.5, 0, 1),
+        ("Answer: **Yes/No**", 0.5, 0, 1),
+        ("No idea.", 0.5, 0, 1),
+        ("No one can tell", 0.5, 0, 1),
+        ("no-one knows", 0.5, 0, 1),
+        ("No way to know; sorry", 0.5, 1, 0),
+        ("No preference information is given", 0.5, 0, 1),
+        ("No, one cannot expect it", 0.0, 0, 0),
+        ("No information: No", 0.5, 0, 1),
+        ("Yes. No doubt", 1.0, 0, 0),
+        ("No\n\nContext: the user", 0.0, 0, 0),
+        ("_Yes_", 1.0, 0, 0),
+        ("__No.__", 0.0, 0, 0),
+        ("\\boxed{\\text{Yes}}", 1.0, 0, 0),
+        ("$\\boxed{\\mathrm{No}}$", 0.0, 0, 0),
+        ('```json\n{"answer": "No"}\n```', 0.0, 0, 0),
         ("No <think>yes", 0.0, 0, 0),
         ("", 0.5, 0, 1),
     ],
@@ -143,6 +160,14 @@ def test_what_was_withheld_is_undecided(rule: str, missing: str) -> None:
 def test_text_is_read_as_it_begins(text: str, score: float, refused: int, unparsable: int) -> None:
     found = score_of_text("a", reply(None, text))
     assert (found.score, found.details) == (score, {"is_refused": refused, "is_unparsable": unparsable})
+
+
+@pytest.mark.parametrize("missing", ["smallest_of_top", "remainder"])
+def test_probabilities_of_what_was_withheld_are_not_read_as_its_text_is_not(missing: str) -> None:
+    withheld = Reply("Yes", (("Yes", -0.1), ("No", -3.0)), True, None, None)
+    found = score_of_top("a", withheld, ANSWERS, missing_answer=missing, rule="double_softmax")
+    assert found.score == score_of_text("a", withheld).score == 0.5
+    assert found.details["answer_mass"] == 0
 
 
 def test_text_that_was_withheld_is_a_refusal_whatever_it_says() -> None:
