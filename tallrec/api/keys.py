@@ -1,9 +1,10 @@
 """The key of a server: from the environment to the client alone, and in no line that anybody reads."""
 
-import json
 import logging
 import os
-from urllib.parse import quote
+import re
+from functools import cache
+from html import escape
 
 from benchmark.errors import ConfigError
 
@@ -45,16 +46,23 @@ def silence() -> None:
 
 def body_without(body: bytes, secret: str) -> bytes:
     """A body without the key, which some servers repeat."""
-    return body.replace(secret.encode(), b"***") if _is_secret(secret) else body
+    return _written(secret).sub("***", body.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
-def _is_secret(key: str) -> bool:
-    return key != NO_KEY and len(key) >= FEWEST_LETTERS
+@cache
+def _written(key: str) -> re.Pattern[str]:
+    """The key as JSON, a page or an address may write it, each letter of it escaped or not; never what is no key."""
+    if key == NO_KEY or len(key) < FEWEST_LETTERS:
+        return re.compile("(?!)")
+    return re.compile("".join(map(_any_form, key)))
+
+
+def _any_form(letter: str) -> str:
+    code = f"{ord(letter):02x}"
+    named = re.escape(escape(letter).strip("&;"))
+    return rf"(?:\\*{re.escape(letter)}|(?i:\\+(?:u00|x){code}|%(?:25)*{code}|&(?:#{ord(letter)}|#x{code}|{named});))"
 
 
 def without(text: object, secret: str) -> str:
     """One line of at most `MOST_LETTERS`, without the key, which some servers repeat when they refuse it."""
-    line = " ".join(str(text).split())
-    for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret), quote(secret, safe="")):
-        line = line.replace(form, "***") if _is_secret(secret) else line
-    return line[:MOST_LETTERS]
+    return _written(secret).sub("***", " ".join(str(text).split()))[:MOST_LETTERS]
