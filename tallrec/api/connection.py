@@ -1,5 +1,8 @@
 """The client of a server, made of its address, the key, and what the environment says of proxies and certificates."""
 
+import os
+import re
+
 from openai import AsyncOpenAI
 
 from benchmark.errors import ServerError, reason_of
@@ -14,6 +17,11 @@ def connected(model: ApiModel, secret: str) -> AsyncOpenAI:
         ServerError: there is none for this address in this environment.
     """
     silence()
+    for name, value in os.environ.items():
+        # Whatever reads such an address takes a part of the password for a port, and says so.
+        if re.fullmatch("(?i)(https?|all)_proxy", name) and re.search("[/?#].*@", value.partition("://")[2] or value):
+            problem = "the user or the password of a proxy holds /, ? or #; write %2F, %3F or %23"
+            raise ServerError(f"{model.address}: environment variable {name}: {problem}")
     try:
         return AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0)
     except Exception as error:  # noqa: BLE001  # of the client or whatever it is made of

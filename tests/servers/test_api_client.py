@@ -530,19 +530,22 @@ def test_the_words_of_a_refusal_are_told_whatever_their_form(
         ("http://127.0.0.1:abc/v1", {}, "Invalid port"),
         ("http://127.0.0.1:1/v1\n", {}, "non-printable"),
         ("http://127.0.0.1:1/v1", {"HTTP_PROXY": "ftp://user:sk-planted@127.0.0.1:9"}, "Unknown scheme for proxy"),
+        ("http://127.0.0.1:1/v1", {"HTTPS_PROXY": "http://user:sk-planted/x@h:9"}, None),
+        ("http://127.0.0.1:1/v1", {"all_proxy": "user:sk-planted#x@h:9"}, None),
         ("http://127.0.0.1:1/v1", {"SSL_CERT_FILE": "nowhere.pem"}, "No such file"),
     ],
 )
 def test_an_address_or_environment_that_no_client_takes_is_one_line(
     address: str,
     environment: dict[str, str],
-    problem: str,
+    problem: str | None,
     model: ApiModel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ServerError, match=f"no client with this address .*{problem}") as caught:
+    told = f"no client with this address .*{problem}" if problem else f"variable {next(iter(environment))}: the user or"
+    with pytest.raises(ServerError, match=told) as caught:
         asked(replace(model, address=address), tmp_path / "answers")
     assert "sk-planted" not in str(caught.value)
