@@ -24,6 +24,8 @@ ENDED = {"stop", "length", "eos", "eos_token", "end_turn", "stop_sequence", "max
 """Reasons to end a reply that may be empty."""
 FAILED = {"error", "abort", "aborted", "cancelled", "canceled"}
 """Reasons to end a reply that is none, whatever there is of it."""
+OUT_OF_MONEY = "insufficient_quota"
+"""The code, or the type, of an error that no waiting mends."""
 LEAST_PROBABILITY = 1e-6
 """Of the likeliest tokens together: no vocabulary is so large that none of them is likelier."""
 N_SHOWN = 200
@@ -135,12 +137,15 @@ def refuse_error(part: Mapping[str, Any]) -> None:
     error = part if part.get("object") == "error" else part.get("error")
     if not error:
         return
-    said, code = error, None
+    said, code, kind = error, None, None
     if isinstance(error, Mapping):
-        said, code = error.get("message") or error, error.get("code")
+        said, code, kind = error.get("message") or error, error.get("code"), error.get("type")
     number = int(str(code)) if str(code).isdecimal() else 500
     text = said if isinstance(said, str) else json.dumps(said)
-    raise ServedError(f"no answer in it, but an error: {beginning(text)}", may_pass=passes(number))
+    raise ServedError(
+        f"no answer in it, but an error: {beginning(text)}",
+        may_pass=passes(number) and OUT_OF_MONEY not in (code, kind),
+    )
 
 
 def passes(code: int) -> bool:
@@ -211,8 +216,8 @@ def mapping_of(part: object) -> Mapping[str, Any]:
 
 
 def count_in(value: object) -> int | None:
-    """A number of tokens, as far as it is one."""
-    return value if isinstance(value, int) else None
+    """A number of tokens, as far as it is one: some servers say -1 of what they did not count."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def beginning(text: str) -> str:

@@ -16,7 +16,7 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 
 from benchmark.errors import DataError, ServerError, reason_of
 from benchmark.seeding import derive_seed
-from tallrec.api.bodies import Reply, ServedError, beginning, body_of, is_filtered, passes, reply_of
+from tallrec.api.bodies import OUT_OF_MONEY, Reply, ServedError, beginning, body_of, is_filtered, passes, reply_of
 from tallrec.api.cache import ReplyCache, key_of
 from tallrec.api.connection import connected
 from tallrec.api.keys import body_without, secret_of, without
@@ -36,8 +36,6 @@ READERS: Mapping[str, Callable[[object], Reply]] = {
     **{"tokenize": tokens_reply, "generative_scoring": generative_scoring_reply, "score": score_reply},
 }
 """Endpoint -> what reads the body of its reply."""
-OUT_OF_MONEY = "insufficient_quota"
-"""The code of a 429 that no waiting mends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +237,9 @@ async def _sent(client: AsyncOpenAI, question: Mapping[str, Any]) -> bytes:
 def _may_pass(error: Exception) -> bool:
     """Whether the same question may be answered later."""
     if isinstance(error, APIStatusError):
-        is_answered_later = error.code != OUT_OF_MONEY and _retry_after_seconds(error) <= PATIENCE_SECONDS
+        is_answered_later = (
+            OUT_OF_MONEY not in (error.code, error.type) and _retry_after_seconds(error) <= PATIENCE_SECONDS
+        )
         return passes(error.status_code) and is_answered_later
     if isinstance(error, ServedError):
         return error.may_pass

@@ -419,6 +419,17 @@ def test_an_error_inside_an_answer_that_no_waiting_mends_ends_at_once(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("status", [200, 429])
+@pytest.mark.parametrize("place", ["code", "type"])
+def test_a_server_without_credit_is_asked_once(
+    place: str, status: int, serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    body = {"error": {"message": "no credit", "code": None, place: "insufficient_quota"}}
+    with serving(lambda *_: reply.of(body, status)) as server, pytest.raises(ServerError, match="no credit"):
+        asked(replace(model, address=server.address, n_retries=2), tmp_path / "a", ["x"])
+    assert len(server.asked) == 1
+
+
 def test_a_question_that_a_filter_refuses_is_withheld_and_the_others_go_on(
     serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
 ):

@@ -215,7 +215,7 @@ def test_likeliest_tokens_of_no_probability_are_refused() -> None:
 
 
 def test_odd_counts_of_tokens_lose_no_answer() -> None:
-    for usage in ("many", [1], None):
+    for usage in ("many", [1], None, {"prompt_tokens": -1, "completion_tokens": True}):
         assert reply_of({**COMPLETION, "usage": usage}) == Reply(
             " Yes", ((" Yes", -0.5), (" No", -1.5)), False, None, None
         )
