@@ -193,6 +193,8 @@ def check_arrived(path: Path, stored: Mapping[str, torch.Tensor], loaded: Mappin
         for key, tensor in stored.items()
         if key not in loaded or not torch.equal(loaded[key].cpu().to(tensor), tensor)
     ]
-    unlike = unlike or sorted(loaded.keys() - stored.keys())
     if unlike:
         raise DataError(f"{path}: {len(unlike)} of {len(stored)} tensors did not reach the model, e.g. {unlike[0]}")
+    if missing := sorted(loaded.keys() - stored.keys()):
+        n_lost = f"{len(missing)} of {len(loaded)} tensors did not reach the model"
+        raise DataError(f"{path}: {n_lost}, since the file lacks them, e.g. {missing[0]}")

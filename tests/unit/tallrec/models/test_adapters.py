@@ -107,6 +107,14 @@ def test_missing_keys_are_refused(tiny_model: LlamaForCausalLM, saved: Path) -> 
         load_adapter(tiny_model, saved)
 
 
+@pytest.mark.filterwarnings("ignore:Found missing adapter keys")
+def test_keys_of_some_layers_alone_are_told_as_missing_in_the_file(tiny_model: LlamaForCausalLM, saved: Path) -> None:
+    stored = load_file(saved / WEIGHTS)
+    save_file({key: tensor for key, tensor in stored.items() if "layers.0" in key}, saved / WEIGHTS)
+    with pytest.raises(DataError, match=r"4 of 8 tensors .*the file lacks them, e\.g\. \S+layers\.1\.\S+"):
+        load_adapter(tiny_model, saved)
+
+
 def test_tuning_goes_on_from_a_stored_adapter(tiny_model: LlamaForCausalLM, saved: Path, lora: Lora) -> None:
     adapted = trainable_adapter(tiny_model, saved, lora, seed=0)
     trainable = {name for name, parameter in adapted.named_parameters() if parameter.requires_grad}
