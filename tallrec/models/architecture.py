@@ -72,9 +72,7 @@ def _positions(config: PreTrainedConfig) -> int | None:
 def empty_model(config: PreTrainedConfig, loading: Loading) -> PreTrainedModel:
     """The model on torch's device `meta`: shapes and types, and no memory."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=loading.attention
-        )
+        model = _built(config, loading)
         quantize(model, loading, is_empty=True)
     return model.eval()
 
@@ -90,8 +88,20 @@ def random_model(config: PreTrainedConfig, loading: Loading, *, seed: int, devic
     """
     set_seed(seed)
     with torch.device(device):
-        model = AutoModelForCausalLM.from_config(
-            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=loading.attention
-        )
+        model = _built(config, loading)
     quantize(model, loading, is_empty=False)
     return model.eval()
+
+
+def _built(config: PreTrainedConfig, loading: Loading) -> PreTrainedModel:
+    """The model on the device that torch makes tensors on.
+
+    Raises:
+        DataError: `config` is that of no causal language model, or has an impossible value.
+    """
+    try:
+        return AutoModelForCausalLM.from_config(
+            deepcopy(config), dtype=getattr(torch, loading.dtype), attn_implementation=loading.attention
+        )
+    except (AssertionError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, ImportError) as error:
+        raise DataError(f"llm.model: its config.json makes no language model: {reason_of(error)}") from error

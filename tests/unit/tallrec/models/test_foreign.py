@@ -14,7 +14,13 @@ from transformers import GPT2Config, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.errors import ConfigError, DataError
 from tallrec.models.adapters import Lora, load_adapter, save_adapter, trainable_adapter
-from tallrec.models.architecture import config_of, refuse_few_positions, refuse_unknown_tokens
+from tallrec.models.architecture import (
+    config_of,
+    empty_model,
+    random_model,
+    refuse_few_positions,
+    refuse_unknown_tokens,
+)
 from tallrec.models.loading import load_base, load_model, save_base
 from tallrec.models.loading_settings import Loading
 from tallrec.models.origin import write_origin
@@ -173,6 +179,23 @@ def test_another_precision_than_that_of_the_key_is_refused(
     message = refused(configured(folder, "config.json", quantization_config=stored), quantization=quantization)
     assert held in message
     assert f"it is loaded with quantization '{quantization}'" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"pad_token_id": 9999}, "Padding_idx must be within"),
+        ({"hidden_act": "new"}, "KeyError: 'new'"),
+        ({"model_type": "t5"}, "Unrecognized configuration class"),
+    ],
+)
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_an_architecture_that_makes_no_model_is_one_line(
+    folder: Path, change: dict[str, Any], problem: str, is_empty: bool
+) -> None:
+    config = config_of(str(configured(folder, "config.json", **change)))
+    with pytest.raises(DataError, match=rf"llm\.model: its config\.json makes no language model: {problem}"):
+        empty_model(config, FULL) if is_empty else random_model(config, FULL, seed=0, device="cpu")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
