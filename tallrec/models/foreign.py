@@ -86,8 +86,12 @@ def usable(tokenizer: PreTrainedTokenizerBase, where: str) -> PreTrainedTokenize
     """`tokenizer`, whose special tokens that are empty texts are none, once it has read a text and written it.
 
     Raises:
-        DataError: it raises an error where it is used.
+        DataError: it raises an error where it is used, or draws the tokens of a text at random.
     """
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    if dropout := getattr(model, "dropout", None):
+        told = f"its tokenizer.json has dropout {dropout:g}, so one text has other tokens each time; expected null"
+        raise DataError(f"{where}: {told}")
     try:
         for name in SPECIAL:
             if getattr(tokenizer, name, None) == "":

@@ -181,6 +181,13 @@ def test_another_precision_than_that_of_the_key_is_refused(
     assert f"it is loaded with quantization '{quantization}'" in message
 
 
+def test_a_tokenizer_that_draws_its_tokens_is_refused(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["dropout"] = 0.1
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    assert "its tokenizer.json has dropout 0.1, so one text has other tokens each time" in refused(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
