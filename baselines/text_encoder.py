@@ -13,7 +13,7 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
-from benchmark.weights import refuse_impossible_weights
+from benchmark.weights import refuse_broken_files, refuse_impossible_weights
 
 PACKAGED = "package:"
 ALIKE = 1e-5
@@ -52,6 +52,7 @@ def encode_texts(
     if Path(source).is_dir():
         for path in Path(source).iterdir():
             refuse_pointer(path)
+        refuse_broken_files(Path(source), where)
     former = logging.get_verbosity()
     logging.set_verbosity_error()  # else transformers prints a table of weights; what is wrong with them is one line
     try:

@@ -1,12 +1,45 @@
 """Weights from outside that no training leaves, told from their files: integers, zeros, and what is no number."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import DataError
+from benchmark.errors import DataError, reason_of
+
+SETTINGS = ("config.json", "tokenizer_config.json", "model.safetensors.index.json")
+"""Files of a model that hold an object each, where they are there."""
 
 REAL = ("F64", "F32", "F16", "BF16")
 """Types of safetensors that hold weights as they are. Those of 8 bits and less are told of by `config.json`."""
+
+
+def refuse_broken_files(folder: Path, where: str) -> None:
+    """Refuse files of a model that cannot be read, since the errors of those who read them do not say which it is.
+
+    Args:
+        folder: of the model.
+        where: begins the error.
+
+    Raises:
+        DataError: a file of weights is cut or something else, or one of settings holds no object.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    for name in SETTINGS:
+        path = folder / name
+        try:
+            content: object = json.loads(path.read_bytes()) if path.is_file() else {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{where}: {name}: {reason_of(error)}") from None
+        if not isinstance(content, dict):
+            raise DataError(f"{where}: {name}: expected an object, got {type(content).__name__}")
+    for path in sorted(folder.glob("model*.safetensors")):
+        try:
+            opened: Any = safe_open(path, "pt")
+            with opened:
+                pass
+        except (SafetensorError, OSError) as error:
+            raise DataError(f"{where}: {path.name}: {reason_of(error)}") from None
 
 
 def refuse_impossible_weights(folder: Path, where: str) -> None:

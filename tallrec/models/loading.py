@@ -12,7 +12,7 @@ from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
-from benchmark.weights import refuse_impossible_weights
+from benchmark.weights import refuse_broken_files, refuse_impossible_weights
 from tallrec.models.architecture import config_of, random_model
 from tallrec.models.foreign import (
     refuse_adapter_beside,
@@ -90,6 +90,7 @@ def load_model(
     if Path(source).is_dir():
         for path in Path(source).iterdir():
             refuse_pointer(path)
+        refuse_broken_files(Path(source), where)
     try:
         refuse_adapter_beside(source, revision, key)
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)

@@ -1,6 +1,7 @@
 """A model from outside is the one of its files and of its keys, or is refused in one line before any work."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -203,6 +204,27 @@ def test_an_architecture_that_makes_no_model_is_one_line(
     config = config_of(str(configured(folder, "config.json", **change)))
     with pytest.raises(DataError, match=rf"llm\.model: its config\.json makes no language model: {problem}"):
         empty_model(config, FULL) if is_empty else random_model(config, FULL, seed=0, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("model-00001-of-00009.safetensors", b"", "header"),
+        ("model-00002-of-00009.safetensors", b"<html>", "header"),
+        ("model.safetensors.index.json", b"[]", "expected an object, got list"),
+        ("tokenizer_config.json", b"[]", "expected an object, got list"),
+        ("tokenizer_config.json", b"{", "Expecting property name"),
+        ("config.json", b"[1]", "expected an object, got list"),
+    ],
+)
+def test_which_of_the_files_is_broken_is_told(
+    folder: Path, new_tiny_model: Callable[..., LlamaForCausalLM], name: str, content: bytes, problem: str
+) -> None:
+    new_tiny_model(64).save_pretrained(folder, max_shard_size="60KB")
+    (folder / "model.safetensors").unlink()
+    load(folder)
+    (folder / name).write_bytes(content)
+    assert re.search(rf": {re.escape(name)}: .*{problem}", refused(folder))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
