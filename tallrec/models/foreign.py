@@ -11,6 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import DataError, reason_of
+from tallrec.models.quantized_layers import is_left_whole
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 TRIED = '### Yes.\n"No", \u00e9 <s> 12'
@@ -56,17 +57,19 @@ def refuse_stored_quantization(config: PreTrainedConfig, quantization: str, key:
         )
 
 
-def refuse_lost_weights(model: PreTrainedModel, told: Mapping[str, Any], where: str) -> None:
+def refuse_lost_weights(model: PreTrainedModel, told: Mapping[str, Any], where: str, *, is_packed: bool) -> None:
     """Refuse a model that is not the one of its files.
 
     Args:
         model: as transformers has loaded it.
         told: what it tells of the loading (`output_loading_info`).
         where: begins the error.
+        is_packed: whether its config.json says that its weights are stored quantized, with scales beside them.
 
     Raises:
-        DataError: a weight is not in the files, has another shape there, or belongs to a layer of the model that has no
-            place for it. What belongs to no layer, such as the other half of a model for images, may be there.
+        DataError: a weight is not in the files, has another shape there, is not quantized although it should be, or
+            belongs to a layer of the model that has no place for it. What belongs to no layer, such as the other half
+            of a model for images, may be there.
     """
     for key, there, here in told["mismatched_keys"]:
         raise DataError(f"{where}: {key} has the shape {list(there)} in its files, and {list(here)} by its config.json")
@@ -74,8 +77,13 @@ def refuse_lost_weights(model: PreTrainedModel, told: Mapping[str, Any], where: 
         raise DataError(f"{where}: it has no weights {_first(missing)}, which would be drawn at random")
     layers = {name for name, _ in model.named_modules()} - {"", model.base_model_prefix}
     lost = {key for key in told["unexpected_keys"] if any(key.startswith(f"{layer}.") for layer in layers)}
-    if lost and not getattr(model, "is_quantized", False):
+    if lost and not is_packed:
         raise DataError(f"{where}: its files hold {_first(lost)}, for which its config.json has no place")
+    whole = {f"{name}.weight" for name, layer in model.named_modules() if is_left_whole(layer)}
+    if whole:
+        raise DataError(
+            f"{where}: its config.json has a quantization_config, and its files hold {_first(whole)} as it is"
+        )
 
 
 def _first(keys: set[str]) -> str:

@@ -264,7 +264,7 @@ def _load(path: Path, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizer
     except Exception as error:  # of a file that is cut off or is no GGUF, of any kind
         raise DataError(f"{where}: {reason_of(error)}") from error
     model, told = loaded
-    refuse_lost_weights(model, told, where)
+    refuse_lost_weights(model, told, where, is_packed=False)
     return model, usable(tokenizer, where)
 
 

@@ -111,8 +111,9 @@ def load_model(
     except Exception as error:  # there is no list of what the many classes of transformers raise
         raise DataError(f"{where}: {reason_of(error)}") from error
     model, told = loaded
-    refuse_lost_weights(model, told, where)
-    if not getattr(config, "quantization_config", None):
+    is_packed = bool(getattr(config, "quantization_config", None))
+    refuse_lost_weights(model, told, where, is_packed=is_packed)
+    if not is_packed:
         refuse_impossible_weights(_folder_of(source, revision), where)
     tokenizer = usable(tokenizer, where)
     leave_unpacked(model)

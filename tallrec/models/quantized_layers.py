@@ -48,6 +48,12 @@ def leave_unpacked(model: PreTrainedModel) -> None:
             layer.support_avx512bf16_for_cpu = False
 
 
+def is_left_whole(layer: Any) -> bool:
+    """Whether a layer of bitsandbytes, as it was loaded, has weights that are not quantized: it cannot be computed."""
+    kept = {LAYERS.Linear4bit: "quant_state", LAYERS.Linear8bitLt: "CB"}.get(type(layer))
+    return kept is not None and getattr(layer.weight, kept, None) is None
+
+
 def _layer(layer: nn.Linear, loading: Loading, threshold: float) -> Any:
     shape = (layer.in_features, layer.out_features)
     has_bias = layer.bias is not None

@@ -182,6 +182,23 @@ def test_another_precision_than_that_of_the_key_is_refused(
     assert f"it is loaded with quantization '{quantization}'" in message
 
 
+@pytest.mark.filterwarnings("ignore:You passed `quantization_config`")
+@pytest.mark.parametrize("quantization", ["4bit", "8bit"])
+def test_weights_that_are_not_quantized_as_their_configuration_says_are_refused(
+    folder: Path, quantization: str
+) -> None:
+    stored = {"quant_method": "bitsandbytes", f"load_in_{quantization}": True}
+    configured(folder, "config.json", quantization_config=stored)
+    problem = r"has a quantization_config, and its files hold model\.layers\.0\.\S+ \(14 in all\) as it is"
+    assert re.search(problem, refused(folder, quantization=quantization))
+
+
+@pytest.mark.parametrize("quantization", ["none", "4bit", "8bit"])
+def test_what_has_no_place_is_refused_in_every_precision(folder: Path, quantization: str) -> None:
+    rewritten(folder, lambda found: found | {"model.layers.0.self_attn.q_proj.bias": torch.ones(64)})
+    assert "its files hold model.layers.0.self_attn.q_proj.bias" in refused(folder, quantization=quantization)
+
+
 def test_a_tokenizer_that_draws_its_tokens_is_refused(folder: Path) -> None:
     content = json.loads((folder / "tokenizer.json").read_text())
     content["model"]["dropout"] = 0.1
