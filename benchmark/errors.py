@@ -87,7 +87,9 @@ def reason_of(error: BaseException) -> str:
 def last_words(output: str) -> str:
     """Of what a process that failed has printed, the line that says why: its last error, else its last; 400 letters."""
     lines = output.strip().splitlines() or ["no message"]
-    errors = [line for line in lines if re.match(r"error: |ERROR: |[\w.]+(Error|Exception)\b", line)]
+    errors = [
+        line for line in lines if re.match(r"error: |ERROR: |Fatal Python error: |[\w.]+(Error|Exception)\b", line)
+    ]
     return f"{[*lines[-1:], *errors][-1].strip().removeprefix('error: '):.400}"
 
 

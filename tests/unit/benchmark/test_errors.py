@@ -80,6 +80,10 @@ def test_the_reason_is_told_in_whichever_line_it_stands(message: str, reason: st
         ("a warning\nerror: data/raw: not there\n", "data/raw: not there"),
         ("Traceback\nValueError: no\n  more of it\n", "ValueError: no"),
         ("ERROR: failed to lock\nHaving any troubles? Ask us.\n", "ERROR: failed to lock"),
+        (
+            "Fatal Python error: Segmentation fault\n\nCurrent thread:\n  File x",
+            "Fatal Python error: Segmentation fault",
+        ),
         ("error: first\nRuntimeError: " + "x" * 500, "RuntimeError: " + "x" * 386),
     ],
 )
