@@ -187,7 +187,12 @@ def _error(order: Order, done: subprocess.CompletedProcess[str], name: str = "",
     if log:
         log.write_text("\n".join(said) + "\n")
         kept = f"; all of it in {log}"
-    cause = next((line for line in said if line.startswith(("error:", "ERROR:"))), said[-1] if said else "")
+    own = [line for line in said if not line.startswith("ERROR: failed to reproduce")]  # of a stage that ended with 1
+    crash = next(
+        (line for line in reversed(own) if re.match(r"[\w.]+(Error|Exception)\b|Fatal Python error:", line)), ""
+    )
+    cause = next((line for line in said if line.startswith("error:")), "") or crash
+    cause = cause or next((line for line in said if line.startswith("ERROR:")), said[-1] if said else "")
     return CellError(f"{order.stage}: {name} ended with {done.returncode}: {cause}{kept}")
 
 
