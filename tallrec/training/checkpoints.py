@@ -17,14 +17,17 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerCallback
 
+from benchmark.errors import DataError
 from tallrec.models.adapters import WEIGHTS, adapter_weights, check_arrived
 
 OWNER = "settings.sha256"
 """File of a scratch folder that says which run its checkpoints belong to."""
 STATE = "trainer_state.json"
 """The file that the Trainer writes last, so that a checkpoint with a readable one is whole."""
+TAKEN_IF_THERE = ("optimizer*", "scheduler*", "rng_state*")
+"""Files of a checkpoint without which the Trainer goes on with new ones, and says nothing."""
 CODE = Path(__file__).parents[1]
 """The package `tallrec`."""
 OTHER_ROOMS = ("api", "cost")
@@ -120,6 +123,8 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+    if not all(any(folder.glob(name)) for name in TAKEN_IF_THERE):
+        return None  # another run of the stage, which nobody ended, is removing it
     best = state["best_model_checkpoint"]
     return Checkpoint(
         folder,
@@ -128,6 +133,23 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         best=None if best is None else Path(best),
         log=state["log_history"],
     )
+
+
+class StillThere(TrainerCallback):
+    """Ends a training whose checkpoint another run of the stage has removed while it was read, as if by a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Path | None = folder
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **keywords: Any) -> None:
+        """Called once all of the checkpoint has been read, before the first update."""
+        del args, state, control, keywords
+        if self.folder and read_checkpoint(self.folder) is None:
+            raise DataError(
+                f"{self.folder}: removed while it was read, by another run of this stage; wait for its end, "
+                "and run the stage again"
+            )
+        self.folder = None
 
 
 def restore(model: PreTrainedModel | PeftModel, folder: Path) -> None:

@@ -13,7 +13,7 @@ from tallrec.models.architecture import refuse_unknown_tokens
 from tallrec.models.sharding import is_sharded
 from tallrec.processes import from_first, is_first, n_processes, wait_for_all
 from tallrec.telling import Tell, silent
-from tallrec.training.checkpoints import Checkpoint, claim, digest_of_run, discard, last_whole, restore
+from tallrec.training.checkpoints import Checkpoint, StillThere, claim, digest_of_run, discard, last_whole, restore
 from tallrec.training.micro_batches import collate, micro_batches
 from tallrec.training.progress import CURVE, ToldProgress
 from tallrec.training.rows import Rows
@@ -85,7 +85,7 @@ def fit(
     model.config.use_cache = False
     found = from_first(take_up)
     if found is None or not found.is_last:
-        told = [ToldProgress(tell, scratch / CURVE), *callbacks]
+        told = [ToldProgress(tell, scratch / CURVE), *callbacks, *([StillThere(found.folder)] if found else [])]
         trainer = _trainer(model, rows, schedule, scratch, validate, told, is_resumable=settings is not None)
         trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
         log, best = trainer.state.log_history, trainer.state.best_model_checkpoint

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, TrainerCallback
 
 from benchmark.errors import DataError
 from tallrec.models.adapters import Lora, save_adapter, trainable_adapter
@@ -57,6 +58,42 @@ def test_a_half_written_checkpoint_is_removed(finished: Path, content: str | Non
     assert found
     assert found.n_updates == 6
     assert not (finished / "checkpoint-8").exists()
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_that_another_run_is_removing_is_none(finished: Path, name: str) -> None:
+    shutil.copytree(finished / "checkpoint-6", finished / "checkpoint-8")
+    (finished / "checkpoint-8" / name).unlink()
+    found = last_whole(finished)
+    assert found
+    assert found.folder.name == "checkpoint-6"
+
+
+class Ends(TrainerCallback):
+    """Ends a training before its fourth update, as a kill would."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **keywords: Any) -> None:
+        if state.global_step == 3:
+            raise InterruptedError
+
+
+class Removes(TrainerCallback):
+    """Removes the optimizer's state before the Trainer may have read all, as the end of another run would."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **keywords: Any) -> None:
+        (Path(args.output_dir) / "checkpoint-2" / "optimizer.pt").unlink()
+
+
+def test_a_training_whose_checkpoint_is_removed_as_it_is_read_ends(
+    new_tiny_model: Callable[[], LlamaForCausalLM], tmp_path: Path
+) -> None:
+    schedule, scratch = replace(SCHEDULE, keep_best=False), tmp_path / "scratch"
+    validate = {"validate": lambda: {"auc": 0.5}}
+    with pytest.raises(InterruptedError):
+        fit(new_tiny_model(), ROWS, schedule, scratch, settings={}, callbacks=[Ends()], **validate)
+    with pytest.raises(DataError, match="checkpoint-2: removed while it was read, by another run of this stage"):
+        fit(new_tiny_model(), ROWS, schedule, scratch, settings={}, callbacks=[Removes()], **validate)
+    assert fit(new_tiny_model(), ROWS, schedule, scratch, settings={}, **validate).n_resumed == 0
 
 
 def test_a_checkpoint_without_the_best_one_is_of_no_use(finished: Path) -> None:
