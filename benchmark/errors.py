@@ -84,12 +84,14 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' * bool(said)}{said:.400}" if is_bare else f"{said:.400}"
 
 
+CRASH = re.compile(r"Fatal Python error: |[\w.]+(Error|Exception)\b")
+"""How the line begins by which Python says why a process crashed."""
+
+
 def last_words(output: str) -> str:
     """Of what a process that failed has printed, the line that says why: its last error, else its last; 400 letters."""
     lines = output.strip().splitlines() or ["no message"]
-    errors = [
-        line for line in lines if re.match(r"error: |ERROR: |Fatal Python error: |[\w.]+(Error|Exception)\b", line)
-    ]
+    errors = [line for line in lines if line.startswith(("error: ", "ERROR: ")) or CRASH.match(line)]
     return f"{[*lines[-1:], *errors][-1].strip().removeprefix('error: '):.400}"
 
 

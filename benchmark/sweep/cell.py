@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from benchmark.config.pipeline import item_of
 from benchmark.config.reading import UNREADABLE, read_yaml
-from benchmark.errors import BenchmarkError, ConfigError, exit_code_of
+from benchmark.errors import CRASH, BenchmarkError, ConfigError, exit_code_of
 from benchmark.sweep.shell import ENDED, guarded, guarded_dvc, write_shell
 
 RAN = re.compile(r"^Running stage '(?:dvc\.yaml:)?([^']+)':", re.MULTILINE)
@@ -187,10 +187,7 @@ def _error(order: Order, done: subprocess.CompletedProcess[str], name: str = "",
     if log:
         log.write_text("\n".join(said) + "\n")
         kept = f"; all of it in {log}"
-    own = [line for line in said if not line.startswith("ERROR: failed to reproduce")]  # of a stage that ended with 1
-    crash = next(
-        (line for line in reversed(own) if re.match(r"[\w.]+(Error|Exception)\b|Fatal Python error:", line)), ""
-    )
+    crash = next((line for line in reversed(said) if CRASH.match(line)), "")
     cause = next((line for line in said if line.startswith("error:")), "") or crash
     cause = cause or next((line for line in said if line.startswith("ERROR:")), said[-1] if said else "")
     return CellError(f"{order.stage}: {name} ended with {done.returncode}: {cause}{kept}")
