@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmark.errors import DataError, reason_of
 
-SETTINGS = ("config.json", "tokenizer_config.json", "model.safetensors.index.json")
+WHOLE, SHARDED = "model.safetensors", "model.safetensors.index.json"
+SETTINGS = ("config.json", "tokenizer_config.json", SHARDED)
 """Files of a model that hold an object each, where they are there."""
 
 REAL = ("F64", "F32", "F16", "BF16")
@@ -21,7 +22,8 @@ def refuse_broken_files(folder: Path, where: str) -> None:
         where: begins the error.
 
     Raises:
-        DataError: a file of weights is cut or something else, or one of settings holds no object.
+        DataError: a file of weights is cut or something else, one of settings holds no object, or the weights stand
+            there both in one file and in several, of which transformers would take the one in silence.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -33,6 +35,8 @@ def refuse_broken_files(folder: Path, where: str) -> None:
             raise DataError(f"{where}: {name}: {reason_of(error)}") from None
         if not isinstance(content, dict):
             raise DataError(f"{where}: {name}: expected an object, got {type(content).__name__}")
+    if (folder / WHOLE).exists() and (folder / SHARDED).exists():
+        raise DataError(f"{where}: {WHOLE} and {SHARDED}: weights in two forms, expected one; remove the other")
     for path in sorted(folder.glob("model*.safetensors")):
         try:
             opened: Any = safe_open(path, "pt")

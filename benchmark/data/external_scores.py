@@ -117,8 +117,8 @@ def _of_csv(path: Path) -> Iterator[_Row]:
             raise DataError(f"{path}: line 1: a column stands twice in {', '.join(names)}")
         for row in reader:
             if _TOO_MANY in row:
-                problem = f"line {reader.line_num} has more values than the header has columns ({', '.join(names)})"
-                raise DataError(f"{path}: column {_TOO_MANY!r}: {problem}; a decimal comma?")
+                problem = f"more values than the header has columns ({', '.join(names)}); a decimal comma?"
+                raise DataError(f"{path}: line {reader.line_num}: {problem}")
             if None in row.values():
                 raise DataError(f"{path}: line {reader.line_num}: expected the columns {', '.join(names)}, got fewer")
             yield f"line {reader.line_num}", row

@@ -11,11 +11,12 @@ from benchmark.config.reading import parse_yaml, read_yaml
 from benchmark.errors import ConfigError, DataError, ServerError, reason_of
 from benchmark.methods.configuration import parse_config
 from benchmark.methods.pinning import COMMIT, HubRepository, hub_repositories
+from benchmark.weights import SHARDED, WHOLE
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, ModelInfo
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+WEIGHTS = (WHOLE, SHARDED)
 """What transformers loads, whole or in shards; no pickle is ever read."""
 TIMEOUT_SECONDS = 30.0
 SENSELESS = (ValueError, TypeError, LookupError, AttributeError)

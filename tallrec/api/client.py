@@ -270,6 +270,8 @@ def _retry_after_seconds(error: Exception) -> float:
 def _problem(error: Exception, model: ApiModel) -> str:
     """What went wrong."""
     if isinstance(error, APIStatusError):
+        if place := error.response.headers.get("location"):
+            return f"status {error.status_code}: it points to {place!r}; if the server has moved, give its new address"
         said = error.message.removeprefix(f"Error code: {error.status_code}").lstrip(" -")
         return f"status {error.status_code}: {said or beginning(error.response.text) or 'without a word'}"
     if isinstance(error, TimeoutError):

@@ -3,7 +3,7 @@
 import os
 import re
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from benchmark.errors import ServerError, reason_of
 from tallrec.api.keys import silence, without
@@ -23,7 +23,10 @@ def connected(model: ApiModel, secret: str) -> AsyncOpenAI:
             problem = "the user or the password of a proxy holds /, ? or #; write %2F, %3F or %23"
             raise ServerError(f"{model.address}: environment variable {name}: {problem}")
     try:
-        return AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0)
+        # Not to wherever a server points: what answers there is not what the address says, and a question that is
+        # sent on as a GET has lost its body.
+        http_client = DefaultAsyncHttpxClient(follow_redirects=False)
+        return AsyncOpenAI(base_url=model.address, api_key=secret, max_retries=0, http_client=http_client)
     except Exception as error:  # noqa: BLE001  # of the client or whatever it is made of
         problem = without(reason_of(error), secret)
         what = "no client with this address and the proxies and certificates of the environment"

@@ -5,6 +5,7 @@ Random weights cost the same memory and time as trained ones and rank nothing.
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from peft import PeftModel
@@ -70,10 +71,17 @@ def _positions(config: PreTrainedConfig) -> int | None:
 
 
 def empty_model(config: PreTrainedConfig, loading: Loading) -> PreTrainedModel:
-    """The model on torch's device `meta`: shapes and types, and no memory."""
-    with torch.device("meta"):
-        model = _built(config, loading)
-        quantize(model, loading, is_empty=True)
+    """The model on torch's device `meta`: shapes and types, and no memory.
+
+    Raises:
+        DataError: `config` is that of no causal language model, or has an impossible value.
+    """
+    try:
+        with torch.device("meta"):
+            model = _built(config, loading)
+            quantize(model, loading, is_empty=True)
+    except RuntimeError as error:  # of a shape: there is no memory that could be short
+        raise DataError(f"llm.model: its config.json makes no language model: {reason_of(error)}") from error
     return model.eval()
 
 
@@ -85,7 +93,11 @@ def random_model(config: PreTrainedConfig, loading: Loading, *, seed: int, devic
         loading: type of the weights, their quantization, and the attention kernel.
         seed: of the weights.
         device: of torch; until the last layer is quantized it also holds what is left of the full weights.
+
+    Raises:
+        DataError: as `empty_model`.
     """
+    empty_model(config, replace(loading, quantization="none"))
     set_seed(seed)
     with torch.device(device):
         model = _built(config, loading)

@@ -223,6 +223,24 @@ def test_a_fault_that_stays_is_named(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nothing_is_asked_of_a_server_that_another_one_points_to(
+    status: int, serving: Serving, reply: Any, model: ApiModel, tmp_path: Path
+):
+    with serving(lambda *_: reply.of(ANSWER)) as elsewhere:
+        place = f"{elsewhere.address}/completions"
+        with (
+            serving(lambda *_: reply.of({}, status=status, location=place)) as server,
+            pytest.raises(ServerError) as caught,
+        ):
+            asked(replace(model, address=server.address), tmp_path / "a")
+    assert (len(server.asked), elsewhere.asked) == (1, [])
+    assert str(caught.value) == (
+        f"{server.address}: refused a request: status {status}: it points to {place!r}; "
+        "if the server has moved, give its new address"
+    )
+
+
 def test_no_server_at_all_is_named(model: ApiModel, tmp_path: Path):
     with pytest.raises(ServerError, match=r"^http://127\.0\.0\.1:9/v1: no answer after 3 attempts: connection: "):
         asked(replace(model, address="http://127.0.0.1:9/v1"), tmp_path / "a")

@@ -153,13 +153,17 @@ def test_what_is_wrong_is_one_line_with_its_row(
     [
         ("scores.csv", b"", "6 of 6 test samples have no row"),
         ("scores.csv", b"sample_id,score,score\nmovie-1,1,2\n", "line 1: a column stands twice"),
-        ("scores.csv", b"sample_id,score\nmovie-1,1,2\n", "column '(too many)'"),
+        (
+            "scores.csv",
+            b"sample_id,score\nmovie-1,1,2\n",
+            "line 2: more values than the header has columns (sample_id, score)",
+        ),
         ("scores.csv", b"sample_id,score\nmovie-1,1\nmovie-2\n", "line 3: expected the columns sample_id, score"),
         ("scores.csv", b"sample_id,score\n\xff\xfe,1\n", "cannot be read as .csv"),
         (
             "scores.csv",
             b"sample_id,score\nmovie-1,0,5\n",
-            "column '(too many)': line 2 has more values than the header",
+            "line 2: more values than the header has columns",
         ),
         ("scores.csv", b"sample_id,score\nmovie-1\n", "line 2: expected the columns sample_id, score, got fewer"),
         (

@@ -212,6 +212,7 @@ def test_a_tokenizer_that_draws_its_tokens_is_refused(folder: Path) -> None:
         ({"pad_token_id": 9999}, "Padding_idx must be within"),
         ({"hidden_act": "new"}, "KeyError: 'new'"),
         ({"model_type": "t5"}, "Unrecognized configuration class"),
+        ({"intermediate_size": -64}, "Trying to create tensor with negative dimension -64"),
     ],
 )
 @pytest.mark.parametrize("is_empty", [True, False])
@@ -242,6 +243,15 @@ def test_which_of_the_files_is_broken_is_told(
     load(folder)
     (folder / name).write_bytes(content)
     assert re.search(rf": {re.escape(name)}: .*{problem}", refused(folder))
+
+
+def test_weights_that_stand_twice_in_a_folder_are_refused(
+    folder: Path, new_tiny_model: Callable[..., LlamaForCausalLM]
+) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    new_tiny_model(64).save_pretrained(folder, max_shard_size="60KB")
+    (folder / "model.safetensors").write_bytes(whole)
+    assert "model.safetensors and model.safetensors.index.json: weights in two forms, expected one" in refused(folder)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
