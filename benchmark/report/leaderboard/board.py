@@ -24,13 +24,29 @@ HEADINGS = {
 
 
 def tables(entries: Sequence[Entry], paper: Paper) -> list[Table]:
-    """A table a test set, the best AUC first; entries that call other rows by the same name have one of their own."""
+    """A table a test set, the best AUC first; entries that call other rows by the same name have one of their own.
+
+    The paper's domains come first, and generated rows last.
+    """
     found: list[Table] = []
-    for name, digest in dict.fromkeys(item for entry in entries for item in entry.test_rows.items()):
+    rows_of = {item: [one for one in entries if item in one.test_rows.items()] for item in _test_rows(entries)}
+    for name, digest in sorted(
+        rows_of,
+        key=lambda item: (_is_generated(rows_of[item][0], item[0]), domain_of(item[0]) not in paper.test_rows),
+    ):
         n_before = sum(table.domain == name for table in found)
         place = f"{name}-{n_before + 1}" if n_before else name
-        found.append(_table(place, name, [one for one in entries if one.test_rows.get(name) == digest], paper))
+        found.append(_table(place, name, rows_of[name, digest], paper))
     return found
+
+
+def _test_rows(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Names of test sets, each with the digest of its rows, in the order of the entries."""
+    return list(dict.fromkeys(item for entry in entries for item in entry.test_rows.items()))
+
+
+def _is_generated(entry: Entry, test_domain: str) -> bool:
+    return source_of(read_yaml(entry.folder / PARAMS_YAML), test_domain) == "embedded"
 
 
 def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper) -> Table:
@@ -45,7 +61,7 @@ def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper)
                 seen.add((group, auc))
                 found.append((auc, _row(entry, group, rule)))
     first = next(row for row in entries[0].rows if row.cell.test_domain == test_domain)
-    is_generated = source_of(read_yaml(entries[0].folder / PARAMS_YAML), test_domain) == "embedded"
+    is_generated = _is_generated(entries[0], test_domain)
     if first.n_samples == paper.test_rows.get(test_domain) and not is_generated:
         found += list(_published(paper, test_domain))
     rows = [row for _, row in sorted(found, key=lambda item: -item[0])]
