@@ -185,6 +185,9 @@ def test_other_rows_of_the_same_name_have_a_table_of_their_own() -> None:
     titles = {table.id: table.title for table in tables(entries, load_paper())}
     assert titles["movie-extended"] == "Test set movie-extended: 1,670 rows of 835 users"
     assert titles["movie-extended-2"] == "Test set movie-extended: 3,340 rows of 835 users"
+    are_generated = ["generated" in title for title in titles.values()]
+    assert (next(iter(titles)), are_generated) == ("movie", sorted(are_generated))
+    assert titles["ml-1m"] == [title for title in titles.values() if "generated" not in title][-1]
     movie = next(table for table in tables(entries, load_paper()) if table.id == "movie")
     assert "TALLRec (LLaMA-7B), paper" in [row.name for row in movie.rows]
     assert {row.entries[-1].text for row in movie.rows} > {"look", "gemma-3-270m", "the paper"}
