@@ -1,6 +1,7 @@
 """The rows of the leaderboard: every method of every entry on every test set, at its largest K."""
 
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -30,10 +31,7 @@ def tables(entries: Sequence[Entry], paper: Paper) -> list[Table]:
     """
     found: list[Table] = []
     rows_of = {item: [one for one in entries if item in one.test_rows.items()] for item in _test_rows(entries)}
-    for name, digest in sorted(
-        rows_of,
-        key=lambda item: (_is_generated(rows_of[item][0], item[0]), domain_of(item[0]) not in paper.test_rows),
-    ):
+    for name, digest in sorted(rows_of, key=lambda item: _order(item[0], rows_of[item][0], paper)):
         n_before = sum(table.domain == name for table in found)
         place = f"{name}-{n_before + 1}" if n_before else name
         found.append(_table(place, name, rows_of[name, digest], paper))
@@ -43,6 +41,10 @@ def tables(entries: Sequence[Entry], paper: Paper) -> list[Table]:
 def _test_rows(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Names of test sets, each with the digest of its rows, in the order of the entries."""
     return list(dict.fromkeys(item for entry in entries for item in entry.test_rows.items()))
+
+
+def _order(test_domain: str, entry: Entry, paper: Paper) -> tuple[bool, bool]:
+    return _is_generated(entry, test_domain), domain_of(test_domain) not in paper.test_rows
 
 
 def _is_generated(entry: Entry, test_domain: str) -> bool:
@@ -55,11 +57,12 @@ def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper)
     seen: set[object] = set()
     for entry in entries:
         rule = _best_rule(test_domain, (entry, *entries))
+        seconds = _seconds(entry, test_domain)
         for group in _largest(entry, test_domain):
             auc = entry.estimates.known[group, "auc"].measured.value
             if (group, auc) not in seen:  # rules of several runs on the same rows are the same
                 seen.add((group, auc))
-                found.append((auc, _row(entry, group, rule)))
+                found.append((auc, _row(entry, group, rule, seconds.get(group, ()))))
     first = next(row for row in entries[0].rows if row.cell.test_domain == test_domain)
     is_generated = _is_generated(entries[0], test_domain)
     if first.n_samples == paper.test_rows.get(test_domain) and not is_generated:
@@ -85,7 +88,11 @@ def _largest(entry: Entry, test_domain: str) -> Iterator[Cell]:
 
 
 def _best_rule(test_domain: str, entries: Sequence[Entry]) -> tuple[Cell, Estimates] | None:
-    """The rule without training with the highest AUC, of the first of the entries that has any."""
+    """The rule without training with the highest AUC, of the first of the entries that has any.
+
+    Returns:
+        The rule, and it beside all of the first entry.
+    """
     for one in entries:
         rules = [
             group
@@ -94,21 +101,21 @@ def _best_rule(test_domain: str, entries: Sequence[Entry]) -> tuple[Cell, Estima
         ]
         rules = [group for group in rules if not (CONTROLS[group.method].learns or CONTROLS[group.method].is_random)]
         if rules:
-            return max(rules, key=lambda group: one.estimates.known[group, "auc"].measured.value), one.estimates
+            best = max(rules, key=lambda group: one.estimates.known[group, "auc"].measured.value)
+            return best, Estimates({(best, "auc"): one.estimates.known[best, "auc"], **entries[0].estimates.known})
     return None
 
 
-def _row(entry: Entry, group: Cell, rule: tuple[Cell, Estimates] | None) -> Row:
+def _row(entry: Entry, group: Cell, rule: tuple[Cell, Estimates] | None, seconds: Sequence[float]) -> Row:
     confidence: float = entry.provenance["confidence"]
     known = entry.estimates.known[group, "auc"]
     metrics = [_value(entry.estimates.estimate(group, name), confidence) for name in ("auc", "equal_share_auc", "uauc")]
     over = Value(DASH)
     if rule and rule[0] != group:
-        best, theirs = rule
-        joined = Estimates({(best, "auc"): theirs.known[best, "auc"], **entry.estimates.known})
-        over = _value(joined.difference(group, best), confidence, sign="+")
+        best, beside = rule
+        over = _value(beside.difference(group, best), confidence, sign="+")
     run = Value(entry.folder.name, href=f"results/{entry.folder.name}")
-    values = (Value(str(group.n_shots)), Value(str(len(known.seeds))), *metrics, over, _time(entry, group), run)
+    values = (Value(str(group.n_shots)), Value(str(len(known.seeds))), *metrics, over, _time(seconds), run)
     name = method_of(entry.provenance["model"], group.method, domain_of(group.test_domain))
     name += f" ({entry.provenance['model']})" if group.family == "icl" else ""
     return Row(name, values, family=HEADINGS[group.family], more=tuple(_more(entry, group)))
@@ -122,13 +129,18 @@ def _value(estimate: Estimate | None, confidence: float, sign: str = "") -> Valu
     return Value(f"{100 * estimate.value:{sign}.1f}", told)
 
 
-def _time(entry: Entry, group: Cell) -> Value:
-    """Seconds of a cell, its tuning included: the mean over seeds."""
-    seconds: list[float] = []
+def _seconds(entry: Entry, test_domain: str) -> dict[Cell, list[float]]:
+    """Seconds of each cell of a test set, its tuning included, by group."""
+    found: dict[Cell, list[float]] = defaultdict(list)
     for (cell, root), record in entry.records.items():
-        if root == "runs" and group_of(cell) == group:
+        if root == "runs" and cell.test_domain == test_domain:
             tuning = entry.records.get((replace(cell, test_domain=cell.train_domain), "runs/tune"), {})
-            seconds.append(record["wall_seconds"] + tuning.get("wall_seconds", 0.0))
+            found[group_of(cell)].append(record["wall_seconds"] + tuning.get("wall_seconds", 0.0))
+    return found
+
+
+def _time(seconds: Sequence[float]) -> Value:
+    """The mean over seeds."""
     if not seconds:
         return Value(DASH)
     mean = statistics.fmean(seconds)

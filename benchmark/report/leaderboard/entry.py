@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -172,9 +173,14 @@ def _estimates(path: Path) -> Iterator[tuple[Cell, str, float]]:
 def _check(path: Path, key: str, kind: Any, value: object) -> None:
     """Refuse a value of another kind than the page reads."""
     try:
-        TypeAdapter[Any](kind).validate_python(value, strict=True)
+        _adapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
         raise SchemaError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r:.60}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _provenance(entry: Entry) -> dict[str, Any]:
