@@ -1,5 +1,7 @@
 """A small finished run in a folder of its own: what `evaluate` and `report` read."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,28 @@ def liked(sample_id: str) -> bool:
 
 
 @pytest.fixture
-def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> Path:
+def once(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[], object]], None]:
+    """Fills the working directory as a function would, which runs the first time alone: later tests get copies."""
+
+    def fill(name: str, make: Callable[[], object]) -> None:
+        key = f"{name} of {params!r}"
+        if key in _MADE:
+            shutil.copytree(_MADE[key], Path.cwd(), dirs_exist_ok=True)
+            return
+        make()
+        _MADE[key] = tmp_path_factory.mktemp(name)
+        shutil.copytree(Path.cwd(), _MADE[key], dirs_exist_ok=True)
+
+    return fill
+
+
+_MADE: dict[str, Path] = {}
+
+
+@pytest.fixture
+def finished_run(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch, once: Callable[[str, Callable[[], object]], None]
+) -> Path:
     """A folder with the inputs of every cell.
 
     The movie domain has 6 users, and as many others in a further test set; book has one user a row.
@@ -61,6 +84,11 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("benchmark.stages.evaluate.load_config", lambda: params)
     monkeypatch.setattr("benchmark.report.inputs.load_config", lambda: params)
+    once("finished", lambda: _write_run(params))
+    return tmp_path
+
+
+def _write_run(params: Params) -> None:
     for domain in params.grid.domains:
         for test_set in params.test_sets(domain):
             ids = [f"{test_set}-{row:03d}" for row in range(N_TEST)]
@@ -92,7 +120,6 @@ def finished_run(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
             for sample_id in (f"{cell.test_domain}-{row:03d}" for row in range(N_TEST))
         ]
         files.write_predictions("predictions", cell, predictions)
-    return tmp_path
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Results that git can hold: kept in a folder, merged into another run, refused where what decides differs."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,22 @@ FAMILIES = ("control", "baseline", "icl", "tuned")
 
 
 @pytest.fixture
-def run(finished_run: Path, params: Params) -> Path:
+def run(finished_run: Path, params: Params, once: Callable[[str, Callable[[], object]], None]) -> Path:
     """A finished run with its records, parameters and pipeline."""
+    once("run", lambda: _evaluate_with_records(params))
+    return finished_run
+
+
+def _evaluate_with_records(params: Params) -> None:
     for path in (*paths.PIPELINES, paths.PARAMS_YAML):
-        (finished_run / path).parent.mkdir(exist_ok=True)
-        shutil.copy(REPOSITORY / path, finished_run / path)
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / path, path)
     for cell in grid_cells(params):
         digest = rows_digest(files.read_samples(paths.test_file(cell.test_domain)))
         record = {"cell": {name: getattr(cell, name) for name in Cell.__slots__}, "test_sha256": digest}
         files.write_json(run_file(cell), record)
     files.write_json(run_file(TUNED, "runs/tune"), {**files.read_json(run_file(TUNED)), "best_auc": 0.7})
     assert evaluate.main([]) == 0
-    return finished_run
 
 
 def _change(key: str, old: str, new: str) -> None:

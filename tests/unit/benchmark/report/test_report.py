@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -68,11 +68,23 @@ def _make(arguments: list[str] | None = None) -> _Page:
     return _report()
 
 
+@pytest.fixture
+def page(finished_run: Path, once: Callable[[str, Callable[[], object]], None]) -> _Page:
+    """The page of the small run as it is. The working directory is that of the run."""
+    assert finished_run == Path.cwd()
+    once("page", _make)
+    return _page()
+
+
 def _report() -> _Page:
     assert report.main([]) == 0
-    page = _Page(Path("results/report.html").read_text())
-    assert page.open == []
-    return page
+    return _page()
+
+
+def _page() -> _Page:
+    read = _Page(Path("results/report.html").read_text())
+    assert read.open == []
+    return read
 
 
 def _table(name: str) -> dict[str, dict[str, str]]:
@@ -81,8 +93,7 @@ def _table(name: str) -> dict[str, dict[str, str]]:
         return {line["name"]: line for line in csv.DictReader(stream)}
 
 
-def test_the_page_is_one_file_and_asks_for_nothing(finished_run: Path) -> None:
-    page = _make()
+def test_the_page_is_one_file_and_asks_for_nothing(finished_run: Path, page: _Page) -> None:
     assert finished_run.exists()
     outside = [address for address in page.addresses if not address.startswith(("#", "data:"))]
     assert outside == []
@@ -95,8 +106,8 @@ def test_the_page_is_one_file_and_asks_for_nothing(finished_run: Path) -> None:
     assert sections == set(re.findall('<section id="([^"]+)">', html))
 
 
+@pytest.mark.usefixtures("page")
 def test_every_figure_has_a_text_alternative(finished_run: Path) -> None:
-    _make()
     html = Path("results/report.html").read_text()
     figures = re.findall(r'<svg viewBox="[^"]+" role="img" aria-labelledby="(\S+) (\S+)">', html)
     # Ablation and in-context learning of two domains, and the users of the two test sets that have several rows of one.
@@ -140,8 +151,7 @@ def _bottoms(element: ElementTree.Element, top: float = 0) -> Iterator[float]:
         yield from _bottoms(child, top)
 
 
-def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path) -> None:
-    page = _make()
+def test_generated_data_and_a_tiny_model_are_said_first(finished_run: Path, page: _Page) -> None:
     head, _, _ = page.text.partition("Claims ledger")
     assert "The data of movie and book are generated" in head
     assert "not the paper's LLaMA-7B" in head
@@ -165,8 +175,8 @@ def test_stand_in_data_are_said_first(finished_run: Path) -> None:
     assert "train.sample.json stands in" in (finished_run / "results/report.md").read_text()
 
 
+@pytest.mark.usefixtures("page")
 def test_a_tuning_at_chance_is_said_first(finished_run: Path) -> None:
-    _make()
     tuned = next(row.cell for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie")
     files.write_json(run_file(tuned, "runs/tune"), {"best_auc": 0.51, "n_steps": 20})
     baseline = replace(CELL, seed=0)
@@ -238,21 +248,21 @@ def test_a_missing_result_is_missing_everywhere(finished_run: Path) -> None:
     assert f"{CELL}: missing" in page.text
 
 
+@pytest.mark.usefixtures("page")
 def test_a_figure_without_a_point_is_not_drawn(finished_run: Path) -> None:
-    _make()
     figures = {name for kind in ("ablation", "icl") for name in (f"{kind}-movie.svg", f"{kind}-book.svg")}
     assert figures <= {file.name for file in Path("results/figures").iterdir()}
     for family in ("icl", "tuned"):
         for folder in (finished_run / "predictions" / family).glob("**/*-movie"):
             shutil.rmtree(folder)
-    page = _make(["--partial"])
+    fewer = _make(["--partial"])
     drawn = {file.name for file in Path("results/figures").iterdir()}
     assert figures & drawn == {"ablation-book.svg", "icl-book.svg"}
-    assert "What each stage of tuning gives, movie" not in page.text
+    assert "What each stage of tuning gives, movie" not in fewer.text
 
 
+@pytest.mark.usefixtures("page")
 def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
-    _make()
     rows = [row for row in read_rows(paths.METRICS_CSV) if row.cell.method == "tallrec-movie"]
     aucs = [row.auc for row in rows if row.cell.test_domain == "movie" and row.cell.n_shots == 16]
     assert len(aucs) == 2
@@ -264,8 +274,7 @@ def test_the_numbers_are_those_of_metrics_csv(finished_run: Path) -> None:
     assert (papers["k16_paper"], papers["k16_ours"]) == ("67.24", "not run")
 
 
-def test_differences_calibration_and_audit_are_shown(finished_run: Path) -> None:
-    page = _make()
+def test_differences_calibration_and_audit_are_shown(finished_run: Path, page: _Page) -> None:
     with (finished_run / "results/tables/differences_movie.csv").open() as stream:
         lines = {line["name"]: line for line in csv.DictReader(stream)}
     rows = read_rows(paths.METRICS_CSV)
@@ -360,8 +369,7 @@ def test_draws_that_fail_are_counted_beside_the_median(finished_run: Path) -> No
     assert "median" not in _table("main_movie")[TALLREC]["k16_ours"]
 
 
-def test_every_metric_beside_auc_has_an_interval(finished_run: Path) -> None:
-    page = _make()
+def test_every_metric_beside_auc_has_an_interval(finished_run: Path, page: _Page) -> None:
     for domain in ("movie", "book"):
         for name, line in _table(f"within_users_{domain}").items():
             for metric in ("AUC at equal share", "UAUC", "UAUC by pairs"):
@@ -372,8 +380,8 @@ def test_every_metric_beside_auc_has_an_interval(finished_run: Path) -> None:
     assert finished_run.exists()
 
 
+@pytest.mark.usefixtures("page")
 def test_p_values_are_corrected_for_their_table(finished_run: Path) -> None:
-    _make()
     with (finished_run / "results/differences.csv").open() as stream:
         line = next(
             line
@@ -475,8 +483,8 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
     assert params.grid.seeds == (0, 1)
 
 
+@pytest.mark.usefixtures("page")
 def test_every_table_is_written_as_csv_and_latex(finished_run: Path) -> None:
-    _make()
     names = {path.name for path in (finished_run / "results/tables").iterdir()}
     assert {name[:-4] for name in names if name.endswith(".csv")} == {
         name[:-4] for name in names if name.endswith(".tex")

@@ -29,9 +29,14 @@ FOLDER = Path("docs/results/small")
 
 
 @pytest.fixture
-def kept(finished_run: Path, params: Params) -> Path:
+def kept(finished_run: Path, params: Params, once: Callable[[str, Callable[[], object]], None]) -> Path:
     """A kept run, in the place of an entry."""
-    shutil.copy(REPOSITORY / paths.PARAMS_YAML, finished_run / paths.PARAMS_YAML)
+    once("kept", lambda: _keep(params))
+    return finished_run / FOLDER
+
+
+def _keep(params: Params) -> None:
+    shutil.copy(REPOSITORY / paths.PARAMS_YAML, paths.PARAMS_YAML)
     for cell in grid_cells(params):
         digest = rows_digest(files.read_samples(paths.test_file(cell.test_domain)))
         record = {"cell": {name: getattr(cell, name) for name in Cell.__slots__}, "test_sha256": digest}
@@ -41,7 +46,6 @@ def kept(finished_run: Path, params: Params) -> Path:
         )
     assert evaluate.main([]) == 0
     keep(FOLDER, params, ["icl", "tuned"])
-    return finished_run / FOLDER
 
 
 def test_a_submitted_run_is_whole_and_says_where_it_comes_from(kept: Path) -> None:
