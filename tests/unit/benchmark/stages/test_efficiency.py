@@ -122,6 +122,7 @@ def settings(
     return efficiency.settings_of(params, toy_task, CONFIGURATIONS[0])
 
 
+@pytest.mark.slow
 def test_rows_longer_than_the_positions_are_told(settings: dict[str, Any]) -> None:
     with pytest.raises(BenchmarkError, match=r"full: n_tokens: 99999 is more than the \d+ positions of llm\.model"):
         efficiency._measured(settings | {"n_tokens": 99_999}, "full")
@@ -138,6 +139,7 @@ def test_the_reason_of_a_failure_is_told_whatever_follows_it(
     assert capsys.readouterr().err.endswith("full: torch.AcceleratorError: CUDA error: an illegal memory access\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")
 def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(settings: dict[str, Any]) -> None:
     assert efficiency._measured(settings | {"memory_limit_bytes": 2**20}, "full") == {"status": "does not fit"}

@@ -93,6 +93,7 @@ def pretrained(folder: Path) -> dict[str, Tensor]:
     return pretrain(tokenizer, texts, SHAPE, SCHEDULE, sequence_length=32, scratch=folder).state_dict()
 
 
+@pytest.mark.slow
 def test_an_older_processor_and_more_threads_end_with_the_same_weights(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     here = pretrained(tmp_path / "here")
