@@ -168,12 +168,7 @@ def build_page(inputs: Inputs, paper: Paper) -> Page:
         efficiency=inputs.efficiency,
         model_is_papers=model_is_papers,
         model=params.llm.model,
-        published_errors={
-            number.group: paper.seed_errors[number.test_domain][number.n_shots]
-            for number in paper.numbers
-            if number.method == f"tallrec-{number.test_domain}"
-            and number.n_shots in paper.seed_errors.get(number.test_domain, {})
-        },
+        published_errors=paper.errors_over_seeds,
         estimates=inputs.estimates,
         is_first_look=params.evaluate.max_test_samples is not None,
         published={

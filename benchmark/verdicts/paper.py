@@ -113,6 +113,16 @@ class Paper:
     """By domain and K: standard error over five seeds of TALLRec tuned and tested on it."""
     independent_runs: tuple[IndependentRun, ...]
 
+    @property
+    def errors_over_seeds(self) -> dict[Cell, float]:
+        """Standard error over seeds of TALLRec's published numbers, by group, as the public re-runs scatter."""
+        return {
+            number.group: self.seed_errors[number.test_domain][number.n_shots]
+            for number in self.numbers
+            if number.method == f"tallrec-{number.test_domain}"
+            and number.n_shots in self.seed_errors.get(number.test_domain, {})
+        }
+
     def runs_beside(self, number: PaperNumber) -> list[IndependentRun]:
         """The independent runs that measure what `number` does."""
         cell = number.group

@@ -5,9 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from benchmark.artifacts.paths import PARAMS_YAML
-from benchmark.config.deciding import source_of
-from benchmark.config.reading import read_yaml
 from benchmark.config.run_names import PAPERS_MODEL, method_of
 from benchmark.methods.controls import CONTROLS
 from benchmark.report.leaderboard.entry import Entry
@@ -44,11 +41,7 @@ def _test_rows(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 
 
 def _order(test_domain: str, entry: Entry, paper: Paper) -> tuple[bool, bool]:
-    return _is_generated(entry, test_domain), domain_of(test_domain) not in paper.test_rows
-
-
-def _is_generated(entry: Entry, test_domain: str) -> bool:
-    return source_of(read_yaml(entry.folder / PARAMS_YAML), test_domain) == "embedded"
+    return entry.is_generated(test_domain), domain_of(test_domain) not in paper.test_rows
 
 
 def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper) -> Table:
@@ -64,7 +57,7 @@ def _table(place: str, test_domain: str, entries: Sequence[Entry], paper: Paper)
                 seen.add((group, auc))
                 found.append((auc, _row(entry, group, rule, seconds.get(group, ()))))
     first = next(row for row in entries[0].rows if row.cell.test_domain == test_domain)
-    is_generated = _is_generated(entries[0], test_domain)
+    is_generated = entries[0].is_generated(test_domain)
     if first.n_samples == paper.test_rows.get(test_domain) and not is_generated:
         found += list(_published(paper, test_domain))
     rows = [row for _, row in sorted(found, key=lambda item: -item[0])]

@@ -17,6 +17,8 @@ from typing import Annotated, Any, cast
 from pydantic import Field, TypeAdapter, ValidationError
 
 from benchmark.artifacts import files, paths
+from benchmark.config.deciding import source_of
+from benchmark.config.reading import read_yaml
 from benchmark.config.run_names import model_name, presets_of
 from benchmark.errors import MissingArtifactError, SchemaError, reason_of
 from benchmark.methods.configuration import load_config
@@ -61,6 +63,10 @@ class Entry:
     """Digest of each test set: entries that share it are of the same users and answers."""
     records: Mapping[tuple[Cell, str], Mapping[str, Any]]
     """By cell and root: of what scored it (`runs`) and of its tuning (`runs/tune`)."""
+
+    def is_generated(self, test_domain: str) -> bool:
+        """Whether the rows of a test set are those of the embedded world."""
+        return source_of(read_yaml(self.folder / paths.PARAMS_YAML), test_domain) == "embedded"
 
 
 def submit(folder: Path, by: str, note: str = "") -> Entry:

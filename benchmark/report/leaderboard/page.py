@@ -5,6 +5,7 @@ from pathlib import Path
 from benchmark.artifacts.files import write_bytes
 from benchmark.report.leaderboard.board import tables
 from benchmark.report.leaderboard.entry import RESULTS, read_entries
+from benchmark.report.leaderboard.ledger import ledger
 from benchmark.report.page import environment, styles
 from benchmark.verdicts.paper import load_paper
 
@@ -18,10 +19,11 @@ def render(results: Path = RESULTS) -> str:
         BenchmarkError: an entry is not whole.
     """
     entries = read_entries(results)
-    found = tables(entries, load_paper())
+    paper = load_paper()
+    found, claims = tables(entries, paper), ledger(entries, paper)
     css, script = styles()
     template = environment().get_template("leaderboard.html.j2")
-    return template.render(entries=entries, tables=found, css=css, script=script)
+    return template.render(entries=entries, tables=found, claims=claims, css=css, script=script)
 
 
 def write_leaderboard(*, check: bool) -> bool:
