@@ -39,7 +39,9 @@ def name_of(path: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Of every heading, as GitHub makes them."""
+    """Of every heading, as GitHub makes them; of a page of HTML, its ids."""
+    if page.suffix == ".html":
+        return set(re.findall(r'\bid="([^"]+)"', page.read_text()))
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
