@@ -45,10 +45,10 @@ def facts(inputs: Inputs, generated: Sequence[str]) -> list[str]:
     models = f" ({len(grid.seeds)} of language models)" if has_fewer and asks_language_model(inputs.params) else ""
     tested = {domain: stats["splits"]["test"] for domain, stats in inputs.stats.items()}
     return [
-        f"{n_ok} of {len(inputs.rows)} cells",
+        f"{n_ok:,} of {len(inputs.rows):,} cells",
         f"{n_seeds} seed{'s' if n_seeds > 1 else ''}{models}",
         f"K = {', '.join(map(str, grid.n_shots))}",
-        *(f"{domain}: {found['rows']} test rows of {found['users']} users" for domain, found in tested.items()),
+        *(f"{domain}: {found['rows']:,} test rows of {found['users']:,} users" for domain, found in tested.items()),
         *([f"generated data: {' and '.join(generated)}"] if generated else []),
     ]
 
