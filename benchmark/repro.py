@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ BEGUN = re.compile(r"(Running stage|Stage) '([^']+)'")
 """What DVC says of a stage that runs, or that is up to date or cached."""
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that come to this process alone; Ctrl-C comes to DVC and its stage too."""
+NO_ROOM = 1 << 20
+"""Free bytes of the disk below which DVC's database of hashes may wait for room, without end and without a word."""
 
 
 def repro(arguments: Sequence[str]) -> int:
@@ -81,6 +84,11 @@ def _planned(environment: Mapping[str, str], told: OfAll) -> subprocess.Popen[st
 def _tick(told: OfAll, is_done: threading.Event) -> None:
     while not is_done.wait(EVERY_SECONDS):
         _say(told)
+        if shutil.disk_usage(".").free < NO_ROOM:
+            said = (
+                "the disk of this folder is full; DVC may wait for room without a word: make some, or end it (Ctrl-C)"
+            )
+            print(said, file=sys.stderr, flush=True)
 
 
 def _say(told: OfAll) -> None:

@@ -63,6 +63,18 @@ def test_what_is_up_to_date_is_counted_and_a_failure_is_passed_on(
     assert "stage 3 of 3 (last)" in err
 
 
+@pytest.mark.parametrize("n_free", [0, 2**30])
+def test_a_full_disk_is_told_since_dvc_waits_without_a_word(
+    pipeline: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, n_free: int
+) -> None:
+    Path("dvc.yaml").write_text("stages:\n  long:\n    cmd: sleep 1\n")
+    monkeypatch.setattr("benchmark.repro.EVERY_SECONDS", 0.2)
+    usage = shutil.disk_usage(pipeline)._replace(free=n_free)
+    monkeypatch.setattr("benchmark.repro.shutil.disk_usage", lambda _: usage)
+    assert repro([]) == 0
+    assert ("the disk of this folder is full; DVC may wait" in capfd.readouterr().err) == (n_free == 0)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a stage dies with DVC where the kernel offers it")
 @pytest.mark.parametrize("sigint", [signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
 def test_whoever_ends_it_ends_dvc_and_the_stage(pipeline: Path, sigint: Callable[..., object] | int) -> None:
