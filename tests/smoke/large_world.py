@@ -120,7 +120,8 @@ def main() -> None:
     write_params(changes)
     for stage, given in commands():
         if stage == "score" and arguments.claim:
-            write_params(changes | {"grid": changes["grid"] | {"domains": [given["train-domain"]]}})
+            alone = [given["train-domain"]]
+            write_params(changes | {"grid": changes["grid"] | {"domains": alone, "train_domains": alone}})
         run(stage, given)
         write_params(changes)
     assert evaluate.main(["--partial"] if arguments.claim else []) == report.main([]) == 0
