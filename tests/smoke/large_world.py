@@ -126,12 +126,11 @@ def main() -> None:
         write_params(changes)
     assert evaluate.main(["--partial"] if arguments.claim else []) == report.main([]) == 0
     found = truths(json.loads(Path("results/claims.json").read_text())["claims"])
+    known = json.loads(TRUTHS.read_text())
     if arguments.claim:
-        known = json.loads(TRUTHS.read_text())
-        more = {"changes": CHANGES_OF[arguments.claim], **found[arguments.claim]}
-        known.setdefault("more_draws", {})[arguments.claim] = more
+        known["more_draws"][arguments.claim] = {"changes": CHANGES_OF[arguments.claim], **found[arguments.claim]}
     else:
-        known = {"changes": CHANGES, "claims": found}
+        known |= {"changes": CHANGES, "claims": found}
     TRUTHS.write_text(json.dumps(known, indent=1) + "\n")
 
 
