@@ -48,7 +48,7 @@ def in_short(params: Params, unpinned: Sequence[Problem]) -> Iterator[str]:
     if is_here and runs_model(params) and (share := times_float32(params.llm.dtype)) < 1 / WORTH_A_WORD:
         yield (
             f"llm.dtype: this processor multiplies {params.llm.dtype} about {1 / share:.0f} times as slowly as "
-            "float32; set float32, which moves scores by rounding"
+            "float32; add the preset float32, which moves scores by rounding"
         )
     yield from map(_asked, plan.questions)
     loads = params.llm.model != "tiny" and not is_gguf(params.llm.model) and not Path(params.llm.model).is_dir()
