@@ -46,7 +46,10 @@ def often(right: int, n_runs: int) -> bool:
     ("movie", "decided"),
     [
         (USERS["movie"], ("beats_baselines", "transfers", "beats_controls")),
-        (FURTHER, ("beats_baselines", "transfers", "beats_controls", "icl_near_chance")),
+        pytest.param(
+            *(FURTHER, ("beats_baselines", "transfers", "beats_controls", "icl_near_chance")),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["users of the paper", "further users"],
 )

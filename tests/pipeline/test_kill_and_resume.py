@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 CHANGES: dict[str, dict[str, Any]] = {
     "world": {"n_items": 30, "n_other_items": 10, "reviews_per_item": 1, "instructions": 20},
@@ -84,7 +86,7 @@ without_validation = pytest.mark.parametrize(
     ("stage", "output"),
     [
         ("instruct", Path("models/start/tallrec")),
-        pytest.param("base", Path("models/base"), marks=pytest.mark.slow),
+        ("base", Path("models/base")),
     ],
 )
 
@@ -200,7 +202,6 @@ def test_a_finished_training_is_stored_as_if_it_had_just_ended(run: Run, stage: 
     assert contents(output) == expected
 
 
-@pytest.mark.slow
 def test_tuning_goes_on_from_every_change_of_a_file(run: Run, uninterrupted: dict[str, bytes]) -> None:
     n_changes = run("tune", TUNE)["n_changes"]
     assert n_changes > 50
@@ -214,7 +215,6 @@ def test_tuning_goes_on_from_every_change_of_a_file(run: Run, uninterrupted: dic
         remove_outputs()
 
 
-@pytest.mark.slow
 def test_tuning_goes_on_after_kills_at_any_time(run: Run, uninterrupted: dict[str, bytes]) -> None:
     statuses = [run("tune", TUNE, {"seconds": 0.2 * n})["status"] for n in range(1, 11)]
     assert set(statuses) <= {KILLED, 0}

@@ -25,6 +25,8 @@ PROBE = '''
 import atexit, json, os, random, resource, signal, sys, threading, time
 from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 umask = os.umask(0)
 os.umask(umask)

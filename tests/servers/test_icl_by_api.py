@@ -154,6 +154,7 @@ def test_a_server_is_asked_about_the_further_test_set_where_that_is_set(
     assert (files.read_scores("predictions", own) or {}).keys() == {one.sample_id for one in toy_task.test}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_without_paying_again(
     serving: Any, tiny_model: Any, tokenizer: Any, answers_of: Any, domains: Path
 ) -> None:

@@ -185,12 +185,13 @@ def test_a_folder_without_a_pipeline_is_refused(new_repository: New) -> None:
     assert repository.refused() == "error: dvc.yaml: no such file; run from the repository root\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "why"),
     [
         ("nonsense", "missing port number in address 'nonsense'"),
-        pytest.param("tcp://127.0.0.1:9", "Timed out trying to connect to ", marks=pytest.mark.slow),
-        pytest.param("tls://127.0.0.1:9", "TLS expects a `ssl_context`", marks=pytest.mark.slow),
+        ("tcp://127.0.0.1:9", "Timed out trying to connect to "),
+        ("tls://127.0.0.1:9", "TLS expects a `ssl_context`"),
     ],
 )
 def test_a_scheduler_that_is_not_there_is_one_line(

@@ -15,6 +15,8 @@ from benchmark.config.pipeline import stage_counts
 from benchmark.config.reading import read_yaml
 from benchmark.repro import n_stages, repro
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 STAGES = """stages:
   first:

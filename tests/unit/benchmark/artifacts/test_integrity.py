@@ -60,6 +60,7 @@ def test_a_changed_file_outside_is_named_with_what_reads_it_again(
     assert lines[-1] == "mirror/ratings.csv: changed since it was read; `dvc repro -f -s raw@movie` reads it again"
 
 
+@pytest.mark.slow
 def test_what_a_disk_lost_is_found_and_made_again(made: Path) -> None:
     folder = Path(".dvc/cache/files/md5")
     (cached,) = (path for path in cached_files(folder) if path.read_bytes() == b"1\n")

@@ -76,6 +76,7 @@ def test_without_trials_every_stage_is_told() -> None:
     assert foretold(preset("paper"), tries=False).seconds > 100 * smoke.seconds
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_tried_takes_longer_with_more_to_do(params: Params) -> None:
     rows = rows_of(params, "movie")
     assert rows is not None
@@ -89,6 +90,7 @@ def test_a_baseline_that_is_tried_takes_longer_with_more_to_do(params: Params) -
     assert 4 < many / few < 25  # ten times, and the noise of a busy machine
 
 
+@pytest.mark.slow
 def test_measured_speeds_decide_the_time(params: Params) -> None:
     planner = Planner(params, sizes(params, n_tokens=24))
     speeds = planner.speeds(params.llm.dtype)
@@ -100,6 +102,7 @@ def test_measured_speeds_decide_the_time(params: Params) -> None:
     assert all(slow[stage] > fast[stage] for stage in ("base", "instruct", "tune", "score", "icl"))
 
 
+@pytest.mark.slow
 def test_a_faster_type_of_weights_is_told(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
     movie = {"domains": ("movie",), "train_domains": ("movie",)}
     params = params.model_copy(update={"grid": params.grid.model_copy(update=movie)})

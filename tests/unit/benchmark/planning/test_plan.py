@@ -86,6 +86,7 @@ def test_epochs_are_planned_as_the_updates_that_they_are(params: Params, planner
     assert seconds(64, **epochs) == pytest.approx(seconds(64, n_updates=80))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["instruct", "tune"])
 def test_checkpointing_is_planned_for_the_stage_that_does_it(params: Params, planner: Planner, stage: str) -> None:
     def peaks(stages: set[str]) -> dict[str, int]:
@@ -103,6 +104,7 @@ def test_checkpointing_is_planned_for_the_stage_that_does_it(params: Params, pla
     assert {**changed, stage: 0, "efficiency": 0} == {**plain, stage: 0, "efficiency": 0}
 
 
+@pytest.mark.slow
 def test_instruction_tuning_of_preset_paper_fits_its_card_in_few_passes_over_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +153,7 @@ def test_processes_of_a_cell_divide_the_hours_of_tuning_alone(params: Params, pl
     assert hours(4, replace(slow, name="CPU"))["tune"] == pytest.approx(alone["tune"], rel=0.01)
 
 
+@pytest.mark.slow
 def test_processes_that_share_the_weights_need_less_memory_to_tune_and_to_score_as_much(params: Params) -> None:
     n_layers = 6  # two of them are whole at a time
 
@@ -169,6 +172,7 @@ def test_processes_that_share_the_weights_need_less_memory_to_tune_and_to_score_
     assert {**in_shards, "tune": 0} == {**whole, "tune": 0}
 
 
+@pytest.mark.slow
 def test_the_largest_micro_batch_is_the_last_that_fits(planner: Planner) -> None:
     memory = planner.tuning(5).peak_bytes + 600 * 2**20
     assert planner.largest_micro_batch(memory, at_most=16) == 5

@@ -36,6 +36,7 @@ def test_a_row_a_user_gives_the_variance_of_mann_and_whitney() -> None:
     assert chance_auc(labels, [str(row) for row in range(80)]) == pytest.approx(0.5 + 1.959964 * sd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_looks", [1, 10])
 def test_of_few_unequal_users_it_is_exceeded_no_more_often(n_looks: int) -> None:
     rng = np.random.default_rng(1)

@@ -65,7 +65,9 @@ def adapted(dtype: str, quantization: str, start: Path, n_layers: int = 12) -> P
     return trainable_adapter(model, start, Lora(8, 16, 0.0, ("q_proj", "v_proj")), seed=0)
 
 
-@pytest.mark.parametrize(("quantization", "largest_error"), [("none", 0.005), ("4bit", 0.05)])
+@pytest.mark.parametrize(
+    ("quantization", "largest_error"), [("none", 0.005), pytest.param("4bit", 0.05, marks=pytest.mark.slow)]
+)
 def test_gradients_do_not_underflow_in_float16(
     gradient: Callable[[str, str], torch.Tensor], quantization: str, largest_error: float
 ) -> None:
