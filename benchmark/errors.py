@@ -64,6 +64,22 @@ def refuse_pointer(path: Path) -> None:
                 raise DataError(f"{path}: a pointer of git LFS, not the file: run `git lfs pull` there")
 
 
+def refuse_other_folder(folder: Path, *names: str) -> None:
+    """Refuse to replace a folder that holds something, and not what an earlier call of the command wrote.
+
+    Args:
+        folder: that is to be replaced.
+        names: of files that the command always writes.
+
+    Raises:
+        ConfigError: there is something else in it, or it is a file.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not all((folder / name).is_file() for name in names):
+        raise ConfigError(f"{folder}: holds other files, which would be lost; expected a new or an empty folder")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: a file, expected a folder")
+
+
 def refuse_other_text(path: Path) -> None:
     """Refuse a file of text that is a pointer of git LFS, or in another encoding than those that are read.
 

@@ -26,7 +26,11 @@ pq: Any = pyarrow.parquet
 
 @contextmanager
 def replacing_folder(folder: Path) -> Generator[Path]:
-    """A temporary sibling of `folder` that takes its place at the end, so that `folder` is complete or absent."""
+    """A temporary sibling of `folder` that takes its place at the end, so that `folder` is complete or absent.
+
+    Of a link, what it points to is replaced.
+    """
+    folder = Path(os.path.realpath(folder)) if folder.is_symlink() else folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left_by_a_kill in folder.parent.glob(f".{folder.name}.????????"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)

@@ -10,7 +10,10 @@ from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
 from benchmark.data.external_scores import REQUIRED, WITNESSES
 from benchmark.data.tasks import few_shot_task
+from benchmark.errors import refuse_other_folder
 from benchmark.schema import EXTENDED, Labelled, Sample
+
+ITEMS = "items.jsonl"
 
 README = """# Samples of `{domain}`
 
@@ -48,7 +51,7 @@ def export_samples(domain: str, folder: Path, params: Params, n_shots: int, seed
         seed: of the draw.
 
     Raises:
-        ConfigError: there is no such domain or draw.
+        ConfigError: there is no such domain or draw, or `folder` holds something else.
         MissingArtifactError: stage `prepare`, or `draw` for a draw, did not write what is needed.
     """
     grid = params.grid
@@ -69,13 +72,14 @@ def export_samples(domain: str, folder: Path, params: Params, n_shots: int, seed
         required="`, `".join(REQUIRED),
         witnesses="`, `".join(WITNESSES),
     )
+    refuse_other_folder(folder, "README.md", ITEMS)
     with files.replacing_folder(folder) as temporary:
         for split, rows in (("train", train), ("valid", valid)):
             _write_lines(temporary / f"{split}.jsonl", map(_labelled, rows))
         for name, test_set in tests.items():
             samples = files.read_samples(paths.test_file(test_set))
             _write_lines(temporary / f"{name}.jsonl", map(_asked, samples))
-        _write_lines(temporary / "items.jsonl", ({"item_id": i.item_id, "title": i.text} for i in items))
+        _write_lines(temporary / ITEMS, ({"item_id": i.item_id, "title": i.text} for i in items))
         files.write_bytes(temporary / "README.md", readme.encode())
 
 

@@ -21,7 +21,7 @@ from benchmark.config.deciding import OF_MACHINE, deciding_keys, differing
 from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
 from benchmark.config.reading import read_yaml
-from benchmark.errors import DataError, MissingArtifactError, SchemaError
+from benchmark.errors import DataError, MissingArtifactError, SchemaError, refuse_other_folder
 from benchmark.methods.grid import cells
 from benchmark.methods.running import rows_digest
 from benchmark.schema import LANGUAGE_MODELS, Cell, Prediction
@@ -58,7 +58,9 @@ def keep(folder: Path, params: Params, families: Sequence[str] | None = None) ->
 
     Raises:
         MissingArtifactError: no cell of them was run, or none is evaluated.
+        ConfigError: `folder` holds something else.
     """
+    refuse_other_folder(folder, RECORDS)
     grid = list(grid_cells(params))
     wanted = [cell for cell in grid if cell.family in (families or LANGUAGE_MODELS)]
     has_scores = bool(wanted or families)

@@ -11,7 +11,7 @@ from benchmark.artifacts.paths import METRICS_CSV, adapter_folder
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.names import refuse_unknown
 from benchmark.config.params import Params
-from benchmark.errors import MissingArtifactError
+from benchmark.errors import MissingArtifactError, refuse_other_folder
 from benchmark.methods.grid import rule_cells
 from benchmark.methods.language_model_cells import tuned_cells
 from benchmark.report.cards.card import Facts, Tested, card_text, results_yaml
@@ -36,7 +36,7 @@ def export_adapter(variant: str, n_shots: int, seed: int, out: Path, params: Par
             results stand in the card alone.
 
     Raises:
-        ConfigError: the grid has no such variant, K or seed.
+        ConfigError: the grid has no such variant, K or seed, or `out` holds something else.
         MissingArtifactError: it is not tuned, scored or evaluated.
     """
     cells = _cells(params, variant, n_shots, seed)
@@ -58,6 +58,7 @@ def export_adapter(variant: str, n_shots: int, seed: int, out: Path, params: Par
         example=_example(params),
     )
     config = files.read_json(source / CONFIG) | facts.base_of_hub
+    refuse_other_folder(out, CONFIG, "README.md")
     with files.replacing_folder(out) as temporary:
         files.write_bytes(temporary / WEIGHTS, (source / WEIGHTS).read_bytes())
         files.write_bytes(temporary / CONFIG, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import DataError, exit_code_of, last_words, reason_of
+from benchmark.errors import ConfigError, DataError, exit_code_of, last_words, reason_of, refuse_other_folder
 
 
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,3 +89,17 @@ def test_the_reason_is_told_in_whichever_line_it_stands(message: str, reason: st
 )
 def test_of_what_a_process_has_said_the_reason_is_told(output: str, reason: str) -> None:
     assert last_words(output) == reason
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path: Path) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder, name in ((own, "records.parquet"), (other, "thesis.tex")):
+        folder.mkdir()
+        refuse_other_folder(folder, "records.parquet")
+        (folder / name).touch()
+    refuse_other_folder(own, "records.parquet")
+    refuse_other_folder(tmp_path / "new", "records.parquet")
+    with pytest.raises(ConfigError, match=r"/other: holds other files, which would be lost; expected a new"):
+        refuse_other_folder(other, "records.parquet")
+    with pytest.raises(ConfigError, match=r"thesis\.tex: a file, expected a folder"):
+        refuse_other_folder(other / "thesis.tex")

@@ -136,6 +136,16 @@ def test_a_folder_that_fails_half_way_leaves_the_old_one(repository: Path) -> No
     assert leftovers(repository) == []
 
 
+def test_of_a_link_to_a_folder_what_it_points_to_is_replaced(repository: Path) -> None:
+    (repository / "elsewhere").mkdir()
+    (repository / "link").symlink_to("elsewhere")
+    for content in ("old", "new"):
+        with files.replacing_folder(Path("link")) as folder:
+            (folder / "a").write_text(content)
+    assert (repository / "elsewhere/a").read_text() == "new"
+    assert (repository / "link").is_symlink()
+
+
 def test_a_missing_artifact_is_named(repository: Path) -> None:
     with pytest.raises(MissingArtifactError, match=r"data/prepared/movie/test\.parquet: not there"):
         files.read_samples(Path("data/prepared/movie/test.parquet"))

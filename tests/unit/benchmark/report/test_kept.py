@@ -14,7 +14,7 @@ from benchmark.artifacts.provenance import run_file
 from benchmark.config.deciding import deciding_keys
 from benchmark.config.params import Params
 from benchmark.config.pipeline import pipeline_stages
-from benchmark.errors import DataError, MissingArtifactError, SchemaError
+from benchmark.errors import ConfigError, DataError, MissingArtifactError, SchemaError
 from benchmark.methods.running import rows_digest
 from benchmark.report.kept import (
     ESTIMATES,
@@ -75,6 +75,15 @@ def test_what_is_kept_comes_back_byte_for_byte(run: Path, params: Params) -> Non
     assert (merged.n_taken, merged.n_known, dict(merged.refused), merged.told) == (len(before), 0, {}, ())
     assert {cell: files.read_scores("predictions", cell) for cell in before} == before
     assert (files.read_json(run_file(TUNED)), files.read_json(run_file(TUNED, "runs/tune"))) == (record, tuning)
+
+
+def test_no_folder_of_other_files_is_replaced(run: Path, params: Params) -> None:
+    for folder in (Path(), Path("results"), Path("runs")):
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(ConfigError, match="holds other files"):
+            keep(folder, params, FAMILIES)
+        assert sorted(folder.rglob("*")) == before
+    assert keep(Path("kept"), params, FAMILIES) == keep(Path("kept"), params, FAMILIES)
 
 
 def test_cells_that_are_here_stay_and_only_the_families_asked_for_are_kept(run: Path, params: Params) -> None:
