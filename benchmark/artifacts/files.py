@@ -264,14 +264,17 @@ def read_long_scores(path: Path) -> dict[Cell, dict[str, float]]:
     """Read what `write_long_scores` wrote.
 
     Raises:
-        SchemaError: the file is no such table.
+        SchemaError: the file is no such table, or has two scores of a sample.
     """
     columns = _read_table(path).to_pydict()
     found: dict[Cell, dict[str, float]] = {}
     try:
         keys = [columns[name] for name in Cell.__slots__]
         for *key, sample_id, score in zip(*keys, columns["sample_id"], columns["score"], strict=True):
-            found.setdefault(Cell(*key), {})[sample_id] = score
+            scores = found.setdefault(cell := Cell(*key), {})
+            if sample_id in scores:
+                raise SchemaError(f"{path}: sample {sample_id!r} of {cell} stands twice")
+            scores[sample_id] = score
     except KeyError as error:
         raise SchemaError(f"{path}: not a table of cells, sample_id and score ({error})") from None
     return found

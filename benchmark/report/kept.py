@@ -125,7 +125,7 @@ def merge(folder: Path, params: Params) -> Merged:
             other.append("no record")
         elif record.get("test_sha256") != expected[cell.test_domain]:
             other.append(f"other rows of {cell.test_domain}")
-        elif found.keys() != ids[cell.test_domain] or not all(map(_is_finite, found.values())):
+        elif found.keys() != ids[cell.test_domain] or not all(map(is_finite, found.values())):
             other.append(f"not one finite score for each row of {cell.test_domain}")
         if other:
             refused[other[0]] += 1
@@ -139,7 +139,8 @@ def merge(folder: Path, params: Params) -> Merged:
     return Merged(n_taken, n_known, refused, tuple(sorted(told)))
 
 
-def _is_finite(score: object) -> bool:
+def is_finite(score: object) -> bool:
+    """Whether a value of a table of scores is one."""
     return isinstance(score, float) and math.isfinite(score)
 
 

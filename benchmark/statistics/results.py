@@ -243,6 +243,8 @@ def _row_of(line: Mapping[str, str], others: Sequence[str]) -> MetricRow:
         value is not None and math.isfinite(value) for value in (*required, *defined, *ends)
     ):
         raise ValueError("status ok, but a number is missing or not finite")
+    if auc is not None and not 0 <= auc <= 1:
+        raise ValueError(f"auc {auc:g}, expected 0 to 1; a percentage?")
     if row.status != "ok" and (defined or ends or any(value is not None for value in required)):
         raise ValueError(f"status {row.status}, but there are numbers")
     return row

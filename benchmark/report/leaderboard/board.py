@@ -149,7 +149,7 @@ def _more(entry: Entry, group: Cell) -> Iterator[tuple[str, str]]:
     yield "presets", told["presets"]
     commits = ", ".join(str(one)[:10] for one in told["commits"])
     yield "code", commits + (", with changed files" if told["changed_files"] else "")
-    yield "machine", ", ".join(told["devices"])
+    yield "machine", ", ".join(one or "unknown" for one in told["devices"])
     yield "by", f"{told['by']}, {' to '.join(told['days'])}" + (f"; {told['note']}" if told["note"] else "")
 
 

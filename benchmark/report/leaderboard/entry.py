@@ -6,7 +6,6 @@ be checked by `tallrec-bench merge` where the raw files are. All else is checked
 
 import csv
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from benchmark.artifacts import files, paths
 from benchmark.config.deciding import source_of
 from benchmark.config.reading import read_yaml
 from benchmark.config.run_names import model_name, presets_of
-from benchmark.errors import MissingArtifactError, SchemaError, reason_of
+from benchmark.errors import ConfigError, MissingArtifactError, SchemaError, reason_of
 from benchmark.methods.configuration import load_config
-from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, read_records
+from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, is_finite, read_records
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.influence_file import read_influence
@@ -44,7 +43,14 @@ KEYS: Mapping[str, Any] = {
     "sha256": dict[str, str],
 }
 """What `entry.json` has, with its kind."""
-OF_RECORDS: Mapping[str, Any] = {"started_at": str, "wall_seconds": float, "versions": dict[str, str]}
+OF_RECORDS: Mapping[str, Any] = {
+    "started_at": Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")],
+    "wall_seconds": Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    "versions": dict[str, str],
+    "commit": str | None,
+    "is_dirty": bool | None,
+    "device": str | None,
+}
 """What a page needs of every record."""
 ROW_NUMBER = re.compile(r"[a-z0-9_-]*?-?\d+")
 """A sample id that spells no user and no item."""
@@ -80,7 +86,10 @@ def submit(folder: Path, by: str, note: str = "") -> Entry:
     Raises:
         MissingArtifactError: a file is not there.
         SchemaError: the files do not fit together; nothing is written then.
+        ConfigError: `by` names nobody.
     """
+    if not by.strip():
+        raise ConfigError("--by: expected who ran it, got nothing; is a variable empty?")
     provenance = _provenance(_read(folder, {}))
     files.write_json(folder / ENTRY, {"by": by, "note": note, **provenance, "sha256": digests(folder)})
     return read_entry(folder)
@@ -115,8 +124,8 @@ def read_entries(results: Path = RESULTS) -> list[Entry]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file beside the entry itself."""
-    found = sorted(path for path in folder.iterdir() if path.is_file() and path.name != ENTRY)
+    """SHA-256 of each file beside the entry itself. Hidden files are those of desktops and editors."""
+    found = sorted(p for p in folder.iterdir() if p.is_file() and p.name != ENTRY and not p.name.startswith("."))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
@@ -148,10 +157,9 @@ def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Itera
             yield f"{SCORES}: {cell} has no row in {METRICS}"
         elif len(found) != row.n_samples:
             yield f"{SCORES}: {cell} has {len(found)} scores, {METRICS} says {row.n_samples}"
-        if not all(map(math.isfinite, found.values())):
-            yield f"{SCORES}: {cell} has a score that is not finite"
-        strange = next((name for name in found if not ROW_NUMBER.fullmatch(name)), None)
-        if strange:
+        if not all(map(is_finite, found.values())):
+            yield f"{SCORES}: {cell} has a score that is not a finite number"
+        for strange in [name for name in found if not _is_row_number(name)][:1]:
             yield f"{SCORES}: sample {strange!r}: expected the number of a row, no id of a user or an item"
     told: set[tuple[Cell, str]] = set()
     for group, metric, value in _estimates(entry.folder / ESTIMATES):
@@ -163,9 +171,14 @@ def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Itera
         yield f"{ESTIMATES}: no {lost[0][1]} of {lost[0][0]}, which {INFLUENCE} has"
 
 
+def _is_row_number(name: object) -> bool:
+    """Whether a sample id is one, of a table that may hold anything."""
+    return isinstance(name, str) and ROW_NUMBER.fullmatch(name) is not None
+
+
 def _estimates(path: Path) -> Iterator[tuple[Cell, str, float]]:
     """Group, metric and value of each line of `estimates.csv`."""
-    with files.require(path).open(newline="", encoding="utf-8") as stream:
+    with files.require(path).open(newline="", encoding="utf-8-sig") as stream:
         lines = csv.DictReader(stream)
         try:
             for line in lines:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ import pytest
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
-from benchmark.errors import DataError, MissingArtifactError, SchemaError
+from benchmark.errors import ConfigError, DataError, MissingArtifactError, SchemaError
 from benchmark.methods.running import rows_digest
 from benchmark.report.kept import ESTIMATES, METRICS, RECORDS, SCORES, grid_cells, keep
 from benchmark.report.leaderboard.board import tables
@@ -80,11 +81,12 @@ def _records(change: Callable[[list[str]], list[str]]) -> Callable[[Path], objec
     return damage
 
 
-def _renamed_sample(folder: Path) -> None:
-    table = pq.read_table(folder / SCORES)
-    ids = ["user 7" if row == 0 else name for row, name in enumerate(table["sample_id"].to_pylist())]
-    index = table.schema.get_field_index("sample_id")
-    pq.write_table(table.set_column(index, "sample_id", pa.array(ids)), folder / SCORES)
+def _scores(column: str, change: Callable[[list[Any]], list[Any]]) -> Callable[[Path], object]:
+    def damage(folder: Path) -> None:
+        columns = pq.read_table(folder / SCORES).to_pydict()
+        pq.write_table(pa.table({**columns, column: change(columns[column])}), folder / SCORES)
+
+    return damage
 
 
 def _no_estimate(lines: list[str]) -> list[str]:
@@ -110,7 +112,17 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
         "versions of .*, got None",
     ),
     (_records(lambda texts: [text.replace("2.0", '"2"') for text in texts]), "wall_seconds of .*, got '2'"),
-    (_renamed_sample, "'user 7': expected the number of a row"),
+    (_scores("sample_id", lambda ids: ["user 7", *ids[1:]]), "'user 7': expected the number of a row"),
+    (_scores("sample_id", lambda ids: [None, *ids[1:]]), "None: expected the number of a row"),
+    (_scores("sample_id", lambda ids: [7 + row for row in range(len(ids))]), "7: expected the number of a row"),
+    (_scores("sample_id", lambda ids: [ids[1], *ids[1:]]), "sample 'movie-.*' of .* stands twice"),
+    (_scores("score", lambda scores: [None, *scores[1:]]), "a score that is not a finite number"),
+    (_scores("score", lambda scores: [*map(str, scores)]), "a score that is not a finite number"),
+    (_records(lambda texts: [t.replace('"a device"', "[1]") for t in texts]), r"device of .*, got \[1\]"),
+    (_records(lambda texts: [t.replace(f'"{"0" * 40}"', "{}") for t in texts]), "commit of .*, got {}"),
+    (_records(lambda texts: [t.replace("2026-11-01T", "yesterday ") for t in texts]), "started_at of .*, got 'yest"),
+    (_records(lambda texts: [t.replace("2.0", "NaN") for t in texts]), "wall_seconds of .*, got nan"),
+    (_lines(lambda lines: [re.sub(r",0\.(\d\d)", r",\1.", line) for line in lines], METRICS), "expected 0 to 1"),
 ]
 
 
@@ -142,6 +154,26 @@ def test_a_value_of_another_kind_is_named(kept: Path, key: str, value: object) -
     files.write_json(kept / ENTRY, json.loads((kept / ENTRY).read_text()) | {key: value})
     with pytest.raises(SchemaError, match=rf"entry\.json: {key}: .*, got {value!r}"):
         read_entry(FOLDER)
+
+
+def test_what_desktops_and_spreadsheets_leave_takes_no_entry_away(kept: Path) -> None:
+    (kept / ESTIMATES).write_bytes(b"\xef\xbb\xbf" + (kept / ESTIMATES).read_bytes())
+    submit(FOLDER, "somebody")
+    (kept / ".DS_Store").touch()
+    assert read_entry(FOLDER).provenance["by"] == "somebody"
+
+
+def test_an_entry_of_a_machine_without_a_name_is_shown(kept: Path) -> None:
+    _records(lambda texts: [text.replace('"a device"', "null") for text in texts])(kept)
+    submit(FOLDER, "somebody")
+    write_leaderboard(check=False)
+    assert "unknown" in LEADERBOARD.read_text()
+
+
+def test_an_entry_says_who_ran_it(kept: Path) -> None:
+    with pytest.raises(ConfigError, match="--by: expected who ran it"):
+        submit(FOLDER, " ")
+    assert not (kept / ENTRY).exists()
 
 
 def test_a_kept_run_that_was_never_submitted_names_the_command_and_hidden_folders_are_none(kept: Path) -> None:
