@@ -32,6 +32,9 @@ SOURCES = ("benchmark", "baselines", "tallrec", "dvc.yaml", "pyproject.toml", ":
 """The code behind a result. `params.yaml` is not code: the values that decide are in `settings`, and most runs change
 it. `dvc.lock` and the outputs change while the pipeline runs."""
 
+OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
+"""With these, which git sets for hooks and users for other work, it looks at another repository than the folder's."""
+
 PACKAGES = ("numpy", "pyarrow", "scikit-learn", "torch", "transformers", "peft", "bitsandbytes")
 
 
@@ -87,7 +90,7 @@ def head_commit(folder: Path) -> tuple[str | None, str]:
 
     A copy without `.git` may lie inside of another repository, whose commits say nothing of it.
     """
-    commit, said = _asked(folder, "rev-parse", "--verify", "HEAD")
+    commit, said = _asked(folder, "log", "-1", "--format=%H", "--no-show-signature")
     is_inside = commit and _asked(folder, "rev-parse", "--show-prefix")[0]
     pipeline = paths.PIPELINES[0]
     if is_inside and (folder / pipeline).exists() and not _asked(folder, "ls-files", str(pipeline))[0]:
@@ -95,10 +98,17 @@ def head_commit(folder: Path) -> tuple[str | None, str]:
     return commit, said
 
 
+def git_environment() -> dict[str, str]:
+    """The environment without what points git to another repository than that of the folder it is asked in."""
+    return {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
+
+
 def _asked(folder: Path, *question: str) -> tuple[str | None, str]:
     """What git answers in `folder`; None where it fails or says nothing, and then its own words, in one line."""
     try:
-        done = subprocess.run(["git", *question], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *question], cwd=folder, env=git_environment(), capture_output=True, text=True, check=False
+        )
     except OSError as error:
         return None, "git is not installed" if isinstance(error, FileNotFoundError) else f"git: {error.strerror}"
     said = " ".join(done.stderr.split())

@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from ruamel.yaml import YAML
 
+from benchmark.artifacts.provenance import git_environment
 from benchmark.config.pipeline import item_of
 from benchmark.config.reading import UNREADABLE, read_yaml
 from benchmark.errors import CRASH, BenchmarkError, ConfigError, exit_code_of
@@ -91,7 +92,7 @@ def _made(order: Order, clone: Path, start: float) -> Outcome:
     check_out(order, clone)
     # A cell that was killed here leaves locks, which DVC takes for held as long as its process is not reaped.
     (clone / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
-    environment = {**os.environ, "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
+    environment = {**git_environment(), "SHELL": str(write_shell(clone / ".git" / "sweep-shell"))}
     # What lies in the clone comes before an installed copy of the package.
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(clone), os.environ.get("PYTHONPATH")]))
 
@@ -172,7 +173,7 @@ def _bring_to_revision(order: Order, clone: Path) -> None:
 def _git(order: Order, folder: Path, *arguments: str) -> None:
     # In a folder that is no whole repository git would take the one around it, which is the user's.
     ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.absolute().parent)}
-    done = guarded(["git", *arguments], folder, {**os.environ, **ceiling})
+    done = guarded(["git", *arguments], folder, {**git_environment(), **ceiling})
     if done.returncode:
         raise _error(order, done, name=f"git {arguments[0]}")
 

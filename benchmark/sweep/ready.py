@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmark.artifacts.provenance import head_commit
+from benchmark.artifacts.provenance import git_environment, head_commit
 from benchmark.errors import ConfigError
 from benchmark.sweep.graph import dvc
 
@@ -74,5 +74,7 @@ def refuse_leftovers(folder: Path, stages: Collection[str]) -> None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env=git_environment(), capture_output=True, text=True, check=False
+    )
     return done.stdout.rstrip()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts.paths import ENTRY_JSON, KEPT_RUNS, METRICS_CSV, PARAMS_YAML
+from benchmark.artifacts.provenance import git_environment
 from benchmark.config.deciding import differing, source_of
 from benchmark.config.reading import parse_yaml
 from benchmark.config.run_names import presets_of
@@ -179,4 +180,4 @@ def _experiment(name: str) -> str:
 
 
 def _git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["git", *arguments], capture_output=True, check=False)
+    return subprocess.run(["git", *arguments], env=git_environment(), capture_output=True, check=False)

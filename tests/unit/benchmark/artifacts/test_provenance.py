@@ -93,6 +93,29 @@ def test_a_commit_of_a_repository_around_the_folder_is_none_of_the_record(
     assert record_of()["commit"] == git("rev-parse", "HEAD")
 
 
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"])
+def test_what_points_git_to_another_repository_changes_no_record(
+    name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init")
+    Path("dvc.yaml").write_text("stages: {}\n")
+    git("add", ".")
+    git("commit", "-m", "Start")
+    git("init", "other")
+    git("-C", "other", "commit", "--allow-empty", "-m", "Other work")
+    other = {"GIT_DIR": "other/.git", "GIT_INDEX_FILE": "other/.git/index", "GIT_WORK_TREE": "other"}
+    expected = git("rev-parse", "HEAD")
+    monkeypatch.setenv(name, str(repository / other[name]))  # as git sets it for a hook of the other one
+    record = record_of()
+    assert (record["commit"], record["is_dirty"]) == (expected, False)
+
+
+def test_a_repository_without_a_commit_is_told_as_such(repository: Path, caplog: pytest.LogCaptureFixture) -> None:
+    git("init")
+    assert record_of()["commit"] is None
+    assert "does not have any commits yet" in caplog.text
+
+
 def test_a_git_that_cannot_compare_is_told(
     repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
