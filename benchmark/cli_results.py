@@ -234,9 +234,15 @@ def repro(
     arguments: Annotated[list[str] | None, typer.Argument(help="Of `dvc repro`; options of it after `--`.")] = None,
 ) -> None:
     """Run `dvc repro`, and say which stage of how many runs and how long the rest will take."""
-    from benchmark.repro import repro as run
 
-    raise typer.Exit(run(arguments or []))
+    def work() -> None:
+        from benchmark.methods.configuration import load_config
+        from benchmark.repro import repro as run
+
+        load_config(PARAMS_YAML)
+        raise typer.Exit(run(arguments or []))
+
+    finish(work)
 
 
 COMMANDS = (look, repro, show, compare, check, keep, merge, submit, leaderboard, variance)

@@ -43,6 +43,13 @@ def test_use_says_what_changed_and_smoke_takes_it_back(params_yaml: Path):
     assert params_yaml.read_bytes() == before
 
 
+def test_repro_outside_the_repository_or_of_wrong_values_is_one_line(params_yaml: Path):
+    params_yaml.write_text(params_yaml.read_text().replace("\ngrid:", "\ngird:"))
+    assert run("repro") == (2, "", "error: params.yaml: gird: unknown key, did you mean 'grid'?\n")
+    params_yaml.unlink()
+    assert run("repro") == (2, "", "error: params.yaml: no such file; run from the repository root\n")
+
+
 def test_the_later_preset_wins(params_yaml: Path):
     assert run("use", "paper", "llm/smollm2-135m")[0] == 0
     assert "model: HuggingFaceTB/SmolLM2-135M" in params_yaml.read_text()
