@@ -16,6 +16,10 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """What a text begins with that a spreadsheet calls Unicode."""
 
 
+PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip, as workbooks are too", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+"""What a packed file begins with, which may have the name of a text."""
+
+
 class BenchmarkError(Exception):
     """Base of every error that is the user's to mend; ends a command with exit code 2 and one line."""
 
@@ -81,7 +85,7 @@ def refuse_other_folder(folder: Path, *names: str) -> None:
 
 
 def refuse_other_text(path: Path) -> None:
-    """Refuse a file of text that is a pointer of git LFS, or in another encoding than those that are read.
+    """Refuse a file of text that is a pointer of git LFS, packed, or in another encoding than those that are read.
 
     Raises:
         DataError: it is.
@@ -89,8 +93,11 @@ def refuse_other_text(path: Path) -> None:
     refuse_pointer(path)
     if path.is_file():
         with path.open("rb") as stream:
-            if stream.read(2) in UTF_16:
-                raise DataError(f"{path}: in UTF-16, expected UTF-8; save it as that")
+            start = stream.read(max(map(len, PACKED)))
+        if start.startswith(UTF_16):
+            raise DataError(f"{path}: in UTF-16, expected UTF-8; save it as that")
+        if packed := next((PACKED[begin] for begin in PACKED if start.startswith(begin)), None):
+            raise DataError(f"{path}: packed ({packed}): unpack or export it first")
 
 
 def reason_of(error: BaseException) -> str:

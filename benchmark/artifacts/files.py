@@ -16,7 +16,7 @@ import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from benchmark.artifacts.paths import cell_folder
-from benchmark.errors import MissingArtifactError, SchemaError, reason_of
+from benchmark.errors import MissingArtifactError, SchemaError, reason_of, refuse_pointer
 from benchmark.schema import Cell, Interaction, Item, Labelled, Prediction, Sample
 
 # pyarrow has no types. Whatever passes through these two names is `Any`; the functions below say what it is.
@@ -106,6 +106,7 @@ def _naming(path: Path) -> Generator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        refuse_pointer(path)
         raise SchemaError(f"{path}: not a whole table ({reason_of(error)}); `dvc repro` makes it anew") from None
 
 

@@ -127,6 +127,8 @@ def _of_csv(path: Path) -> Iterator[_Row]:
 def _of_json_lines(path: Path) -> Iterator[_Row]:
     with path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
+            if not line.strip():  # left out in a CSV too
+                continue
             try:
                 row: object = json.loads(line, object_pairs_hook=_each_once)
             except (ValueError, RecursionError) as error:

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from benchmark.artifacts.files import require, write_bytes
-from benchmark.errors import SchemaError
+from benchmark.errors import SchemaError, refuse_other_text
 from benchmark.schema import Cell, group_of
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.metrics import OTHERS
@@ -192,8 +192,10 @@ def read_rows(path: Path) -> list[MetricRow]:
 
     Raises:
         MissingArtifactError: the file is not there.
+        DataError: it is packed, a pointer of git LFS, or in UTF-16.
         SchemaError: a column is missing, a value is malformed, or a cell stands twice; the message names the row.
     """
+    refuse_other_text(path)
     try:
         text = require(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

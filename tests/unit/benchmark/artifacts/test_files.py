@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark.artifacts import files, paths
-from benchmark.errors import MissingArtifactError, SchemaError
+from benchmark.errors import DataError, MissingArtifactError, SchemaError
 from benchmark.schema import Cell, FewShotTask, Prediction
 
 CELL = Cell("control", "liked_share", "movie", "movie", 0, 0)
@@ -104,6 +104,9 @@ def test_a_table_that_was_cut_is_named(repository: Path, toy_task: FewShotTask) 
     files.write_samples(path, toy_task.test)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SchemaError, match=r"samples\.parquet: not a whole table"):
+        files.read_samples(path)
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(DataError, match=r"samples\.parquet: a pointer of git LFS"):
         files.read_samples(path)
 
 

@@ -1,5 +1,6 @@
 """Files of scores from elsewhere: three formats give the same, and each way to be wrong is one line with its place."""
 
+import gzip
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -200,6 +201,18 @@ def test_a_pointer_and_another_encoding_are_told(name: str, tmp_path: Path) -> N
     assert "a pointer of git LFS" in refused(tmp_path / name)
     (tmp_path / name).write_bytes("sample_id,score\n".encode("utf-16"))
     assert "UTF-16" in refused(tmp_path / name)
+    (tmp_path / name).write_bytes(gzip.compress(b"sample_id,score\n"))
+    assert "packed (gzip): unpack or export it first" in refused(tmp_path / name)
+    (tmp_path / name).write_bytes(b"PK\x03\x04xl/workbook.xml")
+    assert "packed (zip, as workbooks are too)" in refused(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_empty_lines_are_no_rows(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    FORMATS[name](path, rows())
+    path.write_text(path.read_text().replace("\n", "\n\n") + "\n")
+    assert len(read_external_scores(path, SAMPLES)[0]) == len(SAMPLES)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

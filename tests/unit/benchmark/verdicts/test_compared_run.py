@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from benchmark.artifacts import files, paths
 from benchmark.cli import app
 from benchmark.config.params import Params
-from benchmark.errors import MissingArtifactError, SchemaError
+from benchmark.errors import DataError, MissingArtifactError, SchemaError
 from benchmark.methods.configuration import merge_presets
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate
@@ -62,6 +62,9 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     Path("infinite.csv").write_text(other.replace(",0.25,", ",inf,"))
     with pytest.raises(SchemaError, match=r"infinite\.csv: line 2: status ok, but a number is missing or not finite"):
         named_run("infinite.csv")
+    Path("workbook.csv").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=r"workbook\.csv: packed \(zip, as workbooks are too\)"):
+        named_run("workbook.csv")
     Path("again.csv").write_text(other + other.splitlines()[1] + "\n")
     with pytest.raises(SchemaError, match=r"again\.csv: \S+ movie-movie k\d+ seed0 stands twice"):
         named_run("again.csv")
