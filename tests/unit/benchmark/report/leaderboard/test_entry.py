@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +145,23 @@ def test_a_file_that_changes_after_its_submission_is_found(kept: Path) -> None:
         stream.write("\n")
     with pytest.raises(SchemaError, match=r"estimates\.csv: not the file that was submitted"):
         read_entry(FOLDER)
+
+
+def test_a_checkout_with_the_line_ends_of_windows_has_the_same_bytes(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=Toy", "-c", "user.email=toy@example.org", "-c", "core.autocrlf=true"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    for path in (".gitattributes", "docs/results/look/metrics.csv", "docs/results/look/influence.parquet"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / path, tmp_path / path)
+    before = {path: path.read_bytes() for path in (tmp_path / "docs").rglob("*.*")}
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "Start")
+    shutil.rmtree(tmp_path / "docs")
+    git("checkout", ".")
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize(
