@@ -276,7 +276,7 @@ def read_long_scores(path: Path) -> dict[Cell, dict[str, float]]:
             if sample_id in scores:
                 raise SchemaError(f"{path}: sample {sample_id!r} of {cell} stands twice")
             scores[sample_id] = score
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         raise SchemaError(f"{path}: not a table of cells, sample_id and score ({error})") from None
     return found
 

@@ -11,8 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from benchmark.artifacts import files, paths
 from benchmark.artifacts.paths import METRICS_CSV
@@ -30,6 +33,17 @@ from benchmark.statistics.results import ESTIMATES_CSV, read_rows, write_rows
 
 SCORES, RECORDS = "scores.parquet", "records.parquet"
 METRICS, ESTIMATES, INFLUENCE = METRICS_CSV.name, ESTIMATES_CSV.name, INFLUENCE_FILE.name
+KINDS: Mapping[str, Any] = {
+    "started_at": Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")],
+    "wall_seconds": Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    "versions": dict[str, str],
+    "commit": str | None,
+    "is_dirty": bool | None,
+    "device": str | None,
+    "peak_memory_bytes": int,
+    "peak_device_memory_bytes": int | None,
+}
+"""What pages read of a record, with its kind."""
 ROOTS = ("runs", "runs/tune")
 """Where the records of a cell lie: of what scored it, and of its tuning."""
 
@@ -189,7 +203,7 @@ def read_records(folder: Path) -> dict[tuple[Cell, str], dict[str, Any]]:
 
     Raises:
         MissingArtifactError: the file is not there.
-        SchemaError: it is no such table.
+        SchemaError: it is no such table, or a value of a record is of another kind.
         DataError: a text is no record.
     """
     path = folder / RECORDS
@@ -200,7 +214,22 @@ def read_records(folder: Path) -> dict[tuple[Cell, str], dict[str, Any]]:
     for number, text in enumerate(columns["record"]):
         try:
             record = json.loads(text)
-            found[Cell(**record["cell"]), record.pop("root")] = record
+            found[cell := Cell(**record["cell"]), record.pop("root")] = record
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: row {number}: no record of a cell ({error})") from None
+        for key in filter(record.__contains__, KINDS):
+            check_kind(path, f"{key} of {cell}", KINDS[key], record[key])
     return found
+
+
+def check_kind(path: Path, key: str, kind: Any, value: object) -> None:
+    """Refuse a value of another kind than the page reads."""
+    try:
+        _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise SchemaError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r:.60}") from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -9,11 +9,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from benchmark.artifacts import files, paths
 from benchmark.config.deciding import source_of
@@ -21,7 +20,17 @@ from benchmark.config.reading import read_yaml
 from benchmark.config.run_names import model_name, presets_of
 from benchmark.errors import ConfigError, MissingArtifactError, SchemaError, reason_of
 from benchmark.methods.configuration import load_config
-from benchmark.report.kept import ESTIMATES, INFLUENCE, METRICS, RECORDS, SCORES, is_finite, read_records
+from benchmark.report.kept import (
+    ESTIMATES,
+    INFLUENCE,
+    KINDS,
+    METRICS,
+    RECORDS,
+    SCORES,
+    check_kind,
+    is_finite,
+    read_records,
+)
 from benchmark.schema import Cell
 from benchmark.statistics.estimates import Estimates
 from benchmark.statistics.influence_file import read_influence
@@ -43,14 +52,7 @@ KEYS: Mapping[str, Any] = {
     "sha256": dict[str, str],
 }
 """What `entry.json` has, with its kind."""
-OF_RECORDS: Mapping[str, Any] = {
-    "started_at": Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")],
-    "wall_seconds": Annotated[float, Field(ge=0, allow_inf_nan=False)],
-    "versions": dict[str, str],
-    "commit": str | None,
-    "is_dirty": bool | None,
-    "device": str | None,
-}
+OF_RECORDS = ("started_at", "wall_seconds", "versions")
 """What a page needs of every record."""
 ROW_NUMBER = re.compile(r"[a-z0-9_-]*?-?\d+")
 """A sample id that spells no user and no item."""
@@ -109,7 +111,7 @@ def read_entry(folder: Path) -> Entry:
     if missing := [key for key in KEYS if key not in provenance]:
         raise SchemaError(f"{folder / ENTRY}: no {missing[0]}; `tallrec-bench submit` writes it")
     for key, kind in KEYS.items():
-        _check(folder / ENTRY, key, kind, provenance[key])
+        check_kind(folder / ENTRY, key, kind, provenance[key])
     found, submitted = digests(folder), cast(Mapping[str, str], provenance["sha256"])
     for name in sorted({*found, *submitted}):
         if found.get(name) != submitted.get(name):
@@ -134,8 +136,8 @@ def _read(folder: Path, provenance: Mapping[str, Any]) -> Entry:
     estimates, test_rows = read_influence(folder / INFLUENCE, rows)
     entry = Entry(folder, provenance, rows, estimates, test_rows, read_records(folder))
     for (cell, _), record in entry.records.items():
-        for key, kind in OF_RECORDS.items():
-            _check(folder / RECORDS, f"{key} of {cell}", kind, record.get(key))
+        for key in OF_RECORDS:
+            check_kind(folder / RECORDS, f"{key} of {cell}", KINDS[key], record.get(key))
     has_scores = (folder / SCORES).exists()
     for problem in _problems(entry, files.read_long_scores(folder / SCORES) if has_scores else {}):
         raise SchemaError(f"{folder}: {problem}")
@@ -187,19 +189,6 @@ def _estimates(path: Path) -> Iterator[tuple[Cell, str, float]]:
         except (KeyError, TypeError, ValueError, csv.Error) as error:
             problem = f"line {lines.line_num}: no estimate of a method ({reason_of(error)})"
             raise SchemaError(f"{path}: {problem}") from None
-
-
-def _check(path: Path, key: str, kind: Any, value: object) -> None:
-    """Refuse a value of another kind than the page reads."""
-    try:
-        _adapter(kind).validate_python(value, strict=True)
-    except ValidationError as error:
-        raise SchemaError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r:.60}") from None
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
 
 
 def _provenance(entry: Entry) -> dict[str, Any]:

@@ -77,6 +77,31 @@ def test_what_is_kept_comes_back_byte_for_byte(run: Path, params: Params) -> Non
     assert (files.read_json(run_file(TUNED)), files.read_json(run_file(TUNED, "runs/tune"))) == (record, tuning)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("wall_seconds", "2"), ("versions", 5), ("peak_memory_bytes", None), ("started_at", "monday")]
+)
+def test_a_record_with_a_value_of_another_kind_is_refused_as_it_is_merged(
+    key: str, value: object, run: Path, params: Params
+) -> None:
+    keep(Path("kept"), params, FAMILIES)
+    write_records(
+        Path("kept"), [{"root": root, **r, key: value} for (_, root), r in read_records(Path("kept")).items()]
+    )
+    shutil.rmtree("predictions")
+    with pytest.raises(SchemaError, match=rf"records\.parquet: {key} of .*, got {value!r}"):
+        merge(Path("kept"), params)
+    assert not (run / "predictions").exists()
+
+
+def test_a_table_of_scores_with_a_list_for_a_name_is_refused(run: Path, params: Params) -> None:
+    keep(Path("kept"), params, FAMILIES)
+    columns = pq.read_table(Path("kept") / SCORES).to_pydict()
+    columns["method"] = [[name] for name in columns["method"]]
+    pq.write_table(pa.table(columns), Path("kept") / SCORES)
+    with pytest.raises(SchemaError, match=r"scores\.parquet: not a table of cells"):
+        merge(Path("kept"), params)
+
+
 def test_no_folder_of_other_files_is_replaced(run: Path, params: Params) -> None:
     for folder in (Path(), Path("results"), Path("runs")):
         before = sorted(folder.rglob("*"))
