@@ -20,14 +20,17 @@ SMALLEST_PROBABILITY = 1e-10
 SPACES = " \t\r\n\u2581\u0120\u010a"
 """White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
 ANSWER = re.compile(
-    r"[\W_]*(?:json\s+\W*)?(?:<\|?(?:start|begin)?_?(?:of_)?(?:response|solution)\|?>\W*)?"
-    r"(?:(?:the\W+)?(?:final\W+)?answer[\W_]+(?:is[\W_]+)?)?(?:boxed\W+)?(?:(?:text(?:bf)?|mathrm)\W+)?(yes|no)(?![^\W_])"
+    r"[\W_]*(?:(?:s|bos|inst|assistant)\W+)?(?:json\s+\W*)?(?:<\|?(?:start|begin)?_?(?:of_)?(?:response|solution)\|?>\W*)?"
+    r"(?:(?:the\W+)?(?:final\W+)?(?:answer|response|output)[\W_]+(?:is[\W_]+)?)?"
+    r"(?:boxed\W+)?(?:(?:text(?:bf)?|mathrm)\W+)?(yes|no)(?![^\W_])"
     r"(?!(?:\s+and\s+|\s+or\s+|\s*/\s*)(?:yes|no)\b)"
-    r"(?![ -](?:one|idea|way|clue|information|(?:user\s+)?preferences?|data|details?|context)\b)",
+    r"(?![ -](?:one|idea|way|clue|doubt|question|problem|matter|information|data|details?|context)\b)"
+    r"(?![ -](?:user\s+)?preferences?\b)",
     re.IGNORECASE,
 )
 """An answer is what a reply begins with: a "no" further on may belong to "no way to know". Neither "Yes or No", the
-question said again, nor "no idea" is one."""
+question said again, nor "no idea" or "no doubt" is one. Before it may stand what a template ends with, as
+`### Response:`."""
 _THOUGHTS = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|analysis)"
 END_OF_THOUGHTS = re.compile(
     rf"</\s*{_THOUGHTS}\s*>|<[|\uff5c]end[_\u2581](?:of[_\u2581])?{_THOUGHTS}[|\uff5c]>|\[/THINK\]|\u25c1/think\u25b7|"
