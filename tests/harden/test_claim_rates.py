@@ -42,14 +42,12 @@ def often(right: int, n_runs: int) -> bool:
     return right >= float(binom.ppf(0.001, n_runs, POWER))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("movie", "decided"),
     [
         (USERS["movie"], ("beats_baselines", "transfers", "beats_controls")),
-        pytest.param(
-            *(FURTHER, ("beats_baselines", "transfers", "beats_controls", "icl_near_chance")),
-            marks=pytest.mark.slow,
-        ),
+        (FURTHER, ("beats_baselines", "transfers", "beats_controls", "icl_near_chance")),
     ],
     ids=["users of the paper", "further users"],
 )

@@ -67,6 +67,7 @@ def stage(n_shots: int) -> list[str]:
     return ["--name", "outside", "--test-domain", "movie", "--n-shots", str(n_shots), "--seed", "0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "out"), [("logistic.py", "scores.csv"), ("din_of_torch_rechub.py", "scores.parquet")]
 )
@@ -100,6 +101,7 @@ def test_a_model_trained_outside_is_a_row_like_any_other(script: str, out: str, 
     command("check", "--against", "reference/metrics.csv")
 
 
+@pytest.mark.slow
 def test_a_permuted_id_column_stops_the_stage_with_one_line(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command("export", "samples", "movie", "--out", "exported", "--n-shots", "4")
     assert len((prepared / "exported/train.jsonl").read_text().splitlines()) == 4

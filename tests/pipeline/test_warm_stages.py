@@ -19,13 +19,12 @@ import toy
 from benchmark.warm.shell import LIGHT
 from benchmark.warm.starting import COLD_VARIABLE, WarmStages
 
+pytestmark = pytest.mark.slow
 PROBE = '''
 """In the place of a stage: prints what it is, and does what it is told."""
 
 import atexit, json, os, random, resource, signal, sys, threading, time
 from pathlib import Path
-
-pytestmark = pytest.mark.slow
 
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 umask = os.umask(0)
