@@ -7,15 +7,20 @@ weights that are not there, and leaves out those that it has no place for.
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import DataError, reason_of
+from tallrec.models.output_layer import evaluating
 from tallrec.models.quantized_layers import is_left_whole
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 TRIED = '### Yes.\n"No", \u00e9 <s> 12'
 """Any text: letters, digits, signs, what looks like a special token, and what is not ASCII."""
+ROUNDED, EXACT = 0.05, 1e-3
+"""Of the change that other tokens make to logits: rounding changes those before them less, in half precision or
+quantized, and in single precision. In dense layers it changes nothing, but experts get their tokens in other groups."""
 
 
 def refuse_adapter_beside(source: str, revision: str | None, key: str) -> None:
@@ -109,3 +114,35 @@ def usable(tokenizer: PreTrainedTokenizerBase, where: str) -> PreTrainedTokenize
     except Exception as error:  # of Rust or Python, of any kind
         raise DataError(f"{where}: its tokenizer cannot be used: {reason_of(error)}") from error
     return tokenizer
+
+
+def refuse_unusable(model: PreTrainedModel, where: str) -> None:
+    """Refuse a model that does not read from left to right, or cannot be computed as it was loaded.
+
+    The logits of a token must depend on it and on those before it: prompts are padded on the right, and what they begin
+    with alike is computed once.
+
+    Args:
+        model: as it was loaded.
+        where: begins the error.
+
+    Raises:
+        DataError: it fails on a few tokens, gives logits that are no numbers, or looks at the tokens that follow.
+    """
+    rows = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 8, 9, 10, 11]], device=model.device)
+    try:
+        with evaluating(model):
+            logits = model(input_ids=rows, use_cache=False).logits.float()
+    except Exception as error:  # whatever a class of transformers raises of a value that it does not check
+        raise DataError(f"{where}: cannot be computed as its config.json says: {reason_of(error)}") from error
+    if logits.isnan().any():
+        raise DataError(
+            f"{where}: its logits are no numbers as {model.dtype}; expected another dtype, or other weights"
+        )
+    is_exact = model.dtype == torch.float32 and not getattr(model, "is_quantized", False)
+    change = (logits[0] - logits[1]).abs().nan_to_num()
+    if change[:4].max() > (EXACT if is_exact else ROUNDED) * change[4:].max():
+        raise DataError(
+            f"{where}: its logits of a token change with the tokens that follow; expected a model that reads from left "
+            "to right"
+        )

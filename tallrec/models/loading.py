@@ -18,6 +18,7 @@ from tallrec.models.foreign import (
     refuse_adapter_beside,
     refuse_lost_weights,
     refuse_stored_quantization,
+    refuse_unusable,
     usable,
 )
 from tallrec.models.loading_settings import Loading, quantization_config
@@ -119,6 +120,8 @@ def load_model(
     leave_unpacked(model)
     if loading.sharded:
         refuse_whole_layers(model)
+    else:  # shards are fixed by the first call, before an adapter is there
+        refuse_unusable(model, where)
     return model.eval(), tokenizer
 
 
