@@ -1,23 +1,34 @@
 """What transformers does on its own account with the files of a model from outside, and the keys do not say: refused.
 
 It puts an adapter on top of the weights that it lies beside, takes another precision than the one asked for, draws
-weights that are not there, and leaves out those that it has no place for.
+weights that are not there, leaves out those that it has no place for, and cuts texts by the rule of a class and not by
+that of the tokenizer's file.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from tokenizers import Tokenizer
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import DataError, reason_of
 from tallrec.models.output_layer import evaluating
 from tallrec.models.quantized_layers import is_left_whole
+from tallrec.token_sequences import n_shared
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 TRIED = '### Yes.\n"No", \u00e9 <s> 12'
 """Any text: letters, digits, signs, what looks like a special token, and what is not ASCII."""
+PROMPT = (
+    '### Instruction:\nIdentify whether the user will like the target movie by answering "Yes." or "No.".\n\n'
+    '### Input:\nUser Preference: "Heat (1995)", "Am\u00e9lie (2001)"\nThe user\'s target: "Up"\n\n### Response:\n'
+)
+"""A text as it is asked."""
+N_FIRST = 4
+"""Tokens at the front of a text that may differ: settings of a tokenizer put a space there or none."""
 ROUNDED, EXACT = 0.05, 1e-3
 """Of the change that other tokens make to logits: rounding changes those before them less, in half precision or
 quantized, and in single precision. In dense layers it changes nothing, but experts get their tokens in other groups."""
@@ -114,6 +125,35 @@ def usable(tokenizer: PreTrainedTokenizerBase, where: str) -> PreTrainedTokenize
     except Exception as error:  # of Rust or Python, of any kind
         raise DataError(f"{where}: its tokenizer cannot be used: {reason_of(error)}") from error
     return tokenizer
+
+
+def refuse_other_tokens(tokenizer: PreTrainedTokenizerBase, file: Path, where: str) -> None:
+    """Refuse a tokenizer whose class cuts texts otherwise than its tokenizer.json, which the model was trained with.
+
+    Args:
+        tokenizer: as transformers has loaded it.
+        file: its tokenizer.json, which need not be there.
+        where: begins the error.
+
+    Raises:
+        DataError: it gives other tokens of a prompt.
+    """
+    if type(tokenizer) is PreTrainedTokenizerFast or not file.is_file():  # that one takes the file as it is
+        return
+    stored = Tokenizer.from_file(str(file))
+    stored.no_truncation()
+    stored.no_padding()
+    expected = stored.encode(PROMPT, add_special_tokens=False).ids[::-1]
+    found = tokenizer(PROMPT, add_special_tokens=False)["input_ids"][::-1]
+    same = n_shared(found, expected)
+    if same < max(len(found), len(expected)) - N_FIRST:
+        kind = type(tokenizer).__name__
+        got, wanted = (ids[same : same + 1] for ids in (found, expected))
+        raise DataError(
+            f"{where}: {kind}, the class of its tokenizer, makes {len(found)} tokens of a prompt where its "
+            f"tokenizer.json makes {len(expected)}, and {got} in the place of {wanted}; expected the same: name "
+            "PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json"
+        )
 
 
 def refuse_unusable(model: PreTrainedModel, where: str) -> None:

@@ -17,6 +17,7 @@ from tallrec.models.architecture import config_of, random_model
 from tallrec.models.foreign import (
     refuse_adapter_beside,
     refuse_lost_weights,
+    refuse_other_tokens,
     refuse_stored_quantization,
     refuse_unusable,
     usable,
@@ -114,9 +115,11 @@ def load_model(
     model, told = loaded
     is_packed = bool(getattr(config, "quantization_config", None))
     refuse_lost_weights(model, told, where, is_packed=is_packed)
+    files = _folder_of(source, revision)
     if not is_packed:
-        refuse_impossible_weights(_folder_of(source, revision), where)
+        refuse_impossible_weights(files, where)
     tokenizer = usable(tokenizer, where)
+    refuse_other_tokens(tokenizer, files / "tokenizer.json", where)
     leave_unpacked(model)
     if loading.sharded:
         refuse_whole_layers(model)

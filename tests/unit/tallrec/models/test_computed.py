@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import BertConfig, BertLMHeadModel, Gemma3ForCausalLM, Gemma3TextConfig, LlamaForCausalLM
 
 from benchmark.errors import DataError
@@ -71,3 +72,35 @@ def test_logits_that_are_no_numbers_are_refused_before_any_work(folder: Path, dt
         return
     with pytest.raises(DataError, match=r"its logits are no numbers as torch\.float16; expected another dtype"):
         load(folder, dtype)
+
+
+TEXT = '### Input:\nUser Preference: "Heat (1995)"\nWhether the user will like "Up":\n\n### Response:\nYes.'
+WORDS_AND_LINES = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+@pytest.mark.parametrize("kind", ["GPT2Tokenizer", "GPTNeoXTokenizerFast", "PreTrainedTokenizerFast", None])
+def test_a_class_that_cuts_texts_otherwise_than_the_file_is_refused(folder: Path, kind: str | None) -> None:
+    """LLaMA 3 keeps a sign and the line feed after it together, GPT-2 does not; transformers asks the class."""
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    stored = Tokenizer(models.BPE())
+    stored.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(WORDS_AND_LINES), "isolated"), byte_level]
+    )
+    stored.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    stored.train_from_iterator([TEXT, TEXT, 'answering "Yes." or "No.".\n\n### Input:\n'], trainer)
+    stored.save(str(folder / "tokenizer.json"))
+    told = {"eos_token": "<|endoftext|>", **({"tokenizer_class": kind} if kind else {})}
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    if kind in ("PreTrainedTokenizerFast", None):
+        _, tokenizer = load(folder)
+        assert tokenizer(TEXT, add_special_tokens=False)["input_ids"] == stored.encode(TEXT).ids
+        return
+    problem = r"Tokenizer, the class of its tokenizer, makes \d+ tokens of a prompt where its tokenizer\.json makes \d+"
+    with pytest.raises(DataError, match=problem):
+        load(folder)
