@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmark.errors import DataError, reason_of
 
 WHOLE, SHARDED = "model.safetensors", "model.safetensors.index.json"
-SETTINGS = ("config.json", "tokenizer_config.json", SHARDED)
+SETTINGS = (
+    *("config.json", "generation_config.json", SHARDED),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+)
 """Files of a model that hold an object each, where they are there."""
 
 REAL = ("F64", "F32", "F16", "BF16")
@@ -35,9 +38,13 @@ def refuse_broken_files(folder: Path, where: str) -> None:
             raise DataError(f"{where}: {name}: {reason_of(error)}") from None
         if not isinstance(content, dict):
             raise DataError(f"{where}: {name}: expected an object, got {type(content).__name__}")
+        held = cast("dict[str, Any]", content)
+        for key in ("metadata", "weight_map") if name == SHARDED and path.is_file() else ():
+            if not isinstance(held.get(key), dict):
+                raise DataError(f"{where}: {name}: {key}: expected an object")
     if (folder / WHOLE).exists() and (folder / SHARDED).exists():
         raise DataError(f"{where}: {WHOLE} and {SHARDED}: weights in two forms, expected one; remove the other")
-    for path in sorted(folder.glob("model*.safetensors")):
+    for path in _weight_files(folder):
         try:
             opened: Any = safe_open(path, "pt")
             with opened:
@@ -54,7 +61,7 @@ def refuse_impossible_weights(folder: Path, where: str) -> None:
     `weight`, such as a mask, is not looked at.
 
     Args:
-        folder: with the weights, as `model*.safetensors`.
+        folder: with the weights, as `model*.safetensors` or as its index names them.
         where: begins the error.
 
     Raises:
@@ -63,7 +70,7 @@ def refuse_impossible_weights(folder: Path, where: str) -> None:
     import torch
     from safetensors import safe_open
 
-    for path in sorted(folder.glob("model*.safetensors")):
+    for path in _weight_files(folder):
         opened: Any = safe_open(path, "pt")
         with opened as stored:
             for name in stored.keys():  # noqa: SIM118 - no mapping
@@ -82,3 +89,12 @@ def refuse_impossible_weights(folder: Path, where: str) -> None:
                     raise DataError(f"{where}: {path.name}: {name} is zero from end to end, expected trained weights")
                 if not torch.isfinite(tensor).all():
                     raise DataError(f"{where}: {path.name}: {name} holds numbers that are not finite")
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Files of weights: by their usual names, and those that an index names otherwise."""
+    found = set(folder.glob("model*.safetensors"))
+    if (folder / SHARDED).is_file():
+        names = json.loads((folder / SHARDED).read_bytes())["weight_map"].values()
+        found |= {folder / name for name in names if isinstance(name, str) and (folder / name).is_file()}
+    return sorted(found)

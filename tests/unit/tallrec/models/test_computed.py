@@ -1,6 +1,7 @@
 """A model from outside reads from left to right, gives numbers, and has texts cut as its files say, or is refused."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,4 +104,49 @@ def test_a_class_that_cuts_texts_otherwise_than_the_file_is_refused(folder: Path
         return
     problem = r"Tokenizer, the class of its tokenizer, makes \d+ tokens of a prompt where its tokenizer\.json makes \d+"
     with pytest.raises(DataError, match=problem):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({}, "metadata: expected an object"),
+        ({"metadata": {}}, "weight_map: expected an object"),
+        ({"metadata": {}, "weight_map": []}, "weight_map: expected an object"),
+    ],
+)
+def test_what_an_index_lacks_is_named(folder: Path, content: Any, problem: str) -> None:
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=rf"model\.safetensors\.index\.json: {problem}"):
+        load(folder)
+
+
+def test_shards_of_any_name_are_looked_at(folder: Path) -> None:
+    stored = load_file(folder / "model.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(stored, "part.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    load(folder)
+    name = "model.layers.0.mlp.up_proj.weight"
+    save_file(stored | {name: torch.zeros_like(stored[name])}, folder / "part.safetensors", {"format": "pt"})
+    with pytest.raises(DataError, match=rf"part\.safetensors: {re.escape(name)} is zero from end to end"):
+        load(folder)
+    (folder / "part.safetensors").write_bytes(b"<html>")
+    with pytest.raises(DataError, match=r"part\.safetensors: .*header"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("generation_config.json", "[]"),
+        ("special_tokens_map.json", "{"),
+        ("added_tokens.json", "["),
+        ("tokenizer.json", "{"),
+    ],
+)
+def test_which_small_file_is_broken_is_told(folder: Path, name: str, content: str) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(DataError, match=rf": {re.escape(name)}: "):
         load(folder)
