@@ -20,8 +20,8 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 PICKLED = "adapter_model.bin"
 """The weights as PEFT stored them until 2023; only an adapter from elsewhere may have them."""
-FREE_TEXTS = ("base_model_name_or_path", "revision", "inference_mode", "peft_version")
-"""Keys of `adapter_config.json` that may hold any text: they change nothing here."""
+FREE_TEXTS = ("base_model_name_or_path", "revision", "inference_mode", "peft_version", "fan_in_fan_out")
+"""Keys of `adapter_config.json` that may hold any text: they change nothing here. PEFT sets the last by the layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int
     """`model` with an adapter to train: a copy of the one in `start`, or new weights drawn by `seed`.
 
     Raises:
-        ConfigError: the model has no layer of a name in `lora.target_modules`.
+        ConfigError: the model has no layer of a name in `lora.target_modules`, or one that cannot be adapted.
     """
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
@@ -59,7 +59,10 @@ def trainable_adapter(model: PreTrainedModel, start: Path, lora: Lora, seed: int
             bias="none",
             task_type="CAUSAL_LM",
         )
-        return get_peft_model(model, config)
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise ConfigError(f"lora.target_modules: PEFT takes no such layer: {reason_of(error)}") from error
     return load_adapter(model, start, is_trainable=True)
 
 

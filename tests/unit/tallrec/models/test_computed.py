@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import BertConfig, BertLMHeadModel, Gemma3ForCausalLM, Gemma3TextConfig, LlamaForCausalLM
 
-from benchmark.errors import DataError
+from benchmark.errors import ConfigError, DataError
+from tallrec.models.adapters import Lora, load_adapter, refuse_other_adapter, save_adapter, trainable_adapter
 from tallrec.models.loading import load_model, save_base
 from tallrec.models.loading_settings import Loading
+from tallrec.scoring.logits import last_logits
 
 SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 32}
 
@@ -150,3 +152,42 @@ def test_which_small_file_is_broken_is_told(folder: Path, name: str, content: st
     (folder / name).write_text(content)
     with pytest.raises(DataError, match=rf": {re.escape(name)}: "):
         load(folder)
+
+
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False")
+def test_an_adapter_of_gpt2_from_elsewhere_is_taken(tokenizer: Any, fresh_start: Path, tmp_path: Path) -> None:
+    """PEFT writes `fan_in_fan_out` by the kind of layer, whatever it was told."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shape = GPT2Config(vocab_size=510, n_positions=64, n_embd=32, n_layer=1, n_head=2)
+    save_base(GPT2LMHeadModel(shape), tokenizer, tmp_path / "base")
+    lora = Lora(4, 8, 0.0, ("c_attn",))
+    adapted = trainable_adapter(load(tmp_path / "base")[0], fresh_start, lora, seed=0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    save_adapter(adapted, tmp_path / "adapter")
+    assert json.loads((tmp_path / "adapter/adapter_config.json").read_text())["fan_in_fan_out"] is True
+    refuse_other_adapter(tmp_path / "adapter", lora)
+    again = load_adapter(load(tmp_path / "base")[0], tmp_path / "adapter")
+    assert torch.equal(last_logits(again, [[1, 2, 3]], 100), last_logits(adapted, [[1, 2, 3]], 100))
+
+
+def test_a_layer_that_cannot_be_adapted_is_one_line(
+    new_tiny_model: Callable[..., LlamaForCausalLM], fresh_start: Path, lora: Lora
+) -> None:
+    """The part for images of Gemma 4 has layers of a class of its own, by the names of those of the part for text."""
+
+    class Clipped(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 4)
+
+    model = new_tiny_model()
+    model.vision_tower = torch.nn.ModuleDict({lora.target_modules[0]: Clipped()})
+    with pytest.raises(
+        ConfigError, match=r"^lora\.target_modules: PEFT takes no such layer: Target module Clipped"
+    ) as caught:
+        trainable_adapter(model, fresh_start, lora, seed=0)
+    assert "\n" not in str(caught.value)
