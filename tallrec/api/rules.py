@@ -21,25 +21,28 @@ SPACES = " \t\r\n\u2581\u0120\u010a"
 """White space, and the letters that sentencepiece and byte-level tokenizers write for it."""
 ANSWER = re.compile(
     r"[\W_]*(?:(?:s|bos|inst|assistant)\W+)?(?:json\s+\W*)?(?:<\|?(?:start|begin)?_?(?:of_)?(?:response|solution)\|?>\W*)?"
-    r"(?:(?:the\W+)?(?:final\W+)?(?:answer|response|output)[\W_]+(?:is[\W_]+)?)?"
+    r"(?:(?:the\W+)?(?:final\W+)?answer[\W_]+(?:is[\W_]+)?|"
+    r"(?:response|output|prediction|decision)[^\w:\n>]*[:\n>]\W*)?"
     r"(?:boxed\W+)?(?:(?:text(?:bf)?|mathrm)\W+)?(yes|no)(?![^\W_])"
-    r"(?!(?:\s+and\s+|\s+or\s+|\s*/\s*)(?:yes|no)\b)"
-    r"(?![ -](?:one|idea|way|clue|doubt|question|problem|matter|information|data|details?|context)\b)"
-    r"(?![ -](?:user\s+)?preferences?\b)",
+    r"(?!\W*\b(?:and|or)\b\W*(?:yes|no)\b)(?![\"'*`\])]*\s*[/|\\&]\s*[\"'*`\[(]*(?:yes|no)\b)"
+    r"(?![ -](?:(?:clear|specific|explicit|sufficient|enough|direct|user)\s+){0,2}(?:one|idea|way|clue|information|"
+    r"preferences?|data|details?|context|evidence|indications?|comment|answer|response|prediction|problem|doubt|question|"
+    r"matter)\b)",
     re.IGNORECASE,
 )
 """An answer is what a reply begins with: a "no" further on may belong to "no way to know". Neither "Yes or No", the
-question said again, nor "no idea" or "no doubt" is one. Before it may stand what a template ends with, as
+question said again, nor "no doubt" or "no clear evidence" is one. Before it may stand what a template ends with, as
 `### Response:`."""
-_THOUGHTS = r"(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|analysis)"
+_THOUGHTS = r"(?:\w+[:_])?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad)"
 END_OF_THOUGHTS = re.compile(
-    rf"</\s*{_THOUGHTS}\s*>|<[|\uff5c]end[_\u2581](?:of[_\u2581])?{_THOUGHTS}[|\uff5c]>|\[/THINK\]|\u25c1/think\u25b7|"
-    r"<\|channel\|>\s*final\s*<\|message\|>|assistantfinal|\.\.\.done thinking\.",
+    rf"</\s*(?:{_THOUGHTS}|details)\s*>|<[|\uff5c](?:/|end[_\u2581](?:of[_\u2581])?){_THOUGHTS}[|\uff5c]>|\[/THINK\]|"
+    r"\u25c1/think\u25b7|<\|channel\|>\s*final\s*<\|message\|>|<channel\|>|<unused95>|\[unused17\]|assistantfinal|"
+    r"\.\.\.done thinking\.",
     re.IGNORECASE,
 )
 BEGIN_OF_THOUGHTS = re.compile(
-    rf"<\s*{_THOUGHTS}\s*>|<[|\uff5c](?:begin|start)[_\u2581](?:of[_\u2581])?{_THOUGHTS}[|\uff5c]>|\[THINK\]|"
-    r"\u25c1think\u25b7|<\|channel\|>",
+    rf"<\s*{_THOUGHTS}\s*>|<details\b[^>]*>|<[|\uff5c](?:(?:begin|start)[_\u2581](?:of[_\u2581])?)?{_THOUGHTS}[|\uff5c]>|"
+    r"\[THINK\]|\u25c1think\u25b7|<\|channel\|?>|<unused94>|\[unused16\]",
     re.IGNORECASE,
 )
 """How models write thoughts into their text, where a server leaves them there; the answer is what follows them."""
