@@ -71,6 +71,12 @@ def score_samples_by_api(
     ]
     if predictions and all(prediction.details["n_missing"] == 2 for prediction in predictions):
         raise ServerError(f"{model.address}: {_what_came_instead(found)}")
+    given = {len(reply.top) for reply in found if reply.top}
+    if given == {1} and scoring.missing_answer == "smallest_of_top":
+        raise ServerError(
+            f"{model.address}: it gives one first token where {model.n_top_logprobs} were asked for, so the other "
+            "answer would get the same probability; expected 2 or more, `missing_answer: remainder`, or `read: text`"
+        )
     return predictions, traffic
 
 

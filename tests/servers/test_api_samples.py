@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.errors import ServerError
 from benchmark.schema import FewShotTask, Prediction
 from tallrec.api.model import ApiModel
 from tallrec.api.samples import ApiScoring, score_samples_by_api
@@ -61,3 +62,25 @@ def test_scores_are_those_of_local_scoring(
     assert [p.details["answer_mass"] for p in found] == pytest.approx(masses, abs=TOLERANCE)
     assert traffic.n_requests == len(toy_task.test)
     assert traffic.n_input_tokens == sum(p.details["n_prompt_tokens"] for p in local)
+
+
+@pytest.mark.parametrize("missing", ["smallest_of_top", "remainder"])
+def test_one_token_tells_an_answer_by_what_it_leaves_alone(
+    missing: str, serving: Any, reply: Any, api_model: ApiModel, toy_task: FewShotTask, cache_file: Path
+) -> None:
+    """Some servers give the token that was sampled and no other: its own probability stood for the other answer too."""
+    said = iter(["Yes", "No"] * len(toy_task.test))
+
+    def answering(*_: Any) -> Any:
+        token = next(said)
+        return reply.of({"choices": [{"text": token, "logprobs": {"top_logprobs": [{token: -0.2}]}}]})
+
+    asked = ApiScoring("released", stray_comment=True, rule="double_softmax", missing_answer=missing)
+    with serving(answering) as server:
+        model = replace(api_model, address=server.address, endpoint="completions")
+        if missing == "remainder":
+            found, _ = score_samples_by_api(model, toy_task.test, toy_task.items, asked, cache_file)
+            assert len({round(prediction.score, 6) for prediction in found}) == 2
+            return
+        with pytest.raises(ServerError, match=r"it gives one first token where \d+ were asked for"):
+            score_samples_by_api(model, toy_task.test, toy_task.items, asked, cache_file)
