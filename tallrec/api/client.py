@@ -124,6 +124,9 @@ def ask_questions(
         *_n_tokens([replies[key] for key in asked]),
         tuple(sorted({name for body in bodies.values() if (name := served_by(body)[0])})),
     )
+    if len(traffic.served_models) > 1:
+        told = ", ".join(traffic.served_models)
+        _LOG.warning("%s: not one model gives the answers, but %s; name one that stays", model.address, told)
     return [replies[key] for key in keys], traffic
 
 

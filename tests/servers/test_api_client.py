@@ -513,6 +513,19 @@ def test_kept_answers_of_another_model_are_asked_again(
         assert asked(model, tmp_path / "a", PROMPTS[:5])[1].n_requests == 0
 
 
+def test_answers_of_two_models_are_told(
+    serving: Serving, reply: Any, model: ApiModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    turns = iter(range(100))
+    with serving(lambda *_: reply.of(served(model=f"m-{next(turns) % 2}"))) as server:
+        model = replace(model, address=server.address)
+        asked(model, tmp_path / "a", ["x"])
+        assert "not one model" not in caplog.text
+        _, traffic = asked(model, tmp_path / "b")
+    assert traffic.served_models == ("m-0", "m-1")
+    assert f"{server.address}: not one model gives the answers, but m-0, m-1; name one that stays" in caplog.text
+
+
 def test_a_local_cell_that_comes_from_the_cache_alone_is_told(
     serving: Serving, reply: Any, model: ApiModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
