@@ -151,8 +151,8 @@ def refuse_other_tokens(tokenizer: PreTrainedTokenizerBase, file: Path, where: s
         got, wanted = (ids[same : same + 1] for ids in (found, expected))
         raise DataError(
             f"{where}: {kind}, the class of its tokenizer, makes {len(found)} tokens of a prompt where its "
-            f"tokenizer.json makes {len(expected)}, and {got} in the place of {wanted}; expected the same: name "
-            "PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json"
+            f"tokenizer.json makes {len(expected)}, and {got} in the place of {wanted}; expected the same: with "
+            "PreTrainedTokenizerFast as tokenizer_class in tokenizer_config.json the file counts (except with qwen2)"
         )
 
 
