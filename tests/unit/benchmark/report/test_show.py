@@ -111,6 +111,24 @@ def test_the_finding_compares_the_best_rule_and_the_best_model_on_the_same_users
     assert "; the margin does not count that each was chosen as the best of its kind)" in told_apart[0]
 
 
+def test_a_rule_that_learns_ranks_best_where_it_does_so_at_a_k_of_the_grid(inputs: Inputs) -> None:
+    def found(auc: float, n_shots: tuple[int, ...]) -> str:
+        raised = {
+            g: replace(s, auc=auc) if s and g.method == "item_mean" and g.n_shots in n_shots else s
+            for g, s in inputs.groups.items()
+        }
+        return findings(replace(inputs, groups=raised), load_paper())[0]
+
+    grid = inputs.params.grid.n_shots
+    whole = tuple({g.n_shots for g in inputs.groups if g.method == "item_mean"} - {*grid})
+    assert whole
+    first, rest = found(0.999, grid).split(" ranks best")
+    assert "item_mean at K = " in first
+    assert all(what in rest for what in ("; the best model, ", "; the best rule without training, "))
+    assert "item_mean at" not in found(0.999, whole)
+    assert "item_mean at" not in found(0.001, grid)
+
+
 def test_random_scores_are_no_rule_however_well_they_rank_by_chance(inputs: Inputs) -> None:
     lucky = {g: replace(s, auc=0.999) if s and g.method == "random" else s for g, s in inputs.groups.items()}
     assert not any("random" in sentence for sentence in findings(replace(inputs, groups=lucky), load_paper()))
