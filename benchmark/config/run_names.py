@@ -10,7 +10,7 @@ from benchmark.config.reading import parse_yaml
 
 SIZES = ("look", "smoke", "real-cpu", "paper", "follow-ups")
 """Presets that say what a run is about; others change a part of it."""
-PARTS = ("short", "in-depth", "ledger", "data/embedded", "data/ml-1m", "data/ml-32m")
+PARTS = ("short", "few-shot", "in-depth", "ledger", "data/embedded", "data/ml-1m", "data/ml-32m")
 """Of these others, those that are named where all their values hold, and the size has others."""
 DATA = {
     "ml-100k": "MovieLens-100K",

@@ -50,6 +50,11 @@ def test_a_model_has_a_short_name(model: str, name: str) -> None:
             "real-cpu llm/gemma-3-270m in-depth",
             "MovieLens-100K and BookCrossing",
         ),
+        (
+            ["follow-ups", "few-shot", "llm/smollm2-135m-instruct"],
+            "follow-ups llm/smollm2-135m-instruct few-shot",
+            "MovieLens-1M",
+        ),
     ],
 )
 def test_presets_are_recognised_and_changed_values_counted(
