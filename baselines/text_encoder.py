@@ -13,6 +13,7 @@ from transformers.utils.hub import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
+from benchmark.threads import threads_for
 from benchmark.weights import refuse_broken_files, refuse_impossible_weights
 
 PACKAGED = "package:"
@@ -44,7 +45,7 @@ def encode_texts(
     Raises:
         DataError: the model cannot be loaded, or tells no two texts apart; the message says why.
     """
-    torch.set_num_threads(n_threads)
+    torch.set_num_threads(threads_for(n_threads))
     source = str(located(model))
     if Path(source).is_absolute() and not (Path(source) / "config.json").is_file():
         raise DataError(f"baselines.text_encoder.model: {model}: expected a folder with config.json and safetensors")

@@ -11,6 +11,7 @@ from benchmark.planning.devices import CPU, TERA, UTILISATION, Device
 from benchmark.planning.model import shape_of
 from benchmark.planning.plan import Planner
 from benchmark.planning.sizes import Sizes
+from benchmark.threads import threads_for
 
 SPEEDS = {
     "bfloat16": {
@@ -81,7 +82,7 @@ def rough_device(params: Params) -> Device:
     if shutil.which("nvidia-smi") is not None:
         return Device("card", 0, SPEED_OF_CARD, UTILISATION, is_measured=False)
     products, between = _products(params.llm.dtype), BETWEEN * shape_of(params).width
-    n_threads = min(params.llm.n_threads, os.cpu_count() or 1)
+    n_threads = min(threads_for(params.llm.n_threads), os.cpu_count() or 1)
     # Seconds in products and seconds between them add up.
     return Device(CPU, 0, products * n_threads, between / (between + products), is_measured=False)
 

@@ -22,6 +22,7 @@ from benchmark.methods.configuration import load_config
 from benchmark.methods.pinning import is_gguf
 from benchmark.progress import progress
 from benchmark.seeding import derive_seed
+from benchmark.threads import threads_for
 
 SCRATCH = Path("scratch/base")
 """Checkpoints of the pretraining."""
@@ -43,7 +44,7 @@ def pretrain(params: Params, folder: Path) -> None:
     from tallrec.tiny.tokenizer import train_tokenizer
     from tallrec.training.schedule import Schedule
 
-    torch.set_num_threads(params.base.n_threads)
+    torch.set_num_threads(threads_for(params.base.n_threads))
     base = params.base
 
     def in_template(rows: Sequence[Mapping[str, str]]) -> list[str]:

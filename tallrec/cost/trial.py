@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import torch
 from transformers import PreTrainedConfig
 
+from benchmark.threads import threads_for
 from tallrec.cost.products import now
 from tallrec.cost.simulation import simulate_scoring, simulate_tuning
 from tallrec.models.adapters import Lora, trainable_adapter, write_fresh_start
@@ -65,7 +66,7 @@ def measured_speeds(
     few.get_text_config().num_hidden_layers = min(N_LAYERS, config.get_text_config().num_hidden_layers)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     before = torch.get_num_threads()
-    torch.set_num_threads(tuned.n_threads)
+    torch.set_num_threads(threads_for(tuned.n_threads))
     generator = torch.Generator().manual_seed(0)
     shape = max(n_rows_tuned, n_rows_scored), n_tokens
     rows = torch.randint(few.get_text_config().vocab_size, shape, generator=generator)

@@ -12,6 +12,7 @@ from transformers.utils import CONFIG_NAME, logging
 from transformers.utils.hub import cached_file
 
 from benchmark.errors import BenchmarkError, DataError, reason_of, refuse_pointer
+from benchmark.threads import threads_for
 from benchmark.weights import refuse_broken_files, refuse_impossible_weights
 from tallrec.models.architecture import config_of, random_model
 from tallrec.models.foreign import (
@@ -51,7 +52,7 @@ def load_base(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrain
 
 def _load_random(folder: Path, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The architecture and the tokenizer in `folder`, with random weights: the same ones each time on one device."""
-    torch.set_num_threads(loading.n_threads)
+    torch.set_num_threads(threads_for(loading.n_threads))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -77,7 +78,7 @@ def load_model(
             they would not be those of the files (`tallrec.models.foreign`).
         ConfigError: they cannot be sharded as `loading` wants.
     """
-    torch.set_num_threads(loading.n_threads)
+    torch.set_num_threads(threads_for(loading.n_threads))
     if not sys.stderr.isatty():
         logging.disable_progress_bar()  # a bar in a log is one long line
     pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
