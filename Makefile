@@ -89,7 +89,7 @@ types: $(INSTALLED_DEV)  ## pyright: strict for benchmark/, basic for the rest
 
 bench: $(INSTALLED_DEV)  ## time the hot paths beside the plain way, and compare the ratios with those in git
 	@mkdir -p .benchmarks
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks $(BENCH) --benchmark-enable --benchmark-only \
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/benchmarks $(BENCH) -m "not gpu" --benchmark-enable --benchmark-only \
 	  --benchmark-timer=time.process_time --benchmark-json=.benchmarks/latest.json
 	$(BIN)/python tests/benchmarks/ratios.py .benchmarks/latest.json
 

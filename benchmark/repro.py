@@ -16,6 +16,7 @@ from benchmark.artifacts.paths import PARAMS_YAML
 from benchmark.config.pipeline import stage_counts
 from benchmark.config.reading import read_yaml
 from benchmark.progress import EVERY_SECONDS, OfAll, kind_of
+from benchmark.warm.ahead import Ahead
 from benchmark.warm.shell import LIGHT
 from benchmark.warm.starting import WarmStages
 
@@ -36,7 +37,8 @@ def repro(arguments: Sequence[str]) -> int:
     Returns:
         Its exit code; as a shell tells it, 128 and the number of the signal, where one ended it.
     """
-    told, is_done = OfAll(n_stages(Path(), read_yaml(PARAMS_YAML))), threading.Event()
+    params = read_yaml(PARAMS_YAML)
+    told, is_done = OfAll(n_stages(Path(), params)), threading.Event()
     here = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "dvc", "repro", *arguments]
@@ -44,6 +46,7 @@ def repro(arguments: Sequence[str]) -> int:
     threading.Thread(target=_tick, args=(told, is_done), daemon=True).start()
     with (
         WarmStages(Path(), environment) as warm,
+        Ahead(warm, params, is_wanted=not arguments) as ahead,
         subprocess.Popen(command, env=warm.environment, stdout=subprocess.PIPE, text=True) as process,
     ):
         assert process.stdout is not None
@@ -51,11 +54,12 @@ def repro(arguments: Sequence[str]) -> int:
         for line in process.stdout:
             print(line, end="", flush=True)
             if begun := BEGUN.match(line):
+                ahead.begin(begun[2])
                 if begun[1] == "Stage":
                     told.skip(begun[2])
                 else:
                     told.begin(begun[2])
-                    if kind_of(begun[2]) not in LIGHT:
+                    if ahead.expects_forks or kind_of(begun[2]) not in LIGHT:
                         warm.start()  # beside this first one, which starts by itself
                     plan = plan or _planned(environment, told)
                     _say(told)

@@ -35,6 +35,7 @@ SEEN_OF_THE_HARNESS = {
     "benchmark.errors",
     "benchmark.statistics.auc",
     "benchmark.seeding",
+    "benchmark.threads",
     "benchmark.weights",
 }
 ROOMS: dict[str, set[str]] = {

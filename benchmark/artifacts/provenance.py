@@ -118,11 +118,12 @@ def _asked(folder: Path, *question: str) -> tuple[str | None, str]:
 @functools.cache
 def _commit() -> Mapping[str, str | bool | None]:
     """The checked-out commit, and whether the code differs from it; None where git knows none, which is told once."""
-    commit, problem = head_commit(Path())
+    folder = paths.PIPELINES[0].resolve().parent  # also of a stage that runs ahead, in a folder of links
+    commit, problem = head_commit(folder)
     if commit is None:
         _LOG.warning("the records of this run name no commit: %s", problem)
         return {"commit": None, "is_dirty": None}
-    changes, problem = _asked(Path(), "status", "--porcelain", "--untracked-files=normal", "--", *SOURCES)
+    changes, problem = _asked(folder, "status", "--porcelain", "--untracked-files=normal", "--", *SOURCES)
     if problem:
         _LOG.warning("the records of this run do not say whether the code is that of %s: %s", commit[:12], problem)
     return {"commit": commit, "is_dirty": None if problem else bool(changes)}

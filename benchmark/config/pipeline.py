@@ -1,8 +1,10 @@
-"""What the files of the pipeline say, read without DVC: which stages there are, and how many they unfold to."""
+"""What the files of the pipeline say, read without DVC: which stages there are, and what they unfold to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +13,19 @@ from benchmark.artifacts.paths import PIPELINES
 from benchmark.config.reading import read_yaml
 from benchmark.errors import ConfigError
 
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+REFERENCE = re.compile(r"\$\{([\w.\[\]-]+)\}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage as DVC runs it."""
+
+    name: str
+    """As DVC prints it: `tune@rt-movie-16-0`, `tallrec/dvc.yaml:base`."""
+    command: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    """Metrics and plots too."""
 
 
 def pipeline_stages(folder: Path) -> dict[str, dict[str, Any]]:
@@ -40,6 +54,50 @@ def stage_counts(stages: Mapping[str, Any], params: Mapping[str, Any]) -> dict[s
             axes["item"] = stage["foreach"]
         counts[name] = prod(len(_values(axis, params, name)) for axis in axes.values())
     return counts
+
+
+def unfolded(folder: Path, params: Mapping[str, Any]) -> Generator[Stage]:
+    """Every stage of the pipeline in `folder` with what `params.yaml` says put in, in the order of the files.
+
+    Args:
+        folder: root of the pipeline.
+        params: the content of its `params.yaml`.
+
+    Raises:
+        ConfigError: a file is missing or is no YAML, or a matrix axis is no list.
+    """
+    for path in PIPELINES:
+        for kind, stage in read_yaml(folder / path)["stages"].items():
+            name = kind if path.parent == Path() else f"{path}:{kind}"
+            axes = {axis: _values(values, params, kind) for axis, values in stage.get("matrix", {}).items()}
+            for chosen in product(*(enumerate(values) for values in axes.values())):
+                item = {axis: value for axis, (_, value) in zip(axes, chosen, strict=True)}
+                labels = (
+                    f"{axis}{place}" if isinstance(value, dict | list) else str(value)
+                    for axis, (place, value) in zip(axes, chosen, strict=True)
+                )
+                yield _unfolded(f"{name}@{'-'.join(labels)}" if axes else name, stage, {**params, "item": item})
+
+
+def _unfolded(name: str, stage: Mapping[str, Any], values: Mapping[str, Any]) -> Stage:
+    def filled(text: str) -> str:
+        return REFERENCE.sub(lambda found: str(_value(values, found[1])), text)
+
+    outs: list[str | dict[str, Any]] = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
+    return Stage(
+        name,
+        filled(stage["cmd"].strip()),
+        tuple(map(filled, stage.get("deps", ()))),
+        tuple(filled(out if isinstance(out, str) else next(iter(out))) for out in outs),
+    )
+
+
+def _value(values: Mapping[str, Any], path: str) -> object:
+    """What `grid.domains[0]` or `item.model` names."""
+    value: object = values
+    for key in re.findall(r"[^.\[\]]+", path):
+        value = cast(Sequence[object], value)[int(key)] if isinstance(value, list) else item_of(value, key)
+    return value
 
 
 def _values(axis: object, params: Mapping[str, Any], stage: str) -> list[Any]:

@@ -1,5 +1,6 @@
 """Starts the process that stages are forked from, and the shell that DVC runs their commands by."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from typing import Self
 
 from benchmark.warm.shell import write_shell
 
+JOBS = Path("scratch/ahead")
+"""Of each run a folder, by the number of its process."""
 COLD_VARIABLE = "TALLREC_BENCH_COLD"
 """Environment: with anything in it, every stage is a process of its own that imports all by itself."""
 
@@ -26,12 +29,13 @@ class WarmStages:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder, self._plain = folder, dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_wanted = sys.platform == "linux" and not environment.get(COLD_VARIABLE)
+        self.is_wanted = sys.platform == "linux" and not environment.get(COLD_VARIABLE)
+        """Whether forks are to be used, where that is possible."""
 
     def __enter__(self) -> Self:
         self._place = tempfile.TemporaryDirectory(prefix="tallrec-bench-")
-        if self._is_wanted:
-            write_shell(self.shell, self.address, self._plain.get("SHELL"))
+        if self.is_wanted:
+            write_shell(self.shell, self.address, self.jobs.absolute(), self._plain.get("SHELL"))
         return self
 
     def __exit__(
@@ -53,13 +57,23 @@ class WarmStages:
         return Path(self._place.name) / "socket"
 
     @property
+    def jobs(self) -> Path:
+        """Folder of what runs ahead (`benchmark/warm/ahead.py`), in the repository."""
+        return self.folder / JOBS / str(os.getpid())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the process can be asked."""
+        return self._process is not None and self._process.poll() is None and self.address.exists()
+
+    @property
     def environment(self) -> dict[str, str]:
         """Environment for DVC."""
-        return self._plain | ({"SHELL": str(self.shell)} if self._is_wanted else {})
+        return self._plain | ({"SHELL": str(self.shell)} if self.is_wanted else {})
 
     def start(self) -> None:
         """Start the process, once. Until its imports are done, or where no fork would do, stages run by themselves."""
-        if self._is_wanted and not self._process:
+        if self.is_wanted and not self._process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "benchmark.warm.process", str(self.address)],
                 cwd=self.folder,
