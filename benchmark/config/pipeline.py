@@ -64,9 +64,9 @@ def unfolded(folder: Path, params: Mapping[str, Any]) -> Generator[Stage]:
         params: the content of its `params.yaml`.
 
     Raises:
-        ConfigError: a file is missing or is no YAML, or a matrix axis is no list.
+        ConfigError: a file is no YAML, or a matrix axis is no list.
     """
-    for path in PIPELINES:
+    for path in filter(lambda path: (folder / path).exists(), PIPELINES):
         for kind, stage in read_yaml(folder / path)["stages"].items():
             name = kind if path.parent == Path() else f"{path}:{kind}"
             axes = {axis: _values(values, params, kind) for axis, values in stage.get("matrix", {}).items()}

@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.artifacts.paths import BASE_MODEL, PIPELINES
 from benchmark.config.pipeline import Stage, unfolded
 from benchmark.config.reading import read_yaml
+from benchmark.errors import BenchmarkError
 from benchmark.progress import kind_of
 from benchmark.warm.handing_over import Job, prepare
 from benchmark.warm.shell import AHEAD, LIGHT
@@ -45,10 +46,12 @@ class Ahead:
 
     def __init__(self, warm: WarmStages, params: Mapping[str, Any], *, is_wanted: bool) -> None:
         self._warm, self._lock, self._is_ended = warm, threading.Lock(), threading.Event()
-        self._n_threads: int = params["llm"]["n_threads"]
-        self._stages = [*unfolded(Path(), params)] if is_wanted else []
+        self._n_threads, self._stages = 1, list[Stage]()
+        with contextlib.suppress(BenchmarkError, LookupError, TypeError, AttributeError):  # which DVC or a stage tells
+            self._n_threads = params["llm"]["n_threads"]
+            self._stages = [*unfolded(Path(), params)] if is_wanted else []
         self._waits_for = _waits_for(self._stages)
-        self._known = _locked()
+        self._known = _locked() if self._stages else set[str]()
         self._passed: set[str] = set()
         self._running = ""
         self._begun: set[str] = set()

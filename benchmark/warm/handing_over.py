@@ -119,7 +119,8 @@ def _link(source: Path, target: Path, without: Sequence[tuple[str, ...]]) -> Non
 def took_over(jobs: Path, command: str, repository: Path) -> bool:
     """Whether a job has done what DVC asks for now: waits for its end, and puts its outputs where they belong.
 
-    False where there is none, where it failed, or where its inputs are others by now. It has ended in any case.
+    False where there is none, where it failed, or where its inputs are others by now. It has ended in any case. What it
+    says is passed on as it says it.
 
     Args:
         jobs: folder of all jobs of this run.
