@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -118,13 +119,21 @@ def last_words(output: str) -> str:
     return f"{[*lines[-1:], *errors][-1].strip().removeprefix('error: '):.400}"
 
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code."""
+
+
 def exit_code_of(main: Callable[[], None]) -> int:
     """Run `main`; 0 if it returns.
 
-    2 with one line on stderr if it raises a `BenchmarkError`, the disk is full, or the system refuses a path.
+    2 with one line on stderr if it raises a `BenchmarkError`, the disk is full, or the system refuses a path; 130, as
+    shells have it, with one word if Ctrl-C ends it.
     """
     try:
         main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -103,3 +103,11 @@ def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path: Path) -> N
         refuse_other_folder(other, "records.parquet")
     with pytest.raises(ConfigError, match=r"thesis\.tex: a file, expected a folder"):
         refuse_other_folder(other / "thesis.tex")
+
+
+def test_ctrl_c_is_one_word(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert exit_code_of(interrupted) == 130
+    assert capsys.readouterr().err == "interrupted\n"
