@@ -20,12 +20,12 @@ NOTE = (
 
 
 def ledger(entries: Sequence[Entry], paper: Paper) -> Table | None:
-    """A row a claim of the paper or ours, with its verdict for each language model that was run on real rows.
+    """A row a claim of the paper or ours, with its verdict for each language model that was run on its real rows.
 
     Returns:
         None where no entry has such a model.
     """
-    of_models = [one for one in entries if _has_language_model(one) and not any(map(one.is_generated, one.test_rows))]
+    of_models = [one for one in entries if _has_language_model(one) and _is_on_real_rows_of(paper, one)]
     columns = tuple(str(one.provenance["model"]) for one in of_models)
     judged = [judge_claims(_together(one, entries, paper)) for one in of_models]
     rows = [
@@ -43,6 +43,11 @@ def ledger(entries: Sequence[Entry], paper: Paper) -> Table | None:
 
 def _has_language_model(entry: Entry) -> bool:
     return any(row.cell.family in LANGUAGE_MODELS for row in entry.rows)
+
+
+def _is_on_real_rows_of(paper: Paper, entry: Entry) -> bool:
+    is_generated = any(map(entry.is_generated, entry.test_rows))
+    return not is_generated and not paper.test_rows.keys().isdisjoint(entry.test_rows)
 
 
 def _together(entry: Entry, entries: Sequence[Entry], paper: Paper) -> Results:
