@@ -8,11 +8,6 @@ Scoring:
   `logits_to_keep=1`;
 - `lm-eval`: the Hugging Face model of EleutherAI's harness, the log-likelihood of both answers, batches of 8, since
   it holds the logits of every position. It is no dependency of this project: `pip install lm-eval` beside it;
-- `logit-score`: sentence-transformers' CrossEncoder around a causal model, `LogitScore` of both answers, sorted batches
-  of 32, its default: `pip install sentence-transformers` beside it;
-- `llama.cpp`: its server on loopback (`llama-cpp-python[server]`) with the GGUF file that the model was unpacked from
-  (`--gguf`), one request a prompt, in which the 10 likeliest first tokens come back; processor seconds of the server.
-  Its weights have 4 bits, so that ranks are compared and no scores;
 - `ours`: `tallrec.scoring.samples`.
 
 Tuning, ten updates of 16 rows of a K = 64 draw without dropout, the loss on the answer, and no validation:
@@ -27,22 +22,16 @@ Usage: OMP_NUM_THREADS=1 TALLREC_BENCH_MIRROR=... python tests/benchmarks/benchm
 """
 
 import argparse
-import math
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import httpx
-import psutil
 import torch
 from benchmark_tuning import sft_log
 from released_llm import SCORING, encoded_rows, in_a_process_of_its_own, measured, movie_task, row
@@ -58,13 +47,9 @@ from tallrec.scoring.samples import EncodedSamples, encode_samples, score_encode
 from tallrec.training.fitting import fit
 from tallrec.training.schedule import Schedule
 
-CLAIMS = {"plain": 1.4, "lm-eval": 5.0, "logit-score": 0.0, "llama.cpp": 0.0, "trl-labelled": 1.5}
-"""Times that ours is faster; 0: nothing is claimed."""
-BESIDE = {"lm-eval": "lm_eval", "logit-score": "sentence_transformers", "llama.cpp": "llama_cpp"}
-"""Modules that are no dependency of this project."""
-RANKS = {"logit-score": 0.95, "llama.cpp": 0.9}
-"""Least rank correlation where scores are on another scale, or of other weights."""
-SCORERS, TUNERS = ("plain", *BESIDE, "ours"), ("trl-labelled", "ours-tuning")
+CLAIMS = {"plain": 1.4, "lm-eval": 5.0, "trl-labelled": 1.5}
+"""Times that ours is faster."""
+SCORERS, TUNERS = ("plain", "lm-eval", "ours"), ("trl-labelled", "ours-tuning")
 CLOSE = {"float32": 1e-4, "bfloat16": 0.02}
 """Largest difference of two scores; log-probabilities from logits in bfloat16 are multiples of 1/16 or coarser."""
 SCHEDULE = Schedule(10, batch_size=16, micro_batch_size=4, learning_rate=0.001, warmup_updates=4, seed=0)
@@ -109,51 +94,6 @@ def lm_eval_scores(model: Any, tokenizer: Any, prompts: list[str], encoded: Enco
     return doubly(found.view(-1, 2).exp(), encoded)
 
 
-def logit_scores(folder: Path, dtype: str, prompts: list[str], encoded: EncodedSamples) -> list[float]:
-    """Log-odds of both answers as sentence-transformers takes them, and their sigmoid: P(Yes) of the two."""
-    from sentence_transformers import CrossEncoder  # pyright: ignore[reportMissingImports]
-    from sentence_transformers.base.modules import Transformer  # pyright: ignore[reportMissingImports]
-    from sentence_transformers.cross_encoder.modules import LogitScore  # pyright: ignore[reportMissingImports]
-
-    model = Transformer(str(folder), transformer_task="text-generation", model_kwargs={"dtype": dtype})
-    scorer: Any = CrossEncoder(modules=[model, LogitScore(encoded.tokens.yes, encoded.tokens.no)], device="cpu")
-    odds = torch.zeros(len(prompts), dtype=torch.float64)
-    order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
-    for start in range(0, len(order), 32):
-        places = order[start : start + 32]
-        with torch.inference_mode():
-            odds[places] = scorer(scorer.preprocess([prompts[place] for place in places]))["scores"].flatten().double()
-    return odds.sigmoid().tolist()
-
-
-def llama_cpp_scores(gguf: Path, prompts: list[str]) -> tuple[list[float], float]:
-    """P(Yes) of both answers by llama.cpp's server, and the processor seconds that it took for them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--port", port]
-    settings = ["--n_threads", "1", "--n_threads_batch", "1", "--n_ctx", "1024", "--logits_all", "true"]
-    with subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            client = httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=600)
-            while True:
-                with suppress(httpx.TransportError):
-                    client.get("/models")
-                    break
-                time.sleep(0.2)
-            used = psutil.Process(process.pid)
-            before, scores = sum(used.cpu_times()[:2]), list[float]()
-            for prompt in prompts:
-                body = {"prompt": prompt, "max_tokens": 1, "logprobs": 10, "temperature": 0}
-                found = client.post("/completions", json=body).raise_for_status().json()["choices"][0]["logprobs"]
-                likely: dict[str, float] = found["top_logprobs"][0]
-                yes, no = (math.exp(likely.get(answer, -math.inf)) for answer in ("Yes", "No"))
-                scores.append(yes / (yes + no) if yes + no else 0.5)
-            return scores, sum(used.cpu_times()[:2]) - before
-        finally:
-            process.terminate()
-
-
 def rate_of_products(dtype: torch.dtype) -> float:
     """Operations a second of processor time of products of two square matrices of 2048."""
     left, right = (torch.randn(2048, 2048, dtype=dtype) for _ in range(2))
@@ -165,19 +105,16 @@ def rate_of_products(dtype: torch.dtype) -> float:
     return 2 * 2048**3 * n_products / (time.process_time() - start)
 
 
-def run(procedure: str, folder: Path, dtype: str, n_rows: int, gguf: Path | None) -> None:
+def run(procedure: str, folder: Path, dtype: str, n_rows: int) -> None:
     """Score or tune with one procedure."""
     task, _ = movie_task(64, 1)
     model, tokenizer = load_base(folder, Loading(dtype, "none", n_threads=1))
     samples = task.test[:n_rows]
     encoded = encode_samples(tokenizer, samples, task.items, SCORING)
     asked = [question_of(tokenizer, "released", sample, task.items, stray_comment=True).text for sample in samples]
-    served: list[Any] = []  # scores, and the seconds of the server
     works: dict[str, Callable[[], Any]] = {
         "plain": partial(plain_scores, model, encoded),
         "lm-eval": partial(lm_eval_scores, model, tokenizer, asked, encoded),
-        "logit-score": partial(logit_scores, folder, dtype, asked, encoded),
-        "llama.cpp": lambda: served.extend(llama_cpp_scores(gguf or Path(), asked)) or served[0],
         "ours": lambda: [prediction.score for prediction in score_encoded(model, encoded, SCORING)],
     }
     with tempfile.TemporaryDirectory() as temporary:
@@ -197,8 +134,6 @@ def run(procedure: str, folder: Path, dtype: str, n_rows: int, gguf: Path | None
         work, name = works[procedure], "log" if procedure in TUNERS else "scores"
 
         def share() -> dict[str, float]:
-            if served:
-                return {"processor_seconds": served[1]}
             if not procedure.startswith("ours"):
                 return {}
             with FlopCounterMode(display=False) as counter:  # counts what a second run of the same work multiplies
@@ -208,16 +143,16 @@ def run(procedure: str, folder: Path, dtype: str, n_rows: int, gguf: Path | None
         measured(lambda: {name: work()}, share)
 
 
-def compare(folder: Path, dtype: str, n_rows: int, gguf: Path | None, procedures: list[str]) -> int:
+def compare(folder: Path, dtype: str, n_rows: int, procedures: list[str]) -> int:
     """Run all and print a table."""
     failures: list[str] = []
-    options = ("--dtype", dtype, "--rows", n_rows, *(() if gguf is None else ("--gguf", gguf)))
     for ours, others in (("ours", SCORERS[:-1]), ("ours-tuning", TUNERS[:-1])):
         compared = [name for name in others if name in procedures]
         if not compared:
             continue
         results = {
-            name: in_a_process_of_its_own(__file__, folder, *options, "--run", name) for name in [ours, *compared]
+            name: in_a_process_of_its_own(__file__, folder, "--dtype", dtype, "--rows", n_rows, "--run", name)
+            for name in [ours, *compared]
         }
         reference = results[ours]
         reached = reference["operations"] / reference["processor_seconds"] / reference["rate"]
@@ -230,8 +165,7 @@ def compare(folder: Path, dtype: str, n_rows: int, gguf: Path | None, procedures
                 furthest = max(abs(a - b) for a, b in zip(result["scores"], reference["scores"], strict=True))
                 ranks = float(spearmanr(result["scores"], reference["scores"])[0])
                 print(f"  largest difference of a score {furthest:.1e}, rank correlation {ranks:.4f}")
-                is_alike = ranks >= RANKS[name] if name in RANKS else furthest <= CLOSE[dtype]
-                failures += [f"{name}: scores differ by {furthest}, ranks correlate by {ranks}"] * (not is_alike)
+                failures += [f"{name}: scores differ by {furthest}"] * (furthest > CLOSE[dtype])
             else:
                 theirs, own = (  # one logs each update, the other the mean of all
                     mean(entry["loss"] for entry in log if "loss" in entry) for log in (result["log"], reference["log"])
@@ -249,19 +183,17 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="what stage `base` has made: models/base of a run")
     parser.add_argument("--dtype", choices=list(CLOSE), default="bfloat16")
     parser.add_argument("--rows", type=int, default=200, help="test samples that are scored")
-    parser.add_argument("--gguf", type=Path, help="file that the model was unpacked from, for llama.cpp")
     parser.add_argument("--against", nargs="+", choices=list(CLAIMS), default=list(CLAIMS))
     parser.add_argument("--run", choices=[*SCORERS, *TUNERS], help="one of those compared")
     options = parser.parse_args()
     if options.run:
-        run(options.run, options.folder, options.dtype, options.rows, options.gguf)
+        run(options.run, options.folder, options.dtype, options.rows)
         return 0
-    absent = {name for name, module in BESIDE.items() if find_spec(module) is None}
-    absent |= {"llama.cpp"} if options.gguf is None else set()
-    for name in absent & {*options.against}:
-        print(f"not installed, or without a file, so not compared: {name}")
-    procedures = [name for name in options.against if name not in absent]
-    return compare(options.folder, options.dtype, options.rows, options.gguf, procedures)
+    procedures = list(options.against)
+    if "lm-eval" in procedures and find_spec("lm_eval") is None:
+        print("not installed, so not compared: lm-eval")
+        procedures.remove("lm-eval")
+    return compare(options.folder, options.dtype, options.rows, procedures)
 
 
 if __name__ == "__main__":
