@@ -81,15 +81,24 @@ def prepare(job: Job, repository: Path, deps: Sequence[str], outs: Sequence[str]
 
     Returns:
         The locked file that its process has to hold open.
+
+    Raises:
+        FileExistsError: DVC has asked for the stage already.
     """
     job.folder.mkdir(parents=True)
-    inputs = Inputs(deps, outs, fingerprint(repository, deps))
-    _link(repository, job.work, [Path(out).parts for out in outs])
-    for stream in job.streams:
-        stream.touch()
-    running = job.running.open("wb")
-    fcntl.flock(running, fcntl.LOCK_EX)
-    job.order.write_text(json.dumps(asdict(inputs)), encoding="utf-8")
+    try:
+        inputs = Inputs(deps, outs, fingerprint(repository, deps))
+        _link(repository, job.work, [Path(out).parts for out in outs])
+        for stream in job.streams:
+            stream.touch()
+        running = job.running.open("wb")
+        fcntl.flock(running, fcntl.LOCK_EX)
+        written = job.order.with_suffix(".new")
+        written.write_text(json.dumps(asdict(inputs)), encoding="utf-8")
+        written.replace(job.order)
+    except OSError:
+        shutil.rmtree(job.folder, ignore_errors=True)
+        raise
     return running
 
 
@@ -128,10 +137,9 @@ def took_over(jobs: Path, command: str, repository: Path) -> bool:
         repository: where DVC runs.
     """
     job = Job.of(jobs, command)
-    try:
-        inputs = Inputs(**json.loads(job.order.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    if _is_ours(job):
         return False
+    inputs = Inputs(**json.loads(job.order.read_text(encoding="utf-8")))
     is_wanted = fingerprint(repository, inputs.deps) == inputs.fingerprint
     if not is_wanted:
         job.unwanted.touch()
@@ -146,6 +154,21 @@ def took_over(jobs: Path, command: str, repository: Path) -> bool:
         for out in inputs.outs:
             _move(job.work / out, repository / out)
     return is_done
+
+
+def _is_ours(job: Job) -> bool:
+    """Whether nobody runs it ahead, nor will from now on; waits for one that is being prepared."""
+    while not job.order.exists():
+        try:
+            job.folder.mkdir(parents=True)
+        except FileExistsError:
+            if job.unwanted.exists():  # DVC asks again
+                return True
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        else:
+            job.unwanted.touch()
+            return True
+    return False
 
 
 def _is_free(running: BinaryIO) -> bool:

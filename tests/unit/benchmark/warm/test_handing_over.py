@@ -4,10 +4,11 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
+from benchmark.warm import handing_over
 from benchmark.warm.handing_over import Job, prepare, took_over
 
 COMMAND = "python -m benchmark.stages.tune --seed 0"
@@ -139,3 +140,32 @@ def test_what_no_code_reads_changes_nothing(repository: Path, jobs: Path) -> Non
     (repository / "code/deep/tune.pyc").write_text("compiled meanwhile")
     (repository / "models/tuned/seed2").mkdir()
     assert took_over(jobs, COMMAND, repository)
+
+
+def test_what_dvc_runs_itself_is_not_run_ahead_as_well(repository: Path, jobs: Path) -> None:
+    assert not took_over(jobs, COMMAND, repository)
+    with pytest.raises(FileExistsError):
+        begin(repository, jobs)
+    assert not took_over(jobs, COMMAND, repository)
+
+
+def test_one_that_is_being_prepared_is_waited_for(
+    repository: Path, jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, found = handing_over._link, list[bool]()
+    waiting = threading.Thread(target=lambda: found.append(took_over(jobs, COMMAND, repository)))
+
+    def slow(*arguments: Any) -> None:
+        if not waiting.ident:  # it calls itself
+            waiting.start()
+            waiting.join(0.3)
+            assert waiting.is_alive()
+        link(*arguments)
+
+    monkeypatch.setattr(handing_over, "_link", slow)
+    job, running = begin(repository, jobs)
+    do(job)
+    job.end(0)
+    running.close()
+    waiting.join(20)
+    assert found == [True]
