@@ -96,7 +96,8 @@ class OfAll:
 
     def line(self) -> str:
         """E.g. `stage 14 of 55 (tune@rt-movie-16-0), about 9 minutes left of all`."""
-        told = f"stage {self._n_begun.total()} of {self.n_stages} ({', '.join(self.running)})"
+        running = ", ".join(stage.removeprefix(MODEL_PIPELINE) for stage in self.running)
+        told = f"stage {self._n_begun.total()} of {self.n_stages} ({running})"
         if not self.expected:
             return told
         prior = PRIOR * sum(n * seconds for n, seconds in self.expected.values())
@@ -110,7 +111,7 @@ class OfAll:
 
 
 def kind_of(stage: str) -> str:
-    """`tune` of `tune@rt-movie-16-0` and of `tune rt movie`, `base` of `tallrec/dvc.yaml:base`."""
+    """`tune` of `tallrec/dvc.yaml:tune@rt-movie-16-0` and of `tune rt movie`."""
     return re.split("[@ ]", stage.removeprefix(MODEL_PIPELINE))[0]
 
 

@@ -54,6 +54,7 @@ ROOMS: dict[str, set[str]] = {
 ROOMS_OF_TALLREC: dict[str, set[str]] = {
     "prompts": set(),
     "models": set(),
+    "conversion": {"models"},
     "scoring": {"prompts", "models"},
     "memorisation": {"models", "scoring"},
     "training": {"prompts", "models", "scoring"},

@@ -21,7 +21,7 @@ class Stage:
     """One stage as DVC runs it."""
 
     name: str
-    """As DVC prints it: `tune@rt-movie-16-0`, `tallrec/dvc.yaml:base`."""
+    """As DVC prints it: `score@rt-movie`, `tallrec/dvc.yaml:tune@rt-movie-16-0`."""
     command: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]

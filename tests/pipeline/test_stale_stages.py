@@ -51,8 +51,8 @@ NO_LANGUAGE_MODEL = {
         "external": [],
     },
 }
-BASE, INSTRUCT = "tallrec/dvc.yaml:base", "tallrec/dvc.yaml:instruct"
-OF_A_LANGUAGE_MODEL = ("tune", "score", "probe", "icl", "efficiency", "tallrec/dvc.yaml")
+BASE, INSTRUCT, TUNE = (f"tallrec/dvc.yaml:{stage}" for stage in ("base", "instruct", "tune"))
+OF_A_LANGUAGE_MODEL = ("score", "probe", "icl", "efficiency", "tallrec/dvc.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,9 @@ def kinds(stages: set[str]) -> set[str]:
 )
 def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, Any]) -> None:
     found = stale_after(done, changes)
-    cells = {stage for stage in found if stage.startswith("tune@")}
+    cells = {stage for stage in found if stage.startswith(f"{TUNE}@")}
     assert cells
-    assert cells.isdisjoint({"tune@tallrec-movie-4-0", "tune@tallrec-movie-8-0"})
+    assert cells.isdisjoint({f"{TUNE}@tallrec-movie-4-0", f"{TUNE}@tallrec-movie-8-0"})
     assert not kinds(found) & {BASE, INSTRUCT, "efficiency", "raw", "prepare"}
     assert ("icl" in kinds(found)) == ("grid.seeds" in changes)  # each seed has demonstrations of its own
 
@@ -162,7 +162,7 @@ def test_another_draw_tunes_the_new_cells_alone(done: Path, changes: dict[str, A
         pytest.param({"evaluate.confidence": 0.9}, {"evaluate", "report"}, id="the statistics"),
         pytest.param({"evaluate.max_test_samples": 5}, {"prepare", "evaluate", "report"}, id="a first look"),
         pytest.param(
-            {"grid.weights_seed": 0}, {"baselines", "tune", "evaluate", "report"}, id="a seed of initial weights"
+            {"grid.weights_seed": 0}, {"baselines", TUNE, "evaluate", "report"}, id="a seed of initial weights"
         ),
         pytest.param(
             {"domains.movie.extended_rows_per_user": 2}, {"raw", "prepare", "report"}, id="rows of the further test set"
@@ -188,7 +188,7 @@ def test_a_change_reaches_what_reads_it_and_no_more(done: Path, changes: dict[st
         pytest.param("benchmark/methods/controls.py", {"controls", "baselines", "evaluate", "report"}, id="controls"),
         pytest.param("benchmark/artifacts/integrity.py", set(), id="the check of the cache"),
         pytest.param("benchmark/config/presets/paper.yaml", {"report"}, id="a preset"),
-        pytest.param("tallrec/training/tuning.py", {INSTRUCT, "tune"}, id="the two tunings"),
+        pytest.param("tallrec/training/tuning.py", {INSTRUCT, TUNE}, id="the two tunings"),
     ],
 )
 def test_an_edit_reaches_what_imports_it_and_no_more(done: Path, file: str, expected: set[str]) -> None:
@@ -218,7 +218,7 @@ def test_without_recipes_and_models_nothing_of_the_language_model_runs(tmp_path:
 def test_a_model_behind_an_address_waits_for_no_local_one(done: Path) -> None:
     edges = toy.dvc(done, "dag", "--dot", "others@served-released")
     assert '"draw"' in edges
-    assert not [stage for stage in (BASE, INSTRUCT, "tune") if stage in edges]
+    assert not [stage for stage in (BASE, INSTRUCT, TUNE) if stage in edges]
     own = toy.dvc(done, "dag", "--dot", "icl@base-released")
     assert BASE in own
     assert INSTRUCT not in own

@@ -106,15 +106,15 @@ def test_the_time_left_of_all_is_corrected_by_what_stages_took(monkeypatch: pyte
     now = 5.0
     told.begin("tallrec/dvc.yaml:base")
     now = 65.0  # twice as long as foretold
-    told.begin("tune@rt-movie-16-0")
+    told.begin("tallrec/dvc.yaml:tune@rt-movie-16-0")
     assert (
         told.line() == "stage 3 of 6 (tune@rt-movie-16-0), about 5 minutes left of all"
     )  # (65 + 69) / (35 + 69) * 240 s
     now = 500.0  # far longer: what is left is the others
     assert told.line() == "stage 3 of 6 (tune@rt-movie-16-0), about 4 minutes left of all"  # the same * 180 s
-    told.skip("tune@rt-movie-16-1")
-    told.skip("tune@rt-movie-64-0")
-    told.begin("tune@rt-movie-64-1")
+    told.skip("tallrec/dvc.yaml:tune@rt-movie-16-1")
+    told.skip("tallrec/dvc.yaml:tune@rt-movie-64-0")
+    told.begin("tallrec/dvc.yaml:tune@rt-movie-64-1")
     assert (
         told.line() == "stage 6 of 6 (tune@rt-movie-64-1), about 3 minutes left of all"
     )  # (500 + 69) / (95 + 69) * 60 s

@@ -96,7 +96,7 @@ def test_what_is_inside_of_an_architecture_counts() -> None:
 @pytest.mark.real_model
 @pytest.mark.parametrize("name", PACKAGED)
 def test_the_architecture_of_a_package_is_that_of_its_file(name: str) -> None:
-    from tallrec.models.gguf import architecture_in, gguf_of
+    from tallrec.conversion.gguf import architecture_in, gguf_of
 
     if find_spec(PACKAGED[name]) is None:
         pytest.skip(f"the package {PACKAGED[name]} is not installed")

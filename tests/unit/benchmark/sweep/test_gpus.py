@@ -17,7 +17,7 @@ STAGES = [
     "raw@movie",
     "tallrec/dvc.yaml:base",
     "baselines@caser-movie",
-    "tune@tallrec-movie-16-0",
+    "tallrec/dvc.yaml:tune@tallrec-movie-16-0",
     "score@rt-book",
     "icl@base-released",
 ]
@@ -33,7 +33,7 @@ def test_stages_with_a_language_model_ask_for_what_they_run_on(params: Params) -
     asked = gpus_asked_for(several, STAGES, 4)
     assert asked == {
         "tallrec/dvc.yaml:base": 1,
-        "tune@tallrec-movie-16-0": 4,
+        "tallrec/dvc.yaml:tune@tallrec-movie-16-0": 4,
         "score@rt-book": 1,
         "icl@base-released": 1,
     }

@@ -22,8 +22,8 @@ from benchmark.doctor.outside import changed_files
 from benchmark.errors import DataError
 from benchmark.methods.configuration import load_config
 from benchmark.stages import base
+from tallrec.conversion.gguf import GgufFile, Part, convert, package_gguf
 from tallrec.models.adapters import Lora, trainable_adapter
-from tallrec.models.gguf import GgufFile, Part, convert, package_gguf
 from tallrec.models.loading import load_base, load_model
 from tallrec.models.loading_settings import Loading
 from tallrec.training.fitting import fit

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from benchmark.errors import DataError
+from tallrec.conversion.pickled_adapter import convert
 from tallrec.models.adapters import CONFIG, PICKLED, WEIGHTS, Lora, load_adapter, refuse_other_adapter
-from tallrec.models.pickled_adapter import convert
 from tallrec.scoring.logits import last_logits
 
 PROMPTS = [[0, 5, 6, 7], [0, 8], [0, 9, 10, 11, 12, 13]]
