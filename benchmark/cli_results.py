@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.artifacts.paths import LOOK, METRICS_CSV, PARAMS_YAML, run_folder
-from benchmark.errors import ConfigError, exit_code_of
+from benchmark.errors import ConfigError, DataError, exit_code_of
 
 
 def finish(work: Callable[[], None]) -> None:
@@ -110,13 +110,17 @@ def merge(
         from benchmark.report.kept import merge as take
         from benchmark.stages import evaluate, report
 
+        n_here = 0
         for folder in folders:
             found = take(folder, load_config(PARAMS_YAML))
+            n_here += found.n_taken + found.n_known
             typer.echo(f"{folder}: {found.n_taken} cells taken, {found.n_known} were here already")
             for reason, n_cells in found.refused.items():
                 typer.echo(f"{folder}: {n_cells} cells refused: {reason}", err=True)
             for key in found.told:
                 typer.echo(f"{folder}: computed with {key}", err=True)
+        if not n_here:
+            raise DataError(f"{', '.join(map(str, folders))}: no cell fits this run; nothing is changed")
         evaluate.run(partial=True)
         report.run()
 
