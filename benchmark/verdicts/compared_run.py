@@ -102,7 +102,7 @@ def named_run(name: str, beside: Path = Path()) -> Run:
             return read_run(path, influence)
         return Run(read_rows(path), Estimates({}), {}, name, _params_beside(path))
     revision, _, given = name.partition(":")
-    file = given or METRICS_CSV.as_posix()
+    file = given or _in_git(METRICS_CSV)
     shown = _git("show", f"{revision}:{file}")
     if shown.returncode and (commit := _experiment(revision)):
         revision, shown = commit, _git("show", f"{commit}:{file}")
@@ -156,8 +156,8 @@ def _kept_runs(revision: str) -> dict[str, str]:
     Raises:
         SchemaError: an entry does not say its presets.
     """
-    listed = _git("ls-tree", "-r", "--full-tree", "--name-only", revision, f"{KEPT_RUNS.as_posix()}/")
-    entries = [line for line in listed.stdout.decode().splitlines() if line.endswith(f"/{ENTRY_JSON}")]
+    listed = _git("ls-tree", "-rz", "--full-tree", "--name-only", revision, f"{_in_git(KEPT_RUNS)}/")
+    entries = [path for path in listed.stdout.decode().split("\0") if path.endswith(f"/{ENTRY_JSON}")]
     found: dict[str, str] = {}
     for entry in entries:
         try:
@@ -166,6 +166,11 @@ def _kept_runs(revision: str) -> dict[str, str]:
             raise SchemaError(f"{revision}:{entry}: no presets; `tallrec-bench submit` writes them") from None
         found[_presets(presets)] = str(Path(entry).parent)
     return found
+
+
+def _in_git(path: Path) -> str:
+    """A path in this folder, as git has it: the repository may begin above."""
+    return _git("rev-parse", "--show-prefix").stdout.decode().removesuffix("\n") + path.as_posix()
 
 
 def _presets(named: str) -> str:

@@ -71,6 +71,20 @@ def test_metrics_are_read_from_a_file_or_a_revision(repository: Path) -> None:
     assert repository.exists()
 
 
+def test_metrics_of_a_folder_in_a_larger_repository_are_found(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = repository / "läufe/ours"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    write_rows(paths.METRICS_CSV, _rows(0.78, 0.82))
+    _git("init", "-q", str(repository))
+    _git("add", ".")
+    _git("commit", "-qm", "one")
+    assert _aucs("HEAD") == [0.78, 0.82]
+    assert named_run("HEAD").name == "HEAD:läufe/ours/results/metrics.csv"
+
+
 def test_a_table_that_a_spreadsheet_saved_is_read_or_refused_with_what_it_says(repository: Path) -> None:
     write_rows(Path("kept/metrics.csv"), _rows(0.78, 0.82))
     table = Path("kept/metrics.csv").read_text()
