@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts.paths import PARAMS_YAML
-from benchmark.config.pipeline import stage_counts
+from benchmark.config.pipeline import pipeline_stages, stage_counts
 from benchmark.config.reading import read_yaml
 from benchmark.progress import EVERY_SECONDS, OfAll, kind_of
 from benchmark.warm.ahead import Ahead
@@ -101,14 +101,14 @@ def _say(told: OfAll) -> None:
 
 
 def n_stages(folder: Path, params: Mapping[str, Any]) -> int:
-    """Stages that `dvc repro` looks at: those of dvc.yaml, and those that make the model where one of them needs it.
+    """Stages that `dvc repro` looks at: all but those that make a model which no other stage needs.
 
     Args:
         folder: of the pipeline.
         params: the content of `params.yaml`.
     """
-    counts = stage_counts(read_yaml(folder / "dvc.yaml")["stages"], params)
+    counts = stage_counts(pipeline_stages(folder), params)
     grid = params["grid"]
-    needs_model = any(counts.get(stage) for stage in ("tune", "score", "probe", "icl", "memorised", "efficiency"))
+    needs_model = any(counts[stage] for stage in ("score", "probe", "icl", "memorised", "efficiency"))
     needs_adapter = needs_model and ("tallrec" in grid["recipes"] or "alpaca" in grid["icl_models"])
-    return sum(counts.values()) + needs_model + needs_adapter
+    return sum(counts.values()) - (not needs_model) - (not needs_adapter)

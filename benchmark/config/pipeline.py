@@ -38,7 +38,7 @@ def pipeline_stages(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def stage_counts(stages: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:
-    """Stages by name: the product of the lengths of a stage's matrix or foreach, 1 without either.
+    """Stages by name: the product of the lengths of a stage's matrix, 1 without one.
 
     Args:
         stages: by name, as `dvc.yaml` has them.
@@ -49,10 +49,7 @@ def stage_counts(stages: Mapping[str, Any], params: Mapping[str, Any]) -> dict[s
     """
     counts: dict[str, int] = {}
     for name, stage in stages.items():
-        axes = dict(stage.get("matrix", {}))
-        if "foreach" in stage:
-            axes["item"] = stage["foreach"]
-        counts[name] = prod(len(_values(axis, params, name)) for axis in axes.values())
+        counts[name] = prod(len(_values(axis, params, name)) for axis in stage.get("matrix", {}).values())
     return counts
 
 

@@ -24,7 +24,8 @@ from benchmark.warm.shell import AHEAD, LIGHT
 from benchmark.warm.starting import JOBS, WarmStages
 
 KINDS = ("prepare", "encode", "controls", "baselines", "tune", "score", "probe", "icl")
-"""Stages that run ahead: those of which there are many. None asks a server or loads a file from elsewhere."""
+"""Stages that run ahead, in this order: those of which there are many. None asks a server or loads a file from
+elsewhere."""
 ALONE = ("base", "efficiency")
 """While one of these runs, none is begun: it takes all cores, or it measures."""
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -51,6 +52,10 @@ class Ahead:
             self._n_threads = params["llm"]["n_threads"]
             self._stages = [*unfolded(Path(), params)] if is_wanted else []
         self._waits_for = _waits_for(self._stages)
+        self._stages = sorted(
+            (stage for stage in self._stages if stage.name in self._waits_for),
+            key=lambda stage: KINDS.index(kind_of(stage.name)),
+        )
         self._known = _locked() if self._stages else set[str]()
         self._passed: set[str] = set()
         self._running = ""
@@ -113,7 +118,7 @@ class Ahead:
 
     def _is_next(self, stage: Stage, begun: Set[str]) -> bool:
         """Whether DVC has not come to it, and is past all that makes what it reads."""
-        return stage.name in self._waits_for and stage.name not in begun and self._waits_for[stage.name] <= self._passed
+        return stage.name not in begun and self._waits_for[stage.name] <= self._passed
 
     def _has_room(self, stage: Stage) -> bool:
         """Whether cores and memory are left beside the stage of DVC, which may be waiting for one that runs ahead."""

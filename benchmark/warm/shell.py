@@ -22,7 +22,7 @@ from benchmark.warm.handing_over import Job, took_over
 
 PLAIN = re.compile(r"python -m benchmark\.stages\.(\w+)((?: [\w.-]+)*)")
 """A command of a stage, without a sign that a shell would read."""
-LIGHT = {"raw", "prepare", "draw", "encode", "controls", "baselines", "evaluate", "report"}
+LIGHT = {"raw", "prepare", "draw", "encode", "controls", "baselines", "external", "evaluate", "report"}
 """Stages without a language model: they start in a second or two, and their records tell their own memory alone."""
 COLD = "cold"
 """The answer where a fork would not be as good as a fresh process."""

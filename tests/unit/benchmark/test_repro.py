@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config.pipeline import stage_counts
+from benchmark.config.pipeline import unfolded
 from benchmark.config.reading import read_yaml
 from benchmark.repro import n_stages, repro
 
@@ -106,6 +106,7 @@ def test_the_stages_that_make_the_model_are_counted_where_one_needs_it() -> None
         "efficiency": {"configurations": []},
     }
     without["probe"] = {"variants": []}
-    n_of_pipeline = sum(stage_counts(read_yaml(ROOT / "dvc.yaml")["stages"], params).values())
-    assert n_stages(ROOT, params) == n_of_pipeline + 2
-    assert n_stages(ROOT, without) == sum(stage_counts(read_yaml(ROOT / "dvc.yaml")["stages"], without).values())
+    of_all = [stage.name for stage in unfolded(ROOT, params)]
+    assert n_stages(ROOT, params) == len(of_all)
+    assert sum("tune@" in name for name in of_all) == 24
+    assert n_stages(ROOT, without) == len([*unfolded(ROOT, without)]) - 2
