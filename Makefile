@@ -68,7 +68,7 @@ report: $(INSTALLED)  ## a page of what is there already, with the rest as missi
 	$(BIN)/python -m benchmark.stages.report
 	@echo "The report is results/report.html"
 
-look: $(INSTALLED)  ## the real MovieLens in three minutes, without a language model; params.yaml stays as it is
+look: $(INSTALLED)  ## the real MovieLens in two to three minutes, without a language model; params.yaml stays as it is
 	@$(BIN)/tallrec-bench look
 
 smoke: $(INSTALLED)  ## the embedded world of the committed params.yaml, from raw files to report
@@ -93,7 +93,7 @@ bench: $(INSTALLED_DEV)  ## time the hot paths beside the plain way, and compare
 	  --benchmark-timer=time.process_time --benchmark-json=.benchmarks/latest.json
 	$(BIN)/python tests/benchmarks/ratios.py .benchmarks/latest.json
 
-harden: $(INSTALLED_DEV)  ## over 100,000 hostile inputs for every reader; kills, full disks, damage (needs root); half an hour
+harden: $(INSTALLED_DEV)  ## over 100,000 hostile inputs for every reader; kills, full disks, damage (needs root); two hours
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m harden --disable-warnings tests/harden tests/faults
 	@# Guided by coverage too, where that is installed: it is a compiled library that not every platform has.
 	@if $(BIN)/python -c 'import atheris' 2> /dev/null; then $(BIN)/python tests/harden/guided.py all --seconds 20; \
