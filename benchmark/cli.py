@@ -78,7 +78,7 @@ def use(
     presets: Annotated[
         list[str],
         typer.Argument(
-            help="One or several, e.g. `paper llm/llama-7b`; a later one wins. A wrong name lists them all."
+            help="One or several, e.g. `real-cpu llm/gemma-3-270m`; a later one wins. A wrong name lists them all."
         ),
     ],
     check: Annotated[
@@ -168,8 +168,9 @@ def plan(
         from benchmark.verdicts.paper import load_paper
 
         params = with_presets(presets or [], PARAMS_YAML)
-        show_power(params, load_paper())
-        show(params, foretold(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens))
+        plan = foretold(params, memory=memory, device=device, tflops=tflops, n_tokens=tokens)
+        show_power(params, load_paper(), plan.sizes)
+        show(params, plan)
 
     finish(work)
 

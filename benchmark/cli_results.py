@@ -191,7 +191,7 @@ def look(
         list[str] | None, typer.Argument(help="Merged into a copy of params.yaml. By default: look.")
     ] = None,
 ) -> None:
-    """Rules and recommenders on the real data in three minutes, in scratch/look; params.yaml stays as it is."""
+    """Rules and recommenders on the real data in two to three minutes, in scratch/look; params.yaml stays as it is."""
 
     def work() -> None:
         from benchmark.look import look as run

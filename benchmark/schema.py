@@ -21,6 +21,8 @@ LAST = "last"
 """What the name of a row ends in that is tested after the last update, so that no validation row chooses anything."""
 LANGUAGE_MODELS = ("icl", "tuned")
 """Families of `Cell` whose scores a language model gives."""
+DOES_NOT_FIT = "does not fit"
+"""Status of a configuration that needs more memory than its limit."""
 EXTENDED = "-extended"
 """What the name of a test set ends in that has users beyond those of its domain's own test set."""
 
@@ -143,6 +145,12 @@ def group_of(cell: Cell) -> Cell:
 def domain_of(test_domain: str) -> str:
     """The domain that a `Cell.test_domain` is a test set of."""
     return test_domain.removesuffix(EXTENDED)
+
+
+def model_and_prompt(method: str) -> tuple[str, str]:
+    """What `icl-MODEL-PROMPT` names: a model may have hyphens in its name, a prompt style has none."""
+    model, _, prompt = method.removeprefix("icl-").rpartition("-")
+    return model, prompt
 
 
 class Method(Protocol):

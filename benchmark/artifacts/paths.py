@@ -63,7 +63,7 @@ def test_file(test_domain: str) -> Path:
 
 
 def labels_file(test_domain: str) -> Path:
-    """The labels of a test set, which `evaluate` alone reads."""
+    """The labels of a test set, which `evaluate`, `variance` and `export released` alone read."""
     return Path("data/labels") / domain_of(test_domain) / f"{_test_set(test_domain)}.parquet"
 
 

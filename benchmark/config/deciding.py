@@ -5,7 +5,7 @@ from functools import reduce
 from typing import Any, cast
 
 from benchmark.config.pipeline import item_of
-from benchmark.schema import Cell, domain_of
+from benchmark.schema import Cell, domain_of, model_and_prompt
 
 STAGES = {
     "control": ("prepare", "draw", "controls"),
@@ -31,17 +31,19 @@ def deciding_keys(cell: Cell, stages: Mapping[str, Any]) -> list[str]:
     names = list(STAGES[cell.family])
     if cell.method.startswith(("tallrec-", "icl-alpaca-")):
         names.insert(1, "instruct")
-    model = cell.method.split("-")[1 if cell.family == "icl" else 0]
+    model = model_and_prompt(cell.method)[0] if cell.family == "icl" else cell.method.split("-")[0]
     if cell.family == "icl" and model not in ("base", "alpaca"):
         names = ["prepare", "draw", "others"]
-    domains = dict.fromkeys((cell.train_domain, domain_of(cell.test_domain)))
+    of_domains = [f"domains.{name}" for name in dict.fromkeys((cell.train_domain, domain_of(cell.test_domain)))]
+    if cell.train_domain == "both":
+        of_domains = ["domains", "grid.domains"]  # it is trained on each of the grid
     found: dict[str, None] = {}
     for key in (key for name in names for key in stages[name].get("params", [])):
-        if "${item.domain}" in key:
-            found |= {key.replace("${item.domain}", domain): None for domain in domains}
+        if key == "domains.${item.domain}":
+            found |= dict.fromkeys(of_domains)
         else:
             found[key.replace("${item.baseline}", model).replace("${item.model}", model)] = None
-    return [key for key in found if key in DECIDING or not key.startswith(CHOICES)]
+    return [key for key in found if key in (*DECIDING, *of_domains) or not key.startswith(CHOICES)]
 
 
 def differing(here: Any, there: Any, key: str) -> Iterator[tuple[str, Any, Any]]:

@@ -65,7 +65,7 @@ class ExactModelParams(ServerParams):
 class IclParams(Section):
     """In-context learning."""
 
-    n_demonstrations: tuple[Count, ...]
+    n_demonstrations: tuple[Count, ...] = Field(min_length=1)
     """0 is zero-shot; others show that many rows of the few-shot draw of the same size."""
     demonstrated_prompts: tuple[Name, ...]
     """Prompt styles that are also asked with demonstrations, where `n_demonstrations` has a number above 0."""

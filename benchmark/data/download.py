@@ -14,6 +14,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from benchmark.errors import NO_ROOM
+
 _TIMEOUT = httpx.Timeout(30.0)
 
 
@@ -38,6 +40,8 @@ def download(url: str, destination: Path) -> None:
                 part.unlink()
                 _read_into(client, url, part)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # no mirror mends that
         raise DownloadError(" ".join(str(error).split()) or type(error).__name__) from error
     part.replace(destination)
 

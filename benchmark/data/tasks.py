@@ -42,12 +42,14 @@ def few_shot_task(train_domain: str, test_domain: str, n_shots: int, seed: int) 
 def training_task(train_domain: str, n_shots: int, seed: int) -> FewShotTask:
     """What tuning a language model may see: the draw and the validation rows of `train_domain`, and no test sample.
 
+    With 0 shots there is no draw.
+
     Raises:
         MissingArtifactError: stage `draw` has not written what is needed.
         DataError: a drawn row or an item is not in the files beside it.
     """
     draws = paths.fewshot_folder(train_domain)
-    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), "llm")
+    train = _drawn(paths.draw_folder(train_domain, n_shots, seed), "llm") if n_shots else ()
     valid = files.read_labelled(draws / "valid.parquet")
     items = _items_of(item_ids(row.sample for row in (*train, *valid)), draws / "items.parquet")
     return FewShotTask(train, valid, (), items, seed)
@@ -85,18 +87,6 @@ def count_training_rows(domain: str) -> int:
         MissingArtifactError: stage `prepare` has not written them.
     """
     return files.count_rows(paths.prepared_folder(domain) / "train.parquet")
-
-
-def validation_task(train_domain: str) -> FewShotTask:
-    """The validation rows of `train_domain` alone, for what needs rows and no draw of them.
-
-    Raises:
-        MissingArtifactError: stage `draw` has not written what is needed.
-        DataError: an item is not in the file beside the rows.
-    """
-    draws = paths.fewshot_folder(train_domain)
-    valid = files.read_labelled(draws / "valid.parquet")
-    return FewShotTask((), valid, (), _items_of(item_ids(row.sample for row in valid), draws / "items.parquet"), seed=0)
 
 
 def demonstration_task(test_domain: str, n_shots: int, seed: int) -> FewShotTask:

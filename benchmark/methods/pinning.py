@@ -90,6 +90,12 @@ def _text_encoder(params: Params) -> Iterator[Problem]:
     readers = [model for model in params.grid.baselines if model in params.baselines.models and reads_text(model)]
     if encoder.model is None and readers:
         yield "baselines.text_encoder.model", f"null, and {readers[0]!r} of grid.baselines reads item texts"
+    if (
+        encoder.model
+        and encoder.revision is not None
+        and (_is_folder(encoder.model) or not HUB_ID.fullmatch(encoder.model))
+    ):
+        yield "baselines.text_encoder.revision", f"only a Hub model has one, expected null for {encoder.model!r}"
 
 
 def _language_model(params: Params) -> Iterator[Problem]:
@@ -100,6 +106,9 @@ def _language_model(params: Params) -> Iterator[Problem]:
         yield from _named("llm.model", "llm.revision", llm.model, llm.revision)
     elif llm.revision is not None:
         yield "llm.revision", "only a Hub model has one, expected null for 'tiny'"
+    if llm.model == "tiny" and params.base.hidden_size % params.base.n_heads:
+        width = params.base.hidden_size
+        yield "base.n_heads", f"{params.base.n_heads} does not divide base.hidden_size = {width}"
     if llm.model == "tiny" and llm.max_length > params.base.max_positions:
         yield (
             "llm.max_length",
@@ -143,6 +152,8 @@ def _named(model_key: str, revision_key: str, model: str, revision: str | None) 
 def _icl_models(params: Params) -> Iterator[Problem]:
     for name, section in params.icl.models.items():
         key = f"icl.models.{name}"
+        if "." in name:
+            yield key, "expected no '.', which DVC reads as the way to a key below"
         if name in OWN_MODELS:
             yield key, f"{name!r} is the model of section llm, call this one otherwise"
         if isinstance(section, LocalModelParams):

@@ -86,9 +86,22 @@ def _grid_names(params: Params) -> Iterator[Problem]:
     for name in params.domains:
         if name.endswith(EXTENDED):
             yield f"domains.{name}", f"{EXTENDED!r} ends the name of the further test set of a domain"
-    for key, values in grid.model_dump(exclude={"weights_seed"}).items():
-        if values is not None and len(set(values)) != len(values):
-            yield f"grid.{key}", f"a value stands twice in {list(values)}"
+    once = {f"grid.{key}": values for key, values in grid.model_dump(exclude={"weights_seed"}).items() if values}
+    once |= {
+        "icl.n_demonstrations": params.icl.n_demonstrations,
+        "baselines.heads": params.baselines.heads,
+        "probe.inputs": params.probe.inputs,
+        "memory.domains": params.memory.domains,
+        "efficiency.configurations": tuple(entry.name for entry in params.efficiency.configurations),
+    }
+    for key, values in once.items():
+        if len(set(values)) != len(values):
+            yield key, f"a value stands twice in {list(values)}"
+    if grid.icl_models or grid.other_models:
+        for prompt in set(grid.prompts) - {*params.icl.demonstrated_prompts}:
+            if 0 not in params.icl.n_demonstrations:
+                problem = f"without 0 the prompt {prompt!r}, which is none of icl.demonstrated_prompts, is never asked"
+                yield "icl.n_demonstrations", problem
     if grid.every_seed[: len(grid.seeds)] != grid.seeds:
         expected = ", ".join(map(str, grid.seeds))
         yield "grid.cheap_seeds", f"expected null, or [{expected}, ...] as in grid.seeds, got {list(grid.every_seed)}"
@@ -112,9 +125,12 @@ def _sources(params: Params) -> Iterator[Problem]:
 
 def _world(params: Params) -> Iterator[Problem]:
     populations = params.world.populations
-    for data_format in populations:
+    for data_format, population in populations.items():
+        key, (fewest, most) = f"world.populations.{data_format}", population.ratings_per_user
         if data_format not in FORMATS:
-            yield f"world.populations.{data_format}", unknown(data_format, FORMATS)
+            yield key, unknown(data_format, FORMATS)
+        if fewest > most:
+            yield f"{key}.ratings_per_user", f"expected the fewest, then the most, got [{fewest}, {most}]"
     for name, section in params.domains.items():
         if section.source == "embedded" and section.format not in populations:
             yield f"world.populations.{section.format}", f"missing, and domain {name!r} is embedded"
@@ -160,6 +176,8 @@ def _probes(params: Params) -> Iterator[Problem]:
                 yield key, "they are of tuned models, and grid.recipes or grid.train_domains is empty; expected []"
             elif name not in known:
                 yield key, unknown(name, known)
+    if params.probe.variants and not params.probe.inputs:
+        yield "probe.inputs", "empty, so that nothing of probe.variants is probed; name inputs, or no variants"
     if params.efficiency.configurations and not grid.recipes:
         yield "efficiency.configurations", "they measure rec-tuning, and grid.recipes is empty; expected []"
 
@@ -171,8 +189,6 @@ def _memory(params: Params) -> Iterator[Problem]:
         elif params.domains[domain].format != memorisation.FORMAT:
             problem = f"{domain!r} has the format {params.domains[domain].format}, expected {memorisation.FORMAT}"
             yield "memory.domains", f"{problem}, whose lines are asked about; or []"
-    if len(set(params.memory.domains)) != len(params.memory.domains):
-        yield "memory.domains", f"a value stands twice in {list(params.memory.domains)}"
 
 
 def prompt_names() -> list[str]:

@@ -1,1 +1,1 @@
-"""Before a run: what it costs, what this machine has, whether the files that it reads are still the same."""
+"""Before a run: what it costs, and what it will be able to see."""

@@ -5,9 +5,9 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
-from benchmark.planning.sizes import sizes
+from benchmark.planning.rows import Rows
+from benchmark.planning.sizes import Sizes
 from benchmark.schema import EXTENDED
 from benchmark.statistics.power import POWER
 from benchmark.verdicts.foretold import Sight, TestSet, foretold, sights
@@ -17,10 +17,13 @@ ROWS_A_USER, EQUAL = 62.5, 9.4 / 16
 """Of the released movie test set: rows a user, and effective users beside those that it has."""
 
 
-def show_power(params: Params, paper: Paper) -> None:
+def show_power(params: Params, paper: Paper, known: Sizes) -> None:
     """Print the smallest difference that the grid sees, and what it would take to see those that are published."""
-    known = {name: n for name, n in sizes(params, tokenizes=False).n_test.items() if not name.endswith(EXTENDED)}
-    test_sets = {name: _test_set(params, name, n_rows) for name, n_rows in known.items()}
+    test_sets = {
+        name: _test_set(params, name, n_rows, known.prompts.rows[name])
+        for name, n_rows in known.n_test.items()
+        if not name.endswith(EXTENDED)
+    }
     table = Table(f"seen in {POWER:.0%} of runs", "a true", "published", "which takes", box=None)
     table.columns[1].justify = table.columns[2].justify = "right"
     for sight in sights(foretold(params, paper, test_sets), paper):
@@ -33,10 +36,10 @@ def _line(sight: Sight) -> tuple[str, str, str, str]:
     return sight.of, "one seed" if sight.smallest is None else f"{100 * sight.smallest:.1f}", published, sight.takes
 
 
-def _test_set(params: Params, name: str, n_rows: int) -> TestSet:
-    """Users as prepared, else as the released files of the format have them."""
-    if paths.test_file(name).exists():
-        counts = Counter(sample.user_id for sample in files.read_samples(paths.test_file(name))).values()
+def _test_set(params: Params, name: str, n_rows: int, rows: Rows | None) -> TestSet:
+    """Users as the rows at hand have them, else as the released files of the format."""
+    if rows:
+        counts = Counter(sample.user_id for sample in rows.test[:n_rows]).values()
         return TestSet(sum(counts), len(counts), sum(counts) ** 2 / sum(n**2 for n in counts))
     if params.domains[name].format != "ml-100k":  # a row a user
         return TestSet(n_rows, n_rows, n_rows)

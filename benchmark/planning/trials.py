@@ -41,13 +41,18 @@ def baseline_seconds(
     between = values.training.eval_every
     # A validation with the updates before it, at each K; the test is of rows that are scored too.
     n_valid = len(rows.valid) if rows else n_test[domain]
-    a_time = sum(n_valid + PASSES * between * min(n, values.training.batch_size) for n in grid.n_shots)
+
+    def of_a_draw(n_shots: int) -> int:
+        return n_valid + PASSES * between * min(n_shots, values.training.batch_size)
+
+    a_time = sum(map(of_a_draw, grid.n_shots))
     n_asked = sum(n_test[name] for name in params.test_sets(domain))
     n_asked += n_test[domain] * len(without_question(params.probe.inputs))
     n_updates = values.n_updates.get(model, {}).get(domain, values.training.n_updates)
     n_rows = a_time * n_updates / between + n_asked * len(grid.n_shots)
-    if rows and tries:
-        a_row = sum(_tried(params, model, rows).values()) / N_DRAWS / a_time
+    n_tried = sum(_n_draws(n, rows) * of_a_draw(n) for n in grid.n_shots) if rows and tries else 0
+    if rows and n_tried:
+        a_row = sum(_tried(params, model, rows).values()) / n_tried
     else:
         a_row = sum(_n_decays(head, values) for head in baseline_heads(model, values)) / ROWS_A_SECOND
         if reads_text(model):  # beside the numbers of the item, in every step
@@ -71,7 +76,7 @@ def _tried(params: Params, model: str, rows: Rows) -> dict[str, float]:
     tasks = [
         FewShotTask(rows.train[seed * n : (seed + 1) * n], rows.valid, rows.test[:1], rows.items, seed)
         for n in params.grid.n_shots
-        for seed in range(min(N_DRAWS, len(rows.train) // n))
+        for seed in range(_n_draws(n, rows))
     ]
     told: dict[tuple[str, int], float] = {}
     train_baseline(
@@ -82,6 +87,11 @@ def _tried(params: Params, model: str, rows: Rows) -> dict[str, float]:
         for head in baseline_heads(model, values)
         for row in ["" if head == RELEASED_HEAD else head]
     }
+
+
+def _n_draws(n_shots: int, rows: Rows) -> int:
+    """Draws without a common row that are tried, of the training rows as they lie."""
+    return min(N_DRAWS, len(rows.train) // n_shots)
 
 
 def _n_decays(head: str, values: BaselineParams) -> int:

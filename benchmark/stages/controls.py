@@ -7,6 +7,7 @@ import functools
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmark.arguments import stage_arguments
 from benchmark.config.names import refuse_unknown
@@ -28,6 +29,8 @@ def run(domain: str) -> None:
     params = load_config()
     refuse_unknown("domains", domain, params.domains)
     n_train = count_training_rows(domain)
+    for root in ("predictions", "runs"):  # outputs of the stage, also where the grid names no control
+        Path(root, "control", f"{domain}-{domain}").mkdir(parents=True, exist_ok=True)
 
     @functools.cache  # the controls share the tasks
     def task_of(test_domain: str, n_shots: int, seed: int) -> FewShotTask:

@@ -22,12 +22,12 @@ from benchmark.artifacts.files import write_json
 from benchmark.artifacts.paths import BASE_MODEL, STARTS, efficiency_file
 from benchmark.config.names import refuse_unknown
 from benchmark.config.params import EfficiencyConfiguration, Params
-from benchmark.data.tasks import validation_task
+from benchmark.data.tasks import training_task
 from benchmark.errors import BenchmarkError, exit_code_of, last_words
 from benchmark.methods import language_models, tuning
 from benchmark.methods.configuration import load_config
 from benchmark.planning.devices import utilisation
-from benchmark.schema import FewShotTask
+from benchmark.schema import DOES_NOT_FIT, FewShotTask
 
 GIVE_BACK_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """To glibc, which keeps up to three times what a model needs, so that a CPU's peak would be the allocator's."""
@@ -80,7 +80,7 @@ def run(name: str) -> None:
     configurations = {one.name: one for one in params.efficiency.configurations}
     refuse_unknown("efficiency.configurations", name, configurations)
     configuration = configurations[name]
-    task = validation_task(params.grid.domains[0])
+    task = training_task(params.grid.domains[0], n_shots=0, seed=0)
     measured = _measured(settings_of(params, task, configuration), name)
     weights = params.llm.model if params.llm.weights == "pretrained" else f"random, as {params.llm.model}"
     row = {**configuration.model_dump(), "weights": weights, **measured, "utilisation": utilisation(measured)}
@@ -97,7 +97,9 @@ def _measured(settings: dict[str, Any], name: str) -> dict[str, Any]:
             command, capture_output=True, text=True, check=False, env={**os.environ, **GIVE_BACK_FREED_MEMORY}
         )
     if done.returncode == -signal.SIGKILL or "bad_alloc" in done.stderr:  # how the limit speaks below Python
-        return {"status": "does not fit"}
+        from tallrec.cost.measuring import device_name
+
+        return {"status": DOES_NOT_FIT, "device": device_name()}
     if done.returncode:
         raise BenchmarkError(f"efficiency.configurations.{name}: {last_words(done.stderr)}")
     return json.loads(done.stdout.strip().splitlines()[-1])

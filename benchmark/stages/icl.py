@@ -21,6 +21,7 @@ def run(model: str, prompt: str) -> None:
     """Score every domain with `base` or `alpaca`."""
     params = load_config()
     refuse_unknown("grid.icl_models", model, params.grid.icl_models)
+    refuse_unknown("grid.prompts", prompt, params.grid.prompts)
     run_in_context(params, model, prompt, own_method(params, model, prompt), scoring_settings(params), notes={})
 
 

@@ -31,6 +31,7 @@ def run(model: str, prompt: str) -> None:
     """
     params = load_config()
     refuse_unknown("grid.other_models", model, params.grid.other_models)
+    refuse_unknown("grid.prompts", prompt, params.grid.prompts)
     notes: dict[str, Any] = {}
     name = f"icl-{model}-{prompt}"
     reasons = [unavailable_file(root, name) for root in ("predictions", "runs")]  # both are outputs of the stage

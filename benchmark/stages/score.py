@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from benchmark.arguments import stage_arguments
 from benchmark.artifacts.paths import adapter_folder
+from benchmark.config.names import refuse_unknown
 from benchmark.data.tasks import scoring_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models
@@ -29,6 +30,8 @@ def run(recipe: str, train_domain: str) -> None:
     from tallrec.training.sentinels import refuse_inert
 
     params = load_config()
+    refuse_unknown("grid.recipes", recipe, params.grid.recipes)
+    refuse_unknown("grid.train_domains", train_domain, params.grid.train_domains)
     model, tokenizer = language_models.load_base(params, to_score=True)
     scoring = language_models.scoring(params)
 

@@ -17,6 +17,7 @@ from benchmark.arguments import stage_arguments
 from benchmark.artifacts.files import replacing_folder, write_json
 from benchmark.artifacts.paths import STARTS, adapter_folder
 from benchmark.artifacts.provenance import recorded
+from benchmark.config.names import refuse_unknown
 from benchmark.data.tasks import training_task
 from benchmark.errors import exit_code_of
 from benchmark.methods import language_models, tuning
@@ -44,6 +45,8 @@ def run(recipe: str, train_domain: str, n_shots: int, seed: int) -> None:
     from tallrec.training.tuning import rec_tune
 
     params = load_config()
+    refuse_unknown("grid.recipes", recipe, params.grid.recipes)
+    refuse_unknown("grid.train_domains", train_domain, params.grid.train_domains)
     variant = f"{recipe}-{train_domain}"
     cell = Cell("tuned", variant, train_domain, train_domain, n_shots, seed)
     task = training_task(train_domain, n_shots, seed)

@@ -1,4 +1,4 @@
-"""The labels of a test set, which `evaluate`, `check` and `variance` alone read, and scores in their order."""
+"""The labels of a test set, which no method reads, and scores in their order."""
 
 import functools
 import hashlib

@@ -3,45 +3,14 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
-
-import numpy as np
 
 from benchmark.artifacts.files import read_labelled
 from benchmark.artifacts.paths import prepared_folder
 from benchmark.config.params import Params
 from benchmark.schema import LAST, SEARCHED, Cell, Labelled
 from benchmark.seeding import derive_seed
-
-ONE_SIDED = 0.025
-"""How often the best look exceeds the bound, at most, of a score that knows nothing of what users like."""
-
-
-def chance_auc(labels: Sequence[bool], users: Sequence[str], n_looks: int = 1) -> float:
-    """The AUC that the best of `n_looks` looks exceeds in at most one of 40 runs, by scores that know nothing.
-
-    Such a score may be the same for all rows of a user, whose order is then random: with few users that reaches further
-    than random scores of single rows. Where each row has a user of its own, it is the variance of Mann and Whitney.
-
-    Args:
-        labels: of the validation rows; both are there.
-        users: of the same rows.
-        n_looks: validations of which the best is taken. They count as independent, so that the bound is high.
-
-    Source:
-        The variance of the share of pairs in order when whole users are permuted, in closed form; Bonferroni for looks.
-    """
-    numbers = np.unique(np.asarray(users), return_inverse=True)[1]
-    is_liked = np.asarray(labels, dtype=np.bool_)
-    liked, disliked = (np.bincount(numbers, one).astype(np.float64) for one in (is_liked, ~is_liked))
-    n_pairs = liked.sum() * disliked.sum()
-    # A pair of users adds half of d = liked_u disliked_v - liked_v disliked_u, with the sign of their order; the signs
-    # of two pairs that share a user are correlated by 1/3.
-    squares = ((liked**2).sum() * (disliked**2).sum() - (liked * disliked).sum() ** 2) / 2
-    sums = ((liked * disliked.sum() - disliked * liked.sum()) ** 2).sum() / 4
-    sd = math.sqrt((squares / 6 + sums / 3) / n_pairs**2)
-    return min(1.0, 0.5 - NormalDist().inv_cdf(ONE_SIDED / n_looks) * sd)
+from benchmark.statistics.auc import chance_auc
 
 
 class ChanceBounds:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from benchmark.schema import EXTENDED, Cell
+from benchmark.schema import DOES_NOT_FIT, EXTENDED, Cell
 from benchmark.statistics.estimates import Terms
 from benchmark.statistics.results import CHANCE
 from benchmark.verdicts import follow_ups
@@ -110,7 +110,7 @@ def published_above(claim: Mapping[str, Any], results: Results) -> Iterator[Evid
 def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evidence]:
     """A configuration of the paper's model stays under `limit_gb` (of 2^30 bytes), with what CUDA itself holds.
 
-    A peak has no margin. Where every configuration ran out of memory, the claim is contradicted.
+    A peak has no margin. Where no configuration fits, the claim is contradicted.
     """
     on_gpu = [row for row in results.efficiency if "cpu" not in str(row.get("device", "")).lower()]
     if not (results.model_is_papers and on_gpu):
@@ -122,8 +122,8 @@ def fits_in_memory(claim: Mapping[str, Any], results: Results) -> Iterator[Evide
         free = claim["limit_gb"] - peaks[name] / 2**30 - CONTEXT_GB
         said = f"{name} leaves {free:.1f} of {claim['limit_gb']:g} GB free"
         yield Evidence(name, free, 0.0, decide(free, 0.0), "exact", 0.0, said=said)
-    elif all(row["status"] == "out of memory" for row in on_gpu):
-        said = "every configuration ran out of memory"
+    elif all(row["status"] == DOES_NOT_FIT for row in on_gpu):
+        said = "no configuration fits"
         yield Evidence(said, -1.0, 0.0, "contradicted", "exact", 0.0, said=said)
 
 

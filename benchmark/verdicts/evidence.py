@@ -8,6 +8,7 @@ inconclusive. Where the interval is from:
 - `one seed`: a method that depends on its seed was run with one; nothing is decided;
 - `too few users`: nobody can tell; nothing is decided;
 - `published value`: of ours alone, against a number of the paper, which is taken as it stands;
+- `published values`: of several published ones, with the noise of such runs;
 - `exact`: a number without noise.
 """
 
@@ -39,7 +40,7 @@ class Evidence:
     verdict: str
     """`supported`, `contradicted`, `inconclusive`, `not run` or `not defined` (no user to judge)."""
     interval: str = ""
-    """`users and seeds`, `one seed`, `too few users`, `published value` or `exact`; empty where nothing was run."""
+    """One of those above; empty where nothing was run."""
     p_value: float | None = None
     """Two-sided, of a distance as far from 0; without correction."""
     terms: tuple[tuple[Cell, float], ...] = ()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import exit_code_of
+from benchmark.schema import DOES_NOT_FIT
 from tallrec.cost.products import now, speed_of_products
 
-DOES_NOT_FIT = "does not fit"
 N_UNTIMED = 1
 """Updates before the clock starts: the first one loads kernels and makes the state of the optimizer."""
 
@@ -109,7 +109,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         "products_flops_per_second": speed,
         "joules_per_sample": None if joules is None else joules / n_timed,
         "scored_samples_per_second": len(prompts) / scoring_seconds,
-        "device": torch.cuda.get_device_name() if on_gpu else "CPU",
+        "device": device_name(),
     }
 
 
@@ -177,6 +177,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def device_name() -> str:
+    """Of the device that a process of this machine measures on."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
 def main() -> int:
     """Measure what the settings file says; exit code 0, or 2 with one line on stderr."""
     return exit_code_of(_main)
@@ -189,7 +196,7 @@ def _main() -> None:
     except (MemoryError, RuntimeError, OSError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
-        measured = {"status": DOES_NOT_FIT}
+        measured = {"status": DOES_NOT_FIT, "device": device_name()}
     finally:
         # To say how it went needs memory too.
         hard_limit = resource.getrlimit(resource.RLIMIT_DATA)[1]

@@ -6,7 +6,6 @@ test AUC is then the base model's, near 0.46 and the same for every seed.
 Source: issues 20, 23, 34, 39, 41, 53 and 58 of SAI990323/TALLRec.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 from benchmark.errors import DataError
@@ -71,16 +70,3 @@ def refuse_unread_answers(sample_ids: Sequence[str], trained: Sequence[int], rea
             raise DataError(
                 f"{sample_id}: tuning teaches token {token} as the answer and validation reads token {expected}"
             )
-
-
-def chance_auc(labels: Sequence[bool]) -> float:
-    """The AUC that scores without information exceed on rows with `labels` in one of 40 draws.
-
-    Rows count as independent; those of one user are not, so that this is a lower bound.
-
-    Source:
-        Normal approximation of the Mann-Whitney statistic: variance (m + n + 1) / (12 m n).
-    """
-    n_liked = sum(labels)
-    n_disliked = len(labels) - n_liked
-    return 0.5 + 1.96 * math.sqrt((len(labels) + 1) / (12 * n_liked * n_disliked))

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from benchmark.errors import DataError
 from benchmark.schema import FewShotTask, Labelled
 from benchmark.seeding import derive_seed
-from benchmark.statistics.auc import roc_auc
+from benchmark.statistics.auc import chance_auc, roc_auc
 from tallrec.models.architecture import positions_of
 from tallrec.models.sharding import in_step
 from tallrec.processes import gathered, own_share
@@ -22,7 +22,7 @@ from tallrec.telling import Tell, silent
 from tallrec.training.fitting import Fitted, fit
 from tallrec.training.rows import encode_row
 from tallrec.training.schedule import Schedule
-from tallrec.training.sentinels import chance_auc, refuse_unread_answers, taught_token
+from tallrec.training.sentinels import refuse_unread_answers, taught_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Tuned:
     n_resumed: int = 0
     """Updates that an earlier, killed run had done."""
     chance_auc: float | None = None
-    """What a validation AUC must exceed to tell something (`tallrec.training.sentinels.chance_auc`)."""
+    """What a validation AUC must exceed to tell something (`benchmark.statistics.auc.chance_auc`)."""
 
     @property
     def is_at_chance(self) -> bool | None:
@@ -151,7 +151,9 @@ def rec_tune(
     fitted = fit(
         model, encoded, schedule, scratch, validate=validate, tell=tell, settings=settings, callbacks=callbacks
     )
-    return replace(_tuned(fitted), chance_auc=chance_auc(labels) if has_auc else None)
+    n_looks = sum("eval_auc" in entry for entry in fitted.log)
+    users = [row.sample.user_id for row in valid]
+    return replace(_tuned(fitted), chance_auc=chance_auc(labels, users, n_looks) if n_looks else None)
 
 
 def _tuned(fitted: Fitted) -> Tuned:

@@ -69,6 +69,8 @@ class Entry:
     estimates: Estimates
     test_rows: Mapping[str, str]
     """Digest of each test set: entries that share it are of the same users and answers."""
+    n_seeds_of_grid: Mapping[Cell, int]
+    """Seeds that the grid of the run asks for, by group: some of them may not be there."""
     records: Mapping[tuple[Cell, str], Mapping[str, Any]]
     """By cell and root: of what scored it (`runs`) and of its tuning (`runs/tune`)."""
 
@@ -134,7 +136,8 @@ def digests(folder: Path) -> dict[str, str]:
 def _read(folder: Path, provenance: Mapping[str, Any]) -> Entry:
     rows = read_rows(folder / METRICS)
     estimates, test_rows = read_influence(folder / INFLUENCE, rows)
-    entry = Entry(folder, provenance, rows, estimates, test_rows, read_records(folder))
+    n_seeds = {group: n for group, _, _, n in _estimates(files.require(folder / ESTIMATES))}
+    entry = Entry(folder, provenance, rows, estimates, test_rows, n_seeds, read_records(folder))
     for (cell, _), record in entry.records.items():
         for key in OF_RECORDS:
             check_kind(folder / RECORDS, f"{key} of {cell}", KINDS[key], record.get(key))
@@ -164,7 +167,7 @@ def _problems(entry: Entry, scores: Mapping[Cell, Mapping[str, float]]) -> Itera
         for strange in [name for name in found if not _is_row_number(name)][:1]:
             yield f"{SCORES}: sample {strange!r}: expected the number of a row, no id of a user or an item"
     told: set[tuple[Cell, str]] = set()
-    for group, metric, value in _estimates(entry.folder / ESTIMATES):
+    for group, metric, value, _ in _estimates(entry.folder / ESTIMATES):
         told.add((group, metric))
         again = entry.estimates.estimate(group, metric)
         if again is None or abs(again.value - value) > 1e-9:
@@ -178,14 +181,15 @@ def _is_row_number(name: object) -> bool:
     return isinstance(name, str) and ROW_NUMBER.fullmatch(name) is not None
 
 
-def _estimates(path: Path) -> Iterator[tuple[Cell, str, float]]:
-    """Group, metric and value of each line of `estimates.csv`."""
+def _estimates(path: Path) -> Iterator[tuple[Cell, str, float, int]]:
+    """Group, metric, value and seeds of the grid of each line of `estimates.csv`."""
     with files.require(path).open(newline="", encoding="utf-8-sig") as stream:
         lines = csv.DictReader(stream)
         try:
             for line in lines:
                 names = (line["family"], line["method"], line["train_domain"], line["test_domain"])
-                yield Cell(*names, int(line["n_shots"]), 0), line["metric"], float(line["value"])
+                group = Cell(*names, int(line["n_shots"]), 0)
+                yield group, line["metric"], float(line["value"]), int(line["n_seeds_of_grid"])
         except (KeyError, TypeError, ValueError, csv.Error) as error:
             problem = f"line {lines.line_num}: no estimate of a method ({reason_of(error)})"
             raise SchemaError(f"{path}: {problem}") from None

@@ -6,7 +6,7 @@ from typing import Any
 from benchmark.config.run_names import method_name
 from benchmark.diagnostics.slices import PARTS
 from benchmark.report.inputs import Inputs
-from benchmark.report.tables.form import DASH, MISSING, Entry, Row, Table, points
+from benchmark.report.tables.form import DASH, MISSING, NO_VALUE, Entry, Row, Table, points
 from benchmark.schema import LANGUAGE_MODELS
 
 
@@ -55,7 +55,7 @@ def _memorised_table(domain: str, found: Mapping[str, Any]) -> Table:
 def _value(check: Mapping[str, Any], key: str, *, is_auc: bool) -> Entry:
     value, ends = check[key], check.get(f"{key}_interval")
     if value is None:
-        return Entry(MISSING)
+        return Entry(NO_VALUE)
     sign = "+" if "difference" in key else ""
     factor, decimals = (100, 1) if is_auc else (1, 2)
     interval = "[" + ", ".join(f"{factor * end:.{decimals}f}" for end in ends) + "]" if ends else ""

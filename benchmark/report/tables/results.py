@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmark.artifacts.paths import cell_folder
 from benchmark.report.inputs import Inputs
 from benchmark.report.tables.form import MISSING, NO_VALUE, Entry, ends_of, points
-from benchmark.schema import Cell, domain_of, group_of
+from benchmark.schema import Cell, domain_of, group_of, model_and_prompt
 from benchmark.statistics.metrics import METRICS, OTHERS
 from benchmark.statistics.results import Summary
 from benchmark.verdicts.paper import Paper, PaperNumber
@@ -91,10 +91,12 @@ def _command(cell: Cell) -> str:
     """The stage that writes a cell, where DVC did not run it."""
     domain, model = domain_of(cell.test_domain), cell.method.split("-")[0]
     shots = f"--n-shots {cell.n_shots} --seed {cell.seed}"
+    asked, prompt = model_and_prompt(cell.method)
+    asks = "icl" if asked in ("base", "alpaca") else "others"
     stage = {
         "control": f"controls --domain {domain}",
         "baseline": f"baselines --baseline {model} --domain {domain}",
-        "icl": f"icl --model {'-'.join(cell.method.split('-')[1:-1])} --prompt {cell.method.split('-')[-1]}",
+        "icl": f"{asks} --model {asked} --prompt {prompt}",
         "tuned": f"score --recipe {model} --train-domain {cell.train_domain}",
         "external": f"external --name {cell.method} --test-domain {cell.test_domain} {shots}",
     }

@@ -126,7 +126,7 @@ def test_what_is_pinned_is_asked_for_again_only_with_update(hub: Hub, params_yam
 
 
 def test_every_key_that_names_the_hub_is_pinned_or_those_that_are_named(hub: Hub, params_yaml: Path):
-    chat = "icl:\n  models:\n    my.chat:  # ours: mine\n      {kind: local, model: owner/chat, revision: v1}\n"
+    chat = "icl:\n  models:\n    my-chat:  # ours: mine\n      {kind: local, model: owner/chat, revision: v1}\n"
     encoder = "baselines:\n  text_encoder:\n    model: owner/bert  # ours: mine\n"
     data = "instruct:\n  data: hub:owner/rows  # ours: mine\n"
     for overlay in (chat, encoder, data):
@@ -136,9 +136,9 @@ def test_every_key_that_names_the_hub_is_pinned_or_those_that_are_named(hub: Hub
     hub.has("owner/chat", OLD, FILES)
     hub.has("owner/chat", NEW, FILES, branch="v1")
     hub.has("owner/rows", DIGITS, ["rows.json"], kind="datasets")
-    named = run(params_yaml, "pin", "instruct.data", "icl.models.my.chat.model", endpoint=hub.address)[1]
+    named = run(params_yaml, "pin", "instruct.data", "icl.models.my-chat.model", endpoint=hub.address)[1]
     assert [line.split(" at ")[0] for line in named.splitlines()] == [
-        "icl.models.my.chat.revision: owner/chat",
+        "icl.models.my-chat.revision: owner/chat",
         "instruct.data: owner/rows",
     ]
     written = params_yaml.read_text()

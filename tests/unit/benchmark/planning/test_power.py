@@ -7,6 +7,7 @@ import pytest
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.planning.power import show_power
+from benchmark.planning.sizes import sizes
 from benchmark.schema import Cell
 from benchmark.statistics.uncertainty import Spread, margin
 from benchmark.verdicts.foretold import DRAWS_IN_COMMON, SEED_SD, TestSet, foretold, sights
@@ -82,21 +83,29 @@ def test_the_plan_prints_it_before_anything_is_prepared(
     params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    show_power(params, PAPER)
+    show_power(params, PAPER, sizes(params, tokenizes=False))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("  ")[0].strip() == "seen in 80% of runs"
     assert any(line.split()[:2] == ["differences,", "movie"] for line in lines)
 
 
 def test_users_are_counted_once_rows_are_prepared(
-    finished_run: Path, params: Params, capsys: pytest.CaptureFixture[str]
+    finished_run: Path, params: Params, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six users of movie and sixty of book: less is seen on movie."""
     assert finished_run.exists()
     for domain in params.grid.domains:
         stats = {"splits": {"valid": {"rows": 60}, "test": {"rows": 60}}, "extended": {"rows": 60}}
         files.write_json(paths.prepared_folder(domain) / "stats.json", stats)
-    show_power(params, PAPER)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "differences," in line]
-    found = {name: float(smallest) for _, name, smallest in lines}
+    released = seen_by_users(params, capsys)
+    assert released["movie"] != released["book"]  # what lies there was prepared with other values
+    monkeypatch.setattr("benchmark.planning.rows._is_prepared", lambda *_: True)
+    found = seen_by_users(params, capsys)
     assert found["movie"] > found["book"]
+    assert found != released
+
+
+def seen_by_users(params: Params, capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    show_power(params, PAPER, sizes(params, tokenizes=False))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "differences," in line]
+    return {name: float(smallest) for _, name, smallest in lines}

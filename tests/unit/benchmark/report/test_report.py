@@ -22,8 +22,8 @@ from benchmark.report.tables.form import DASH, Entry, Row, Table
 from benchmark.report.tables.published import verdict_counts
 from benchmark.schema import Cell, Prediction
 from benchmark.stages import evaluate, report
+from benchmark.statistics.auc import chance_auc
 from benchmark.statistics.results import read_rows
-from benchmark.verdicts.chance import chance_auc
 from benchmark.verdicts.paper import load_paper
 
 CELL = Cell("baseline", "gru4rec", "movie", "movie", 16, 1)
@@ -445,7 +445,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
         "baseline,gru4rec,movie,movie,16,0,no_history,0.5,0.4\n"
     )
     row = {"name": "4bit", "quantization": "4bit", "micro_batch_size": 32, "gradient_checkpointing": False}
-    files.write_json(paths.efficiency_file("4bit"), row | {"status": "out of memory"})
+    files.write_json(paths.efficiency_file("4bit"), row | {"status": "does not fit"})
     lock = "stages:\n  baselines@movie:\n    outs:\n    - path: predictions/baseline/movie-movie/gru4rec\n"
     Path("dvc.lock").write_text(lock)
     page = _report()
@@ -458,7 +458,7 @@ def test_cost_probes_memory_and_the_ceiling_show_up_once_they_are_there(finished
     assert probed["title removed"] == "missing"
     consistent = f"{100 - float(probed['unchanged'].split()[0]):.2f}"
     assert probed["dislike asked"] == f"25.00 UAUC 40.00 · consistent: {consistent}"
-    assert "out of memory" in page.text
+    assert "does not fit" in page.text
     assert "1 cells ran on code that was not committed" in page.text
     assert "dvc repro baselines@movie" in page.text
     with (finished_run / "results/cost.csv").open() as stream:

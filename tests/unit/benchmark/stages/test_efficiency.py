@@ -93,7 +93,8 @@ def test_prompts_are_those_of_a_batch_of_validation_rows(few: Params, toy_task: 
 def test_a_killed_process_does_not_fit(answering: Callable[..., list[dict[str, Any]]]) -> None:
     answering(-9)
     assert efficiency.main(["--configuration", "full"]) == 0
-    assert json.loads(efficiency_file("full").read_text())["status"] == "does not fit"
+    written = json.loads(efficiency_file("full").read_text())
+    assert (written["status"], written["device"]) == ("does not fit", "CPU")
 
 
 def test_any_other_failure_is_one_line_and_no_result(
@@ -142,4 +143,4 @@ def test_the_reason_of_a_failure_is_told_whatever_follows_it(
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="memory limits of a process are POSIX")
 def test_a_real_process_under_a_limit_it_cannot_keep_does_not_fit(settings: dict[str, Any]) -> None:
-    assert efficiency._measured(settings | {"memory_limit_bytes": 2**20}, "full") == {"status": "does not fit"}
+    assert efficiency._measured(settings | {"memory_limit_bytes": 2**20}, "full")["status"] == "does not fit"

@@ -469,7 +469,7 @@ def test_what_a_model_cannot_do_is_told_by_plan_and_by_base(
             "k9/seed0/draw.json: not there",
         ),
         (tune, ["--recipe", "rt", "--train-domain", "book2", "--n-shots", "4", "--seed", "0"], "book2"),
-        (score, ["--recipe", "rt", "--train-domain", "book"], "rt-book/k4/seed0/adapter_model.safetensors: not there"),
+        (score, ["--recipe", "rt", "--train-domain", "book"], "grid.train_domains: 'book' is not one of movie"),
     ],
 )
 def test_what_is_missing_is_one_line(
@@ -479,6 +479,15 @@ def test_what_is_missing_is_one_line(
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert problem in errors[0]
+
+
+def test_an_adapter_that_was_not_tuned_is_one_line(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(PARAMS.model_copy(update={"grid": PARAMS.grid.model_copy(update={"n_shots": (9,)})}), monkeypatch)
+    assert score.main(["--recipe", "rt", "--train-domain", "movie"]) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "rt-movie/k9/seed0/adapter_model.safetensors: not there" in error
 
 
 def test_stages_without_a_base_model_end_with_one_line(

@@ -9,7 +9,8 @@ from scipy.stats import mannwhitneyu
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
 from benchmark.schema import Cell, Interaction, Labelled, Sample
-from benchmark.verdicts.chance import ChanceBounds, chance_auc
+from benchmark.statistics.auc import chance_auc
+from benchmark.verdicts.chance import ChanceBounds
 
 N_RUNS = 4000
 

@@ -336,7 +336,7 @@ def test_memory_is_decided_by_the_papers_model_alone(
 ) -> None:
     rows = [{"name": "8bit", "status": "ok", "peak_memory_bytes": peak}]
     rows.append({"name": "on a CPU", "status": "ok", "peak_memory_bytes": 2**30, "device": "CPU"})
-    rows.append({"name": "none", "status": "out of memory", "peak_memory_bytes": None})
+    rows.append({"name": "none", "status": "does not fit", "peak_memory_bytes": None})
     assert _verdict("fits_in_24_gb", results_of({}, efficiency=rows, model_is_papers=model_is_papers)) == verdict
     assert _verdict("fits_in_24_gb", results_of({}, model_is_papers=model_is_papers)) == "not run"
 
@@ -522,7 +522,7 @@ def test_a_verdict_on_another_model_names_it(results_of: Any) -> None:
 
 
 def test_memory_is_contradicted_where_no_configuration_fits(results_of: Any) -> None:
-    rows = [{"name": "8bit", "status": "out of memory", "peak_memory_bytes": None, "device": "NVIDIA RTX 3090"}]
+    rows = [{"name": "8bit", "status": "does not fit", "peak_memory_bytes": None, "device": "NVIDIA RTX 3090"}]
     assert _verdict("fits_in_24_gb", results_of({}, efficiency=rows)) == "contradicted"
     full = [{"name": "8bit", "status": "ok", "peak_memory_bytes": int(23.5 * 2**30), "device": "NVIDIA RTX 3090"}]
     assert _verdict("fits_in_24_gb", results_of({}, efficiency=full)) == "contradicted"  # CUDA itself takes 0.6
