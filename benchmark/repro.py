@@ -109,6 +109,7 @@ def n_stages(folder: Path, params: Mapping[str, Any]) -> int:
     """
     counts = stage_counts(pipeline_stages(folder), params)
     grid = params["grid"]
-    needs_model = any(counts[stage] for stage in ("score", "probe", "icl", "memorised", "efficiency"))
+    needs_model = any(counts.get(stage) for stage in ("score", "probe", "icl", "memorised", "efficiency"))
     needs_adapter = needs_model and ("tallrec" in grid["recipes"] or "alpaca" in grid["icl_models"])
-    return sum(counts.values()) - (not needs_model) - (not needs_adapter)
+    idle = [stage for stage, is_needed in (("base", needs_model), ("instruct", needs_adapter)) if not is_needed]
+    return sum(n for stage, n in counts.items() if stage not in idle)

@@ -32,9 +32,10 @@ def pipeline_stages(folder: Path) -> dict[str, dict[str, Any]]:
     """The stages of every file of the pipeline in `folder`, by name.
 
     Raises:
-        ConfigError: a file is missing or is no YAML.
+        ConfigError: there is no `dvc.yaml`, or a file is no YAML.
     """
-    return {name: stage for path in PIPELINES for name, stage in read_yaml(folder / path)["stages"].items()}
+    paths = [path for path in PIPELINES if path == PIPELINES[0] or (folder / path).exists()]
+    return {name: stage for path in paths for name, stage in read_yaml(folder / path)["stages"].items()}
 
 
 def stage_counts(stages: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:

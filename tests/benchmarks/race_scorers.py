@@ -7,9 +7,9 @@ the two answers, which all of them can give:
 - `ours`: `tallrec.scoring.samples` with the rule `logit_difference`;
 - `logit-score`: sentence-transformers' CrossEncoder around a causal model, its `LogitScore`, sorted batches of 32, its
   default. No dependency of this project: `pip install sentence-transformers` beside it;
-- `llama.cpp`: its server on loopback (`pip install 'llama-cpp-python[server]'`) with the same GGUF file as it is: one
-  request a prompt, as its keys and values of the prompt before are there, in which the likeliest first tokens come
-  back. Seconds are the server's.
+- `llama.cpp`: its `llama-server` on loopback (`--llama-server`, built for this processor) with the same GGUF file as it
+  is: one request a prompt, in which the likeliest first tokens come back; it goes on from what the prompt has in common
+  with the one before. Seconds are the server's.
 
 Exit code 1: log-odds of the same weights differ; those of llama.cpp, which rounds what it multiplies, rank otherwise.
 
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -44,8 +44,7 @@ from tallrec.models.origin import read_origin
 from tallrec.prompts.chat import question_of
 from tallrec.scoring.samples import EncodedSamples, encode_samples, score_encoded
 
-MODULES = {"logit-score": "sentence_transformers", "llama.cpp": "llama_cpp"}
-"""Scorers that are no dependency of this project."""
+SCORERS = ("ours", "logit-score", "llama.cpp")
 CLOSE = {"float32": 1e-3, "bfloat16": 0.25}
 """Largest difference of two log-odds of the same weights; logits of 16 to 32 in bfloat16 are multiples of 1/8."""
 LEAST_RANKS = 0.9
@@ -72,35 +71,40 @@ def logit_scores(folder: Path, dtype: str, prompts: list[str], encoded: EncodedS
 
 
 @contextmanager
-def llama_cpp_server(gguf: Path) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+def llama_cpp_server(program: Path, gguf: Path) -> Iterator[tuple[httpx.Client, psutil.Process]]:
     """llama.cpp's server on one thread, and a client of it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--port", port]
-    settings = ["--n_threads", "1", "--n_threads_batch", "1", "--n_ctx", "1024", "--logits_all", "true"]
+    command = [str(program), "--model", str(gguf), "--port", port]
+    settings = ["--threads", "1", "--threads-batch", "1", "--ctx-size", "1024", "--parallel", "1"]
     with subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            client = httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=600)
-            while process.poll() is None:
-                with suppress(httpx.TransportError):
-                    client.get("/models")
-                    yield client, psutil.Process(process.pid)
-                    return
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
+            while not is_ready(client):
+                assert process.poll() is None, "llama.cpp's server ended before it answered"
                 time.sleep(0.2)
-            raise RuntimeError("llama.cpp's server ended before it answered")
+            yield client, psutil.Process(process.pid)
         finally:
             process.terminate()
 
 
-def llama_cpp_scores(gguf: Path, prompts: list[str]) -> dict[str, Any]:
+def is_ready(client: httpx.Client) -> bool:
+    """Whether the server listens and has loaded its model."""
+    try:
+        return client.get("/health").is_success
+    except httpx.TransportError:
+        return False
+
+
+def llama_cpp_scores(program: Path, gguf: Path, prompts: list[str]) -> dict[str, Any]:
     """Log-odds by llama.cpp's server, the processor seconds that it took for them, and its resident memory then."""
-    with llama_cpp_server(gguf) as (client, server):
+    with llama_cpp_server(program, gguf) as (client, server):
         start, before, scores = time.perf_counter(), sum(server.cpu_times()[:2]), list[float]()
         for prompt in prompts:
-            body = {"prompt": prompt, "max_tokens": 1, "logprobs": N_LIKELIEST, "temperature": 0}
-            found = client.post("/completions", json=body).raise_for_status().json()["choices"][0]["logprobs"]
-            likeliest: dict[str, float] = found["top_logprobs"][0]
+            body = {"prompt": prompt, "n_predict": 1, "n_probs": N_LIKELIEST, "temperature": 0, "cache_prompt": True}
+            found = client.post("/completion", json=body).raise_for_status().json()["completion_probabilities"][0]
+            likeliest: dict[str, float] = {entry["token"]: entry["logprob"] for entry in found["top_logprobs"]}
             scores.append(likeliest["Yes"] - likeliest["No"])
         return {
             "scores": scores,
@@ -120,7 +124,7 @@ def whole_gguf(folder: Path, into: Path) -> Path:
     return whole
 
 
-def run(procedure: str, folder: Path, dtype: str, n_rows: int) -> None:
+def run(procedure: str, folder: Path, dtype: str, n_rows: int, program: Path | None) -> None:
     """Score the first rows with one of them."""
     task, _ = movie_task(64, 1)
     samples, scoring = task.test[:n_rows], replace(SCORING, rule="logit_difference")
@@ -133,22 +137,25 @@ def run(procedure: str, folder: Path, dtype: str, n_rows: int) -> None:
         del model  # it loads the same weights
         measured(lambda: {"scores": logit_scores(folder, dtype, asked, encoded)})
     else:
+        assert program is not None
         del model
         with tempfile.TemporaryDirectory() as temporary:
             served: dict[str, Any] = {}
-            work = partial(llama_cpp_scores, whole_gguf(folder, Path(temporary)), asked)
+            work = partial(llama_cpp_scores, program, whole_gguf(folder, Path(temporary)), asked)
             measured(lambda: served.update(work()) or {}, lambda: served)
 
 
-def compare(folder: Path, dtype: str, n_rows: int) -> int:
-    """Run all that are installed and print a table."""
+def compare(folder: Path, dtype: str, n_rows: int, program: Path | None) -> int:
+    """Run all that are there and print a table."""
     results: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
-    for name in ("ours", *MODULES):
-        if name in MODULES and find_spec(MODULES[name]) is None:
-            print(f"not installed, so not compared: {name}")
+    is_there = {"logit-score": find_spec("sentence_transformers") is not None, "llama.cpp": program is not None}
+    chosen = ["--dtype", dtype, "--rows", n_rows, *(("--llama-server", program) if program else ())]
+    for name in SCORERS:
+        if not is_there.get(name, True):
+            print(f"not here, so not compared: {name}")
             continue
-        results[name] = in_a_process_of_its_own(__file__, folder, "--dtype", dtype, "--rows", n_rows, "--run", name)
+        results[name] = in_a_process_of_its_own(__file__, folder, *chosen, "--run", name)
         result, ours = results[name], results["ours"]
         pace = [n_rows / each["processor_seconds"] for each in (result, ours)]
         print(f"{row(name, result)} {pace[0]:.1f} prompts a second, ours {pace[1] / pace[0]:.2f} times", flush=True)
@@ -169,12 +176,13 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="what stage `base` has made of a GGUF file: models/base of a run")
     parser.add_argument("--dtype", choices=list(CLOSE), default="bfloat16")
     parser.add_argument("--rows", type=int, default=200, help="test samples that are scored")
-    parser.add_argument("--run", choices=["ours", *MODULES], help="one of those compared")
+    parser.add_argument("--llama-server", type=Path, help="the program")
+    parser.add_argument("--run", choices=SCORERS, help="one of those compared")
     options = parser.parse_args()
     if options.run:
-        run(options.run, options.folder, options.dtype, options.rows)
+        run(options.run, options.folder, options.dtype, options.rows, options.llama_server)
         return 0
-    return compare(options.folder, options.dtype, options.rows)
+    return compare(options.folder, options.dtype, options.rows, options.llama_server)
 
 
 if __name__ == "__main__":
