@@ -9,8 +9,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, cast
 
+from ruamel.yaml import YAML
+
 from benchmark.artifacts.paths import PIPELINES
-from benchmark.config.reading import read_yaml
+from benchmark.config.reading import UNREADABLE, read_yaml
 from benchmark.errors import ConfigError
 
 REFERENCE = re.compile(r"\$\{([\w.\[\]-]+)\}")
@@ -36,6 +38,28 @@ def pipeline_stages(folder: Path) -> dict[str, dict[str, Any]]:
     """
     paths = [path for path in PIPELINES if path == PIPELINES[0] or (folder / path).exists()]
     return {name: stage for path in paths for name, stage in read_yaml(folder / path)["stages"].items()}
+
+
+def locked_stages(folder: Path) -> dict[str, dict[str, Any]]:
+    """What DVC's locks of the pipeline in `folder` say, by the name of the stage; empty before the first run.
+
+    A lock has 150 lines a stage, more than a configuration may have, and is read in C where that is installed.
+
+    Raises:
+        ConfigError: a lock is no YAML, as one that a kill cut.
+    """
+    yaml: Any = YAML(typ="safe")
+    found: dict[str, dict[str, Any]] = {}
+    for path in PIPELINES:
+        lock = (folder / path).with_suffix(".lock")
+        prefix = "" if path.parent == Path() else f"{path}:"
+        try:
+            content: dict[str, Any] = yaml.load(lock.read_bytes()) if lock.exists() else {}
+        except UNREADABLE as error:
+            raise ConfigError(f"{lock}: not valid YAML: {' '.join(str(error).split())}") from None
+        stages: dict[str, dict[str, Any]] = content.get("stages") or {}
+        found |= {f"{prefix}{name}": entry for name, entry in stages.items()}
+    return found
 
 
 def stage_counts(stages: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, int]:

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmark.artifacts import files, paths
 from benchmark.config.params import Params
-from benchmark.config.reading import read_yaml
+from benchmark.config.pipeline import locked_stages
 from benchmark.data.domains import format_module, raw_files
 from benchmark.data.sources import chosen_mirror, fetch
 from benchmark.errors import BenchmarkError
@@ -84,9 +83,9 @@ def _copied(params: Params, domain: str, raw: Path) -> bool:
 
 
 def _is_prepared(params: Params, domain: str) -> bool:
-    if not Path("dvc.lock").exists() or not (paths.prepared_folder(domain) / "stats.json").exists():
+    if not (paths.prepared_folder(domain) / "stats.json").exists():
         return False
-    stage: dict[str, Any] = read_yaml(Path("dvc.lock")).get("stages", {}).get(f"prepare@{domain}", {})
+    stage = locked_stages(Path()).get(f"prepare@{domain}", {})
     return stage.get("params", {}).get(paths.PARAMS_YAML.name) == {
         f"domains.{domain}": params.domains[domain].model_dump(mode="json"),
         "evaluate.max_test_samples": params.evaluate.max_test_samples,

@@ -18,7 +18,7 @@ from benchmark.artifacts.paths import (
 )
 from benchmark.artifacts.provenance import run_file
 from benchmark.config.params import Params
-from benchmark.config.reading import read_yaml
+from benchmark.config.pipeline import locked_stages
 from benchmark.diagnostics.calibration import CALIBRATION_CSV
 from benchmark.diagnostics.correlations import CORRELATIONS_CSV
 from benchmark.diagnostics.examples import EXAMPLES_JSON
@@ -36,8 +36,6 @@ from benchmark.statistics.results import (
     summarise,
 )
 from benchmark.verdicts.audit import AUDIT_JSON
-
-DVC_LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -133,10 +131,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 def _commands(rows: Sequence[MetricRow]) -> dict[Cell, str]:
     """The stage that wrote each cell, as `dvc.lock` has it; empty before the first `dvc repro`."""
-    if not DVC_LOCK.exists():
-        return {}
-    stages: Mapping[str, Any] = read_yaml(DVC_LOCK).get("stages", {})
-    owners = {Path(out["path"]): name for name, stage in stages.items() for out in stage.get("outs", [])}
+    owners = {Path(out["path"]): name for name, stage in locked_stages(Path()).items() for out in stage.get("outs", [])}
     commands: dict[Cell, str] = {}
     for row in rows:
         own = cell_folder("predictions", row.cell)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from benchmark.artifacts.paths import PIPELINES
+from benchmark.config.pipeline import locked_stages
 from benchmark.sweep.graph import dvc
 
 RECORDS = "runs/"
@@ -19,15 +19,10 @@ def spread(folder: Path) -> dict[str, list[str]]:
     """Stages with more than one result of the same command and inputs, and the outputs that differ.
 
     Raises:
-        ConfigError: DVC does not say where its cache is.
+        ConfigError: DVC does not say where its cache is, or a lock is no YAML.
     """
     yaml: Any = YAML(typ="safe")
-    stages: dict[str, str] = {}
-    for path in PIPELINES:
-        lock = (folder / path).with_suffix(".lock")
-        if lock.exists():
-            locked: Mapping[str, Any] = yaml.load(lock.read_text()).get("stages", {})
-            stages |= {_key(entry): stage for stage, entry in locked.items()}
+    stages = {_key(entry): stage for stage, entry in locked_stages(folder).items()}
     found: dict[str, list[str]] = {}
     for results in _several(folder / dvc(folder, "cache", "dir").strip() / "runs", yaml):
         stage = stages.get(_key(results[0]))

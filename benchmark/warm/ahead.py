@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path, PurePath
 from typing import Any
 
-from benchmark.artifacts.paths import BASE_MODEL, PIPELINES
-from benchmark.config.pipeline import Stage, unfolded
-from benchmark.config.reading import read_yaml
+from benchmark.artifacts.paths import BASE_MODEL
+from benchmark.config.pipeline import Stage, locked_stages, unfolded
 from benchmark.errors import BenchmarkError
 from benchmark.progress import kind_of
 from benchmark.warm.handing_over import Job, prepare
@@ -47,16 +46,16 @@ class Ahead:
 
     def __init__(self, warm: WarmStages, params: Mapping[str, Any], *, is_wanted: bool) -> None:
         self._warm, self._lock, self._is_ended = warm, threading.Lock(), threading.Event()
-        self._n_threads, self._stages = 1, list[Stage]()
+        self._n_threads, self._stages, self._known = 1, list[Stage](), set[str]()
         with contextlib.suppress(BenchmarkError, LookupError, TypeError, AttributeError):  # which DVC or a stage tells
             self._n_threads = params["llm"]["n_threads"]
-            self._stages = [*unfolded(Path(), params)] if is_wanted else []
+            if is_wanted:
+                self._known, self._stages = {*locked_stages(Path())}, [*unfolded(Path(), params)]
         self._waits_for = _waits_for(self._stages)
         self._stages = sorted(
             (stage for stage in self._stages if stage.name in self._waits_for),
             key=lambda stage: KINDS.index(kind_of(stage.name)),
         )
-        self._known = _locked() if self._stages else set[str]()
         self._passed: set[str] = set()
         self._running = ""
         self._begun: set[str] = set()
@@ -167,14 +166,3 @@ def _waits_for(stages: Sequence[Stage]) -> dict[str, set[str]]:
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether two paths are the same or one lies in the other."""
     return all(first == second for first, second in zip(one, other, strict=False))
-
-
-def _locked() -> set[str]:
-    """The stages that DVC has a lock of, by name."""
-    names: set[str] = set()
-    for path in PIPELINES:
-        lock = path.with_suffix(".lock")
-        if lock.exists():
-            stages: Sequence[str] = [*(read_yaml(lock).get("stages") or ())]
-            names |= {name if path.parent == Path() else f"{path}:{name}" for name in stages}
-    return names

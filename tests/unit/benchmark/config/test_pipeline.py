@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
-from benchmark.config.pipeline import unfolded
+from benchmark.config.pipeline import locked_stages, unfolded
 from benchmark.config.reading import read_yaml
+from benchmark.errors import ConfigError
 from benchmark.methods.configuration import merge_presets
 
 ROOT = Path(__file__).parents[4]
@@ -36,3 +37,20 @@ def test_names_commands_and_files_are_those_of_dvc(
         assert ours[name].command == stage.cmd.strip()
         assert {*ours[name].outs} == places(stage.outs)
         assert {*ours[name].deps} == places(dep for dep in stage.deps if not hasattr(dep, "params"))
+
+
+def test_locks_of_both_files_are_read_by_the_names_of_dvc(tmp_path: Path) -> None:
+    assert locked_stages(tmp_path) == {}
+    (tmp_path / "tallrec").mkdir()
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  draw:\n    cmd: a\n")
+    (tmp_path / "tallrec/dvc.lock").write_text("schema: '2.0'\nstages:\n  base:\n    cmd: b\n")
+    assert locked_stages(tmp_path) == {"draw": {"cmd": "a"}, "tallrec/dvc.yaml:base": {"cmd": "b"}}
+    (tmp_path / "dvc.lock").write_text("stages:\n  draw: {\n")
+    with pytest.raises(ConfigError, match=r"dvc\.lock: not valid YAML"):
+        locked_stages(tmp_path)
+
+
+def test_a_lock_may_be_larger_than_a_configuration(tmp_path: Path) -> None:
+    entries = "".join(f"  s{n}:\n    cmd: c\n    deps: [{', '.join(['a'] * 100)}]\n" for n in range(1100))
+    (tmp_path / "dvc.lock").write_text(f"stages:\n{entries}")
+    assert len(locked_stages(tmp_path)) == 1100
