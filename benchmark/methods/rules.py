@@ -97,9 +97,9 @@ def _grid_names(params: Params) -> Iterator[Problem]:
     for key, values in once.items():
         if len(set(values)) != len(values):
             yield key, f"a value stands twice in {list(values)}"
-    if grid.icl_models or grid.other_models:
-        for prompt in set(grid.prompts) - {*params.icl.demonstrated_prompts}:
-            if 0 not in params.icl.n_demonstrations:
+    if (grid.icl_models or grid.other_models) and 0 not in params.icl.n_demonstrations:
+        for prompt in grid.prompts:
+            if prompt not in params.icl.demonstrated_prompts:
                 problem = f"without 0 the prompt {prompt!r}, which is none of icl.demonstrated_prompts, is never asked"
                 yield "icl.n_demonstrations", problem
     if grid.every_seed[: len(grid.seeds)] != grid.seeds:

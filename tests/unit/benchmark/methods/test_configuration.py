@@ -306,6 +306,34 @@ def test_a_wrong_entry_of_scores_from_elsewhere_is_explained(entries: list[dict[
     assert problem in refused(params)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("icl.n_demonstrations", [0, 0], "icl.n_demonstrations: a value stands twice in [0, 0]"),
+        ("icl.n_demonstrations", [], "icl.n_demonstrations"),
+        (
+            "icl",
+            {"n_demonstrations": [2], "demonstrated_prompts": ["released"]},
+            "icl.n_demonstrations: without 0 the prompt 'paper', which is none of icl.demonstrated_prompts",
+        ),
+        ("baselines.heads", ["shared", "shared"], "baselines.heads: a value stands twice"),
+        ("probe.inputs", ["no_history", "no_history"], "probe.inputs: a value stands twice"),
+        ("probe.inputs", [], "probe.inputs: empty, so that nothing of probe.variants is probed"),
+        ("base.n_heads", 3, "base.n_heads: 3 does not divide base.hidden_size = 128"),
+        ("world.populations.ml-100k.ratings_per_user", [40, 20], "expected the fewest, then the most, got [40, 20]"),
+        ("baselines.text_encoder", {"model": "package:a/b", "revision": "0" * 40, "n_threads": 1}, "expected null for"),
+    ],
+)
+def test_values_with_which_a_stage_would_end_or_one_result_count_twice_are_refused(key: str, value: Any, problem: str):
+    params = content()
+    *sections, last = key.split(".")
+    section = params
+    for name in sections:
+        section = section[name]
+    section[last] = value if not isinstance(value, dict) else section[last] | value
+    assert problem in refused(params)
+
+
 def test_both_needs_two_domains():
     params = content()
     params["grid"] |= {"domains": ["movie"], "train_domains": ["both"]}

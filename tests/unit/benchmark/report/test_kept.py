@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,7 @@ def test_what_decides_a_cell_is_what_its_stages_declare() -> None:
     assert not any(key.startswith(("llm", "tune")) for key in rule)
     moved = Cell("tuned", "rt-movie", "movie", "book", 16, 0)
     assert {"domains.movie", "domains.book"} <= set(deciding_keys(moved, stages))
+    on_both = replace(moved, method="tallrec-both", train_domain="both")
+    assert {"domains", "grid.domains"} <= set(deciding_keys(on_both, stages))
+    asked = Cell("icl", "icl-gpt-4o-mini-released", "movie", "movie", 0, 0)
+    assert "icl.models.gpt-4o-mini" in deciding_keys(asked, stages)
