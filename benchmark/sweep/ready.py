@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts.provenance import git_environment, head_commit
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, last_words
 from benchmark.sweep.graph import dvc
 
 WRITTEN_BY_THE_PIPELINE = (":!dvc.lock", ":!tallrec/dvc.lock", ":!results", ":!.gitignore", ":!tallrec/.gitignore")
@@ -74,7 +74,14 @@ def refuse_leftovers(folder: Path, stages: Collection[str]) -> None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    """What git says; where it fails, no tree counts as clean.
+
+    Raises:
+        ConfigError: git failed.
+    """
     done = subprocess.run(
         ["git", *arguments], cwd=folder, env=git_environment(), capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        raise ConfigError(f"{folder.resolve()}: git {arguments[0]}: {last_words(done.stderr)}")
     return done.stdout.rstrip()
