@@ -120,7 +120,7 @@ def merge(
             for key in found.told:
                 typer.echo(f"{folder}: computed with {key}", err=True)
         if not n_here:
-            raise DataError(f"{', '.join(map(str, folders))}: no cell fits this run; nothing is changed")
+            raise DataError(f"{', '.join(map(str, folders))}: no cell fits this run")
         evaluate.run(partial=True)
         report.run()
 

@@ -180,14 +180,14 @@ def test_cells_of_other_test_rows_or_without_a_record_are_refused(run: Path, par
     assert dict(merge(Path("kept"), params).refused) == {f"other rows of {one[0].test_domain}": 1, "no record": 1}
 
 
-def test_a_folder_of_which_no_cell_fits_is_refused_and_changes_nothing(run: Path, params: Params) -> None:
+def test_a_folder_of_which_no_cell_fits_is_refused_and_changes_no_result(run: Path, params: Params) -> None:
     keep(Path("kept"), params, ["tuned"])
     shutil.rmtree("predictions/tuned")
     _change("learning_rate", "0.003 ", "0.004 ")  # of section tune
     before = (run / "results" / METRICS).read_bytes()
     done = CliRunner().invoke(app, ["merge", "kept"])
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1] == "error: kept: no cell fits this run; nothing is changed"
+    assert done.stderr.splitlines()[-1] == "error: kept: no cell fits this run"
     assert (run / "results" / METRICS).read_bytes() == before
 
 
